@@ -1,0 +1,166 @@
+"""The task database: connections to PostgreSQL or SQLite, by one interface."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from asynctasks.errors import DatabaseUnavailableError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+}
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 10
+"""None of our statements takes as long: one that does has a database that hangs."""
+SQLITE_BUSY_SECONDS = 30
+"""How long a writer waits for another process's transaction on the same file."""
+
+_JSON: dict[str, Any] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
+
+
+class Database:
+    """The task database. On SQLite one connection writes and others read."""
+
+    def __init__(self, database_url: str, *, connections: int = 10) -> None:
+        url = driver_url(database_url)
+        self.dialect = url.get_backend_name()
+        if self.dialect == "sqlite":
+            self._writers = _sqlite_engine(url, connections=1)
+            self._readers = _sqlite_engine(url, connections=connections)
+        else:
+            self._writers = self._readers = _postgresql_engine(url, connections=connections)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed on leaving; raises DatabaseUnavailableError."""
+        with _translated():
+            async with self._writers.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read from; raises DatabaseUnavailableError."""
+        with _translated():
+            async with self._readers.connect() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """One round trip; raises DatabaseUnavailableError."""
+        with _translated():
+            async with asyncio.timeout(CONNECT_SECONDS), self.read() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._readers.dispose()
+        await self._writers.dispose()
+
+
+def driver_url(database_url: str) -> URL:
+    """The URL with the driver we use; raises SettingsError where it names no such database."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise SettingsError(
+            "ASYNCAPI_DATABASE_URL is no URL: expected postgresql://user:password@host/database "
+            "or sqlite:///file.db"
+        ) from error
+    backend = url.drivername.partition("+")[0]
+    if backend not in DRIVERS:
+        raise SettingsError(
+            f"ASYNCAPI_DATABASE_URL names {backend!r}: expected postgresql:// or sqlite:///"
+        )
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise SettingsError("ASYNCAPI_DATABASE_URL names no file: expected sqlite:///file.db")
+    if "sslmode" in url.query:  # libpq's name, as people write it; asyncpg calls it `ssl`.
+        url = url.difference_update_query(["sslmode"]).update_query_dict(
+            {"ssl": url.query["sslmode"]}
+        )
+    return url.set(drivername=DRIVERS[backend])
+
+
+def _postgresql_engine(url: URL, *, connections: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS,
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+        **_JSON,
+    )
+
+    def replace_closed(dbapi_connection: Any, *_: Any) -> None:
+        # asyncpg has seen the server go; asking it costs no round trip, unlike pool_pre_ping.
+        if dbapi_connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    event.listen(engine.sync_engine, "checkout", replace_closed)
+    return engine
+
+
+def _sqlite_engine(url: URL, *, connections: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+        **_JSON,
+    )
+
+    def set_up(dbapi_connection: Any, _: Any) -> None:
+        # The driver would begin transactions late, in its own way: we begin them, below.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        # FULL: what was accepted survives a loss of power, not only of the process.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begin(connection: Any) -> None:
+        # A transaction that reads before it writes could fail half-way for want of the lock.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connections == 1 else "BEGIN")
+
+    event.listen(engine.sync_engine, "connect", set_up)
+    event.listen(engine.sync_engine, "begin", begin)
+    return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the drivers raise when the database is away or full into our one error."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailableError(f"The task database does not answer: {error.orig}") from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseUnavailableError(f"The task database went away: {error.orig}") from error
+    except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
+        raise DatabaseUnavailableError(
+            f"The task database does not answer: {error or type(error).__name__}"
+        ) from error

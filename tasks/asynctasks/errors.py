@@ -1,0 +1,73 @@
+"""Everything that can go wrong and that we can name. A docstring is its error's default message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from asynctasks.arguments import Violation
+
+
+class AsyncApiProxyError(Exception):
+    """Something went wrong in AsyncApiProxy."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class SettingsError(AsyncApiProxyError):
+    """A setting has a value that cannot be used."""
+
+
+class OperationsFileError(AsyncApiProxyError):
+    """The operations file cannot be used."""
+
+
+class SealingKeyMissingError(SettingsError):
+    """An operation has writeOnly arguments, and no key to seal them with is set."""
+
+
+class SealedArgumentsError(AsyncApiProxyError):
+    """The sealed arguments were sealed with a key that is not among ASYNCAPI_SEALING_KEYS."""
+
+
+class ArgumentsInvalidError(AsyncApiProxyError):
+    """The arguments do not fit the operation's schema."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(f"{v.pointer or '/'}: {v.detail}" for v in violations))
+        self.violations = violations
+
+
+class TaskNotFoundError(AsyncApiProxyError):
+    """There is no such task: it never was, or its retention has passed."""
+
+    def __init__(self, task_id: UUID | str) -> None:
+        super().__init__(f"There is no task {task_id}: it never was, or its retention has passed.")
+        self.task_id = task_id
+
+
+class TaskNotFinishedError(AsyncApiProxyError):
+    """The task has not finished yet."""
+
+
+class DatabaseUnavailableError(AsyncApiProxyError):
+    """The task database does not answer."""
+
+
+class SchemaOutdatedError(AsyncApiProxyError):
+    """The task database lacks migrations that this version needs: run `asyncapiproxy migrate`."""
+
+
+class BrokerUnavailableError(AsyncApiProxyError):
+    """The broker does not answer, or did not confirm a message in time."""
+
+
+class MessageReturnedError(BrokerUnavailableError):
+    """The broker had no queue for the message and returned it."""
+
+
+class MalformedMessageError(AsyncApiProxyError):
+    """A message on the queue is not one that AsyncApiProxy publishes."""

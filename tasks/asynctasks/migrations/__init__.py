@@ -1,0 +1,1 @@
+"""Alembic migrations of the task database, one set for PostgreSQL and SQLite."""

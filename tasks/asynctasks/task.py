@@ -1,0 +1,156 @@
+"""A task: one accepted call to one operation, and one row of the task database."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - SQLModel reads the annotations at run time
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+import uuid_utils.compat
+from sqlalchemy import JSON, Column, Enum, Index, LargeBinary, Text, false, text
+from sqlalchemy import Uuid as UuidType
+from sqlmodel import Field, SQLModel
+
+from asynctasks.instants import UtcDateTime
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. Only `queued` and `running` can still change by themselves."""
+
+    QUEUED = "queued"
+    """Accepted and committed; waits for an executor, a retry's backoff or its start time."""
+    RUNNING = "running"
+    """Claimed by an executor, whose lease has not run out."""
+    SUCCEEDED = "succeeded"
+    """The upstream answered, or the handler returned; the response is in the row."""
+    FAILED = "failed"
+    """No attempt succeeded and none will follow; the row says why."""
+    CANCELLED = "cancelled"
+    """Someone asked for its end before it had finished."""
+    EXPIRED = "expired"
+    """Its deadline passed before it had finished."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether only a person's `retry` can still change it."""
+        return self not in (TaskStatus.QUEUED, TaskStatus.RUNNING)
+
+
+ALLOWED_MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.QUEUED: frozenset({TaskStatus.RUNNING, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
+    TaskStatus.RUNNING: frozenset(set(TaskStatus) - {TaskStatus.RUNNING}),
+    TaskStatus.SUCCEEDED: frozenset(),
+    TaskStatus.FAILED: frozenset({TaskStatus.QUEUED}),
+    TaskStatus.CANCELLED: frozenset({TaskStatus.QUEUED}),
+    TaskStatus.EXPIRED: frozenset({TaskStatus.QUEUED}),
+}
+"""From each status, the statuses a task may take next. From a final one only `retry` leads on."""
+
+
+def may_move(status: TaskStatus, to: TaskStatus) -> bool:
+    """Whether a task may go from `status` to `to` in one step."""
+    return to in ALLOWED_MOVES[status]
+
+
+def new_task_id() -> UUID:
+    """A UUIDv7 (RFC 9562): ids sort by the time of their making, so new rows share index pages."""
+    return uuid_utils.compat.uuid7()
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """A partial index holds only the rows that its query looks for, on either database."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
+class Task(SQLModel, table=True):
+    """The row that is the truth about a task. Every change of it adds one to `version`."""
+
+    __tablename__: ClassVar[str] = "tasks"
+
+    id: UUID = Field(default_factory=new_task_id, sa_column=Column(UuidType(), primary_key=True))
+    version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    """Counts the changes of this row: the ETag, the SSE id and the mirror's mark."""
+
+    operation: str
+    queue: str
+    principal: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Who submitted it; empty until callers are told apart. Idempotency keys are theirs alone."""
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    """A keyed digest of the arguments, to tell a repeat from another use of the same key."""
+
+    arguments: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """What the caller sent, less the `writeOnly` parts."""
+    sealed_arguments: str | None = Field(default=None, sa_column=Column(Text))
+    """The `writeOnly` parts, encrypted (see `asynctasks.sealing`)."""
+    labels: dict[str, str] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
+
+    status: TaskStatus = Field(
+        default=TaskStatus.QUEUED,
+        sa_column=Column(
+            Enum(
+                TaskStatus,
+                native_enum=False,
+                length=16,
+                values_callable=lambda statuses: [status.value for status in statuses],
+            ),
+            nullable=False,
+            server_default=TaskStatus.QUEUED.value,
+        ),
+    )
+    attempt: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How often it was claimed. With the id it fences: only the newest attempt may finish it."""
+    interruptions: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many of those attempts ended with their executor instead of with an outcome."""
+    max_attempts: int
+    attempts: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False, server_default="[]")
+    )
+    """The ended attempts: number, startedAt, finishedAt, outcome, executor, detail."""
+
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    run_after: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """No executor may claim it earlier: a delayed start or a retry's backoff."""
+    deadline: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_publish_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the relay publishes it (again), if it is still queued then."""
+
+    executor: str | None = None
+    """The executor that claimed it last."""
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    attempt_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    cancel_requested: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    reply_to: str | None = None
+    """The reply queue of the proxy that accepted it; nobody need listen there any more."""
+
+    progress: int | None = None
+    message: str | None = Field(default=None, sa_column=Column(Text))
+    response_status: int | None = None
+    response_content_type: str | None = None
+    response_body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    """An RFC 9457 problem, where the task ended without an answer of the upstream."""
+
+    __table_args__ = (
+        Index("ix_tasks_due", "next_publish_at", **_where("status = 'queued'")),
+        Index("ix_tasks_leased", "lease_until", **_where("status = 'running'")),
+        Index(
+            "ix_tasks_deadline",
+            "deadline",
+            **_where("deadline IS NOT NULL AND status IN ('queued', 'running')"),
+        ),
+        Index("ix_tasks_finished", "finished_at", **_where("finished_at IS NOT NULL")),
+        Index(
+            "uq_tasks_idempotency",
+            "principal",
+            "operation",
+            "idempotency_key",
+            unique=True,
+            **_where("idempotency_key IS NOT NULL"),
+        ),
+    )
