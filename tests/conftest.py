@@ -1,0 +1,123 @@
+"""What integration tests stand on: real servers, and a database and a queue prefix for each test.
+
+Nothing starts before a test asks for it, so unit tests pay nothing. All fixtures here are plain
+functions, so that tests with and without a loop share them.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from servers import GivenServer, PostgresqlServer, RabbitmqServer
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer | GivenServer]:
+    """Shared by all tests: one that stops or kills a server starts its own."""
+    with _given("TEST_DATABASE_URL") or PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitmqServer | GivenServer]:
+    """Shared by all tests: one that stops or kills a server starts its own."""
+    with _given("TEST_BROKER_URL") or RabbitmqServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty, migrated database for this test alone; the test runs once for each kind."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def postgresql_url(
+    postgresql_server: PostgresqlServer | GivenServer, postgresql_template: str
+) -> Iterator[str]:
+    """An empty, migrated PostgreSQL database for this test alone."""
+    with _postgresql_database(postgresql_server.url, template=postgresql_template) as name:
+        yield _with_database(postgresql_server.url, name)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """An empty, migrated SQLite database for this test alone."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'tasks.db')}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
+    """The name of the database that each test's is a copy of: copying is faster than migrating."""
+    with _postgresql_database(postgresql_server.url, template="template1") as name:
+        _migrate(_with_database(postgresql_server.url, name))
+        yield name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that each test's database is a copy of."""
+    path = tmp_path_factory.mktemp("sqlite-template") / "tasks.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def amqp_url(rabbitmq_server: RabbitmqServer | GivenServer) -> str:
+    """The broker all tests share: name queues with `queue_prefix`."""
+    return rabbitmq_server.url
+
+
+@pytest.fixture
+def queue_prefix(rabbitmq_server: RabbitmqServer | GivenServer) -> Iterator[str]:
+    """What the names of this test's queues begin with. They are deleted afterwards.
+
+    On a broker given by its URL they stay: AMQP cannot list queues.
+    """
+    prefix = f"test-{uuid4().hex[:12]}-"
+    yield prefix
+    if isinstance(rabbitmq_server, RabbitmqServer):
+        rabbitmq_server.delete_queues(prefix=prefix)
+
+
+def _given(variable: str) -> GivenServer | None:
+    url = os.environ.get(variable)
+    return GivenServer(url, variable=variable) if url else None
+
+
+@contextmanager
+def _postgresql_database(server_url: str, *, template: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    try:
+        yield name
+    finally:
+        # Force: a test that failed may still be connected.
+        asyncio.run(_execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def _migrate(url: str) -> None:
+    # Imported here because unit tests need no database.
+    from asynctasks.database import migrate  # noqa: PLC0415
+
+    asyncio.run(migrate(url))

@@ -1,0 +1,37 @@
+"""Waiting for a fact, in place of sleeping and hoping."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+Value = TypeVar("Value")
+
+POLL_SECONDS = 0.02
+
+
+async def eventually(
+    assertion: Callable[[], Value | Awaitable[Value]], *, timeout_seconds: float = 10
+) -> Value:
+    """What the assertion (a function or a coroutine function) returns once it holds.
+
+    Raises its last AssertionError when the time is over, and any other error at once.
+    """
+    last: AssertionError | None = None
+    try:
+        async with asyncio.timeout(timeout_seconds) as limit:
+            while True:
+                try:
+                    return await _call(assertion)
+                except AssertionError as error:
+                    last = error
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        if last is None or not limit.expired():
+            raise
+        raise last from None
+
+
+async def _call(assertion: Callable[[], Value | Awaitable[Value]]) -> Value:
+    value = assertion()
+    return cast("Value", await value if inspect.isawaitable(value) else value)
