@@ -77,12 +77,18 @@ def amqp_url(rabbitmq_server: RabbitmqServer | GivenServer) -> str:
 
 
 @pytest.fixture
-def queue_prefix(rabbitmq_server: RabbitmqServer | GivenServer) -> Iterator[str]:
-    """What the names of this test's queues begin with. They are deleted afterwards.
+def queue_prefix(module_queue_prefix: str) -> str:
+    """What the names of this test's queues begin with. They are deleted after its module.
 
     On a broker given by its URL they stay: AMQP cannot list queues.
     """
-    prefix = f"test-{uuid4().hex[:12]}-"
+    return f"{module_queue_prefix}{uuid4().hex[:8]}-"
+
+
+@pytest.fixture(scope="module")
+def module_queue_prefix(rabbitmq_server: RabbitmqServer | GivenServer) -> Iterator[str]:
+    """Deletes a whole module's queues in one call, because a call takes 0.3 s."""
+    prefix = f"test-{uuid4().hex[:8]}-"
     yield prefix
     if isinstance(rabbitmq_server, RabbitmqServer):
         rabbitmq_server.delete_queues(prefix=prefix)
@@ -118,6 +124,6 @@ def _with_database(url: str, name: str) -> str:
 
 def _migrate(url: str) -> None:
     # Imported here because unit tests need no database.
-    from asynctasks.database import migrate  # noqa: PLC0415
+    from asynctasks.migration import migrate  # noqa: PLC0415
 
     asyncio.run(migrate(url))

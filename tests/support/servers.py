@@ -131,7 +131,7 @@ class PrivateServer(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """Sends SIGKILL to all its processes, as a lost machine would. They are gone on return."""
+        """Sends SIGKILL to all its processes, as an out-of-memory kill. They are gone then."""
         kill_families([process.pid for process in self._processes if process.poll() is None])
         for process in self._processes:
             process.wait(STOP_SECONDS)
@@ -342,7 +342,7 @@ def find_program(name: str, *, first_in: list[Path], package: str, variable: str
     if found is None:
         raise ServerProgramMissingError(
             f"`{name}` is not on this machine: install it (Debian: apt-get install {package}), "
-            f"or name a server in {variable}"
+            f"or, for tests that only use a server, name one in {variable}"
         )
     return Path(found)
 
