@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Float, String, bindparam, or_, select, update
+from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
 from sqlalchemy import case as sql_case
 
 from asynctasks.instants import seconds_from_now
@@ -139,6 +139,7 @@ def _values(finish: _Finish) -> dict[str, Any]:
         "new_error": outcome.error and outcome.error.to_json(),
         "finished_in_seconds": 0.0 if outcome.status.is_final else None,
         "retry_in_seconds": outcome.retry_after_seconds,
+        "interrupted": int(outcome.is_interrupted),
     }
 
 
@@ -199,6 +200,7 @@ _FINISH = (
     .where(tasks.c.id == bindparam("task_id"))
     .values(
         version=tasks.c.version + 1,
+        interruptions=tasks.c.interruptions + bindparam("interrupted", type_=Integer),
         lease_until=None,
         finished_at=seconds_from_now(bindparam("finished_in_seconds")),
         run_after=seconds_from_now(bindparam("retry_in_seconds")),

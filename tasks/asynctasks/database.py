@@ -36,7 +36,7 @@ SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
 
 _JSON: dict[str, Any] = {
-    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_serializer": lambda value: orjson.dumps(value, option=orjson.OPT_UTC_Z).decode(),
     "json_deserializer": orjson.loads,
 }
 

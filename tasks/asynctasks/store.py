@@ -90,6 +90,11 @@ class TaskStore:
             raise TaskNotFoundError(task_id)
         return Task(**row)
 
+    async def finished_among(self, task_ids: Sequence[UUID]) -> list[UUID]:
+        """Those of the tasks that have finished."""
+        async with self._database.read() as connection:
+            return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
+
     async def take_due(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Queued tasks that are due, each given to one caller, who publishes them.
 
@@ -108,6 +113,9 @@ class TaskStore:
 
 
 _FIND = select(tasks).where(tasks.c.id == bindparam("id"))
+_FINISHED = select(tasks.c.id).where(
+    tasks.c.id.in_(bindparam("ids", expanding=True)), tasks.c.finished_at.is_not(None)
+)
 
 _DUE = (
     select(tasks.c.id)

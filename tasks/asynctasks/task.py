@@ -13,6 +13,7 @@ from sqlalchemy import Uuid as UuidType
 from sqlmodel import Field, SQLModel
 
 from asynctasks.instants import UtcDateTime
+from asynctasks.response import Response
 
 
 class TaskStatus(StrEnum):
@@ -135,6 +136,15 @@ class Task(SQLModel, table=True):
     response_body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     """An RFC 9457 problem, where the task ended without an answer of the upstream."""
+
+    @property
+    def response(self) -> Response | None:
+        """The upstream's answer, once there is one."""
+        if self.response_status is None:
+            return None
+        return Response(
+            self.response_status, self.response_content_type or "", self.response_body or b""
+        )
 
     __table_args__ = (
         Index("ix_tasks_due", "next_publish_at", **_where("status = 'queued'")),

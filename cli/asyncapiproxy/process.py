@@ -1,0 +1,65 @@
+"""Runs one asynchronous main function as a process: event loop, signals, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+import uvloop
+from rich.console import Console
+
+from asynctasks.errors import AsyncApiProxyError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+USAGE, FAILURE = 2, 1
+
+log = structlog.get_logger(__name__)
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `main` with the event that SIGTERM and SIGINT set; exit by what came of it.
+
+    A second signal ends the process at once.
+    """
+
+    async def with_signals() -> None:
+        stop = asyncio.Event()
+
+        def on_signal(number: signal.Signals) -> None:
+            if stop.is_set():
+                log.warning("stopped at once by a second signal")
+                sys.stderr.flush()
+                # No clean-up on purpose: what was not finished is in the database.
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            log.info("stopping", signal=number.name)
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        await main(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(with_signals())
+    except* AsyncApiProxyError as group:
+        error = first_error(group)
+        show_error(error)
+        sys.exit(USAGE if isinstance(error, SettingsError) else FAILURE)
+
+
+def show_error(error: Exception) -> None:
+    """One message for a person, without a traceback."""
+    Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {error}", soft_wrap=True)
+
+
+def first_error(group: BaseExceptionGroup[AsyncApiProxyError]) -> AsyncApiProxyError:
+    """The first error inside nested groups."""
+    error = group.exceptions[0]
+    return first_error(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,185 @@
+"""The commands that start a service or prepare what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import structlog
+import typer
+
+from asyncapiproxy.demo_api import create_demo_api
+from asyncapiproxy.process import run
+from asyncapiproxy.up import run_up
+from asyncexecutor.executor import run_executor
+from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.proxy import run_proxy
+from asyncproxy.server import listen, serve
+from asyncproxy.settings import ProxySettings
+from asynctasks.connections import MEMORY, connect
+from asynctasks.errors import SettingsError
+from asynctasks.logs import configure_logging
+from asynctasks.migration import migrate
+from asynctasks.operations_file import load_operations
+from asynctasks.sealing import new_sealing_key
+from asynctasks.settings import Settings, unknown_variables
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="postgresql://… or sqlite:///file.db. [ASYNCAPI_DATABASE_URL]"),
+]
+BrokerUrl = Annotated[str | None, typer.Option(help="amqp://… [ASYNCAPI_BROKER_URL]")]
+OperationsFile = Annotated[
+    Path | None,
+    typer.Option("--operations", help="The operations file. [ASYNCAPI_OPERATIONS_FILE]"),
+]
+Host = Annotated[str | None, typer.Option(help="The address to listen on. [ASYNCAPI_HOST]")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on. [ASYNCAPI_PORT]")]
+
+DEMO_PORT = 8081
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+log = structlog.get_logger(__name__)
+
+
+def add_service_commands(app: typer.Typer) -> None:
+    """Add the commands to the application, in the order in which a newcomer needs them."""
+    for command in (up, proxy, executor, migrate_command, demo_api, sealing_key):
+        app.command(name=command.__name__.removesuffix("_command").replace("_", "-"))(command)
+
+
+def up(
+    port: Annotated[int, typer.Option(help="The proxy's port; the demo API has the next.")] = 8080,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    data: Annotated[
+        Path, typer.Option(help="Where the database and the sealing key are kept.")
+    ] = Path(".data"),
+    operations_file: OperationsFile = None,
+) -> None:
+    """Run everything in one process: proxy, executor, demo Customer API, on SQLite.
+
+    Nothing else is needed: the queue is in memory, and the tasks are in the data folder. Try
+
+        curl -i -X POST localhost:8080/clients/ -H 'content-type: application/json' \\
+             -d '{"email": "ann@example.com", "name": "Ann"}'
+    """
+    run(lambda stop: run_up(stop, host=host, port=port, data=data, operations_file=operations_file))
+
+
+def proxy(
+    host: Host = None,
+    port: Port = None,
+    database_url: DatabaseUrl = None,
+    broker_url: BrokerUrl = None,
+    operations_file: OperationsFile = None,
+) -> None:
+    """Run a proxy: it accepts calls, stores and publishes them as tasks, and waits for replies."""
+    given = {
+        "host": host,
+        "port": port,
+        "database_url": database_url,
+        "broker_url": broker_url,
+        "operations_file": operations_file,
+    }
+
+    async def main(stop: asyncio.Event) -> None:
+        settings = _settings(ProxySettings, given)
+        operations = load_operations(settings.operations_file)
+        async with connect(settings, operations) as connections:
+            await run_proxy(settings, operations, connections, stop)
+
+    run(main)
+
+
+def executor(
+    queue: Annotated[str, typer.Option(help="The queue whose tasks it runs.")],
+    concurrency: Annotated[
+        int | None, typer.Option(help="Attempts at a time. [ASYNCAPI_CONCURRENCY]")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    broker_url: BrokerUrl = None,
+    operations_file: OperationsFile = None,
+) -> None:
+    """Run an executor: it takes one queue's tasks and calls the upstream for each.
+
+    SIGTERM drains it: it takes no more, finishes what it can, and gives back the rest.
+    """
+    given = {
+        "concurrency": concurrency,
+        "database_url": database_url,
+        "broker_url": broker_url,
+        "operations_file": operations_file,
+    }
+
+    async def main(stop: asyncio.Event) -> None:
+        settings = _settings(ExecutorSettings, given)
+        operations = load_operations(settings.operations_file)
+        async with connect(settings, operations) as connections:
+            await run_executor(
+                settings, operations, connections, queue=queue, environment=os.environ, stop=stop
+            )
+
+    run(main)
+
+
+def migrate_command(database_url: DatabaseUrl = None) -> None:
+    """Create or upgrade the task database. Safe to run many times, and by many at once."""
+
+    async def main(_: asyncio.Event) -> None:
+        url = database_url or os.environ.get("ASYNCAPI_DATABASE_URL")
+        if not url:
+            raise SettingsError("ASYNCAPI_DATABASE_URL is not set")
+        revision = await migrate(url)
+        typer.echo(f"The task database is at revision {revision}.")
+
+    run(main)
+
+
+def demo_api(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = DEMO_PORT,
+    data: Annotated[Path, typer.Option(help="Where its clients are kept.")] = Path(".data"),
+) -> None:
+    """Run the demo Customer API: an upstream that is slow or fails where an email asks for it.
+
+    `slow+3@example.com` takes 3 s, `fail+503@…` answers 503, `flaky+2@…` answers 503 twice and
+    then succeeds, `drop@…` closes the connection, `huge+5@…` answers 5 MB.
+    """
+
+    async def main(stop: asyncio.Event) -> None:
+        configure_logging(level="info", log_format="auto")
+        data.mkdir(parents=True, exist_ok=True)
+        listener = listen(host, port)
+        log.info("demo Customer API listens", url=f"http://{host}:{listener.getsockname()[1]}")
+        await serve(
+            create_demo_api(data / "customers.db"),
+            listener=listener,
+            stop=stop,
+            shutdown_seconds=5,
+        )
+
+    run(main)
+
+
+def sealing_key() -> None:
+    """Print a new key for ASYNCAPI_SEALING_KEYS, which seals `writeOnly` arguments.
+
+    To rotate, put the new key before the old one; remove the old one when its tasks are gone.
+    """
+    typer.echo(new_sealing_key())
+
+
+def _settings(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
+    settings = kind.read(given)
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    if settings.broker_url.startswith(MEMORY):
+        raise SettingsError(
+            "ASYNCAPI_BROKER_URL: memory:// joins nothing across processes; "
+            "use amqp://…, or run `asyncapiproxy up`"
+        )
+    for name in unknown_variables(Settings, ProxySettings, ExecutorSettings):
+        log.warning("unknown setting", variable=name)
+    return settings

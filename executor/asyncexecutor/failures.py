@@ -1,0 +1,83 @@
+"""Why an attempt has no answer. Each names the problem that a caller sees after the last attempt."""
+
+from __future__ import annotations
+
+from asynctasks.errors import AsyncApiProxyError
+from asynctasks.response import Problem
+
+
+class AttemptFailedError(AsyncApiProxyError):
+    """The attempt failed."""
+
+    type = "attempt-failed"
+    title = "The task could not be run"
+    status = 500
+    is_retryable = True
+
+    @property
+    def problem(self) -> Problem:
+        """The failure as a task's error."""
+        return Problem(self.type, self.title, self.status, str(self))
+
+
+class UpstreamTimeoutError(AttemptFailedError):
+    """The upstream did not answer in time."""
+
+    type = "upstream-timeout"
+    title = "The upstream did not answer in time"
+    status = 504
+
+
+class UpstreamUnreachableError(AttemptFailedError):
+    """No connection to the upstream, or it ended without an answer."""
+
+    type = "upstream-unreachable"
+    title = "The upstream could not be reached"
+    status = 502
+
+
+class UpstreamFailedError(AttemptFailedError):
+    """The upstream answered with a server error."""
+
+    type = "upstream-failed"
+    title = "The upstream failed"
+    status = 502
+
+
+class ResponseTooLargeError(AttemptFailedError):
+    """The upstream's response is larger than is kept."""
+
+    type = "upstream-response-too-large"
+    title = "The upstream's response is too large"
+    status = 502
+    is_retryable = False
+
+
+class UpstreamUrlError(AttemptFailedError):
+    """The arguments do not make a URL of the upstream."""
+
+    type = "upstream-url-invalid"
+    title = "The arguments do not fit into the upstream's URL"
+    status = 422
+    is_retryable = False
+
+
+class HandlerFailedError(AttemptFailedError):
+    """The handler raised an exception."""
+
+    type = "handler-failed"
+    title = "The operation's handler failed"
+
+
+class OperationUnknownError(AttemptFailedError):
+    """This executor's operations file does not have the operation."""
+
+    type = "operation-unknown"
+    title = "No executor knows the operation"
+
+
+class ArgumentsUnreadableError(AttemptFailedError):
+    """The sealed arguments could not be opened."""
+
+    type = "arguments-unreadable"
+    title = "The sealed arguments could not be opened"

@@ -1,0 +1,46 @@
+"""Whether a failed attempt is followed by another, and when. Decides only: no clock, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asynctasks.operation import RetryPolicy
+
+LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+"""An upstream may ask for patience, not for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt, after so long."""
+
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No further attempt."""
+
+
+def next_attempt(
+    policy: RetryPolicy,
+    *,
+    failures: int,
+    max_attempts: int,
+    jitter: float,
+    upstream_asks_seconds: float | None = None,
+) -> Retry | GiveUp:
+    """What follows the failed attempt that was the `failures`-th of this task.
+
+    Exponential backoff with full jitter (`jitter` is uniform in 0..1), which spreads the retries of
+    many tasks that failed together; an upstream's Retry-After is honoured, capped, and jittered on
+    top, so that those who were told the same time do not all come at once.
+    """
+    if failures >= max_attempts:
+        return GiveUp()
+    shortest, longest = policy.backoff_seconds
+    backoff = min(longest, shortest * 2.0 ** min(failures - 1, 60))
+    asked = min(upstream_asks_seconds or 0.0, LONGEST_RETRY_AFTER_SECONDS)
+    return Retry(after_seconds=asked + backoff * jitter)

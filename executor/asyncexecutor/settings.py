@@ -1,0 +1,23 @@
+"""The executor's settings."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from asynctasks.settings import Settings
+
+
+class ExecutorSettings(Settings):
+    """What an executor needs to know."""
+
+    concurrency: int = Field(default=100, ge=1, le=10_000)
+    """Attempts at a time; also the prefetch, and the limit of connections to upstreams."""
+    lease_seconds: float = Field(default=30, ge=2, le=3_600)
+    """How long a claimed task stays ours without a renewal: after so long a dead executor's tasks
+    go to another."""
+    watch_seconds: float = Field(default=1, gt=0, le=60)
+    """How often running tasks are looked at for a cancel or a lost lease."""
+    max_response_bytes: int = Field(default=1_048_576, ge=1_024)
+    """A larger upstream response fails the task."""
+    drain_seconds: float = Field(default=25, ge=0, le=86_400)
+    """How long running attempts get to finish after SIGTERM; the rest goes to another executor."""

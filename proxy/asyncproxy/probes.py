@@ -1,0 +1,62 @@
+"""Whether the database and the broker answer, and how fast: asked in the background.
+
+`/ping` and `/readyz` tell what the last probe saw, so asking them costs the parts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from asynctasks.errors import AsyncApiProxyError
+from asynctasks.instants import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+INTERVAL_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one probe saw."""
+
+    available: bool
+    response_time_ms: float | None
+    checked_at: datetime
+    detail: str | None = None
+
+
+class Probe:
+    """Asks one part again and again."""
+
+    def __init__(self, name: str, ask: Callable[[], Awaitable[None]]) -> None:
+        self.name = name
+        self._ask = ask
+        self.finding = Finding(
+            available=False, response_time_ms=None, checked_at=utc_now(), detail="not asked yet"
+        )
+
+    async def run(self) -> NoReturn:
+        """Ask until cancelled."""
+        while True:
+            await self.ask()
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def ask(self) -> None:
+        """Ask once and keep what was found."""
+        started = time.perf_counter()
+        try:
+            await self._ask()
+        except AsyncApiProxyError as error:
+            self.finding = Finding(
+                available=False, response_time_ms=None, checked_at=utc_now(), detail=str(error)
+            )
+        else:
+            elapsed_ms = round((time.perf_counter() - started) * 1000, 3)
+            self.finding = Finding(
+                available=True, response_time_ms=elapsed_ms, checked_at=utc_now()
+            )

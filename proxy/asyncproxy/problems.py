@@ -1,0 +1,132 @@
+"""Errors as callers see them (RFC 9457): one table from our errors to problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from asynctasks import errors
+from asynctasks.errors import AsyncApiProxyError, ArgumentsInvalidError
+
+TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger(__name__)
+
+
+class BodyTooLargeError(AsyncApiProxyError):
+    """The request's body is larger than this proxy takes."""
+
+
+class UnsupportedMediaTypeError(AsyncApiProxyError):
+    """The request's body is not JSON by its headers."""
+
+
+class MalformedJsonError(AsyncApiProxyError):
+    """The request's body is no JSON."""
+
+
+class HeaderInvalidError(AsyncApiProxyError):
+    """A request header has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    type: str
+    title: str
+    status: int
+    retry_after_seconds: int | None = None
+
+
+KINDS: dict[type[AsyncApiProxyError], _Kind] = {
+    ArgumentsInvalidError: _Kind("arguments-invalid", "The arguments are not valid", 422),
+    MalformedJsonError: _Kind("malformed-json", "The body is no JSON", 400),
+    HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
+    BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
+    UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body is not JSON", 415),
+    errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
+    errors.TaskNotFinishedError: _Kind(
+        "task-not-finished", "The task has not finished", 409, retry_after_seconds=1
+    ),
+    errors.DatabaseUnavailableError: _Kind(
+        "database-unavailable", "The task database is away", 503, retry_after_seconds=2
+    ),
+}
+
+
+def problem_response(
+    *,
+    type: str,  # noqa: A002 - RFC 9457's name
+    title: str,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """A problem document; `members` are extensions (RFC 9457 §3.2)."""
+    document = {
+        "type": type if type == "about:blank" else TYPE_PREFIX + type,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
+
+
+def on_error(_: Request, error: Exception) -> Response:
+    """What we know how to name."""
+    assert isinstance(error, AsyncApiProxyError)
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+    if kind is None:
+        return on_unknown_error(_, error)
+    members: dict[str, Any] = {}
+    if isinstance(error, ArgumentsInvalidError):
+        members["errors"] = [
+            {"pointer": violation.pointer, "detail": violation.detail}
+            for violation in error.violations
+        ]
+    headers = {"Retry-After": str(kind.retry_after_seconds)} if kind.retry_after_seconds else None
+    return problem_response(
+        type=kind.type,
+        title=kind.title,
+        status=kind.status,
+        detail=str(error),
+        headers=headers,
+        **members,
+    )
+
+
+def on_http_exception(request: Request, error: Exception) -> Response:
+    """What the router refuses: an unknown path or method."""
+    assert isinstance(error, HTTPException)
+    details = {
+        404: f"Nothing is served at {request.url.path}; /docs lists what is.",
+        405: f"{request.method} is not served at {request.url.path}.",
+    }
+    return problem_response(
+        type="about:blank",
+        title=HTTPStatus(error.status_code).phrase,
+        status=error.status_code,
+        detail=details.get(error.status_code, str(error.detail)),
+        headers=error.headers,
+    )
+
+
+def on_unknown_error(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it, the caller only learns that it is not theirs."""
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return problem_response(
+        type="internal-error",
+        title="The proxy has a fault",
+        status=500,
+        detail="The fault is logged. If you had a task id, the task is not affected.",
+    )

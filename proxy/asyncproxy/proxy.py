@@ -1,0 +1,75 @@
+"""One proxy process: its application, its relay, its probes, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asyncproxy.app import create_app
+from asyncproxy.probes import Probe
+from asyncproxy.relay import Relay
+from asyncproxy.replies import listening_replies
+from asyncproxy.routes import Parts
+from asyncproxy.server import listen, serve
+from asyncproxy.submission import Submission
+from asynctasks.migration import check_schema
+from asynctasks.sealing import Sealing
+from asynctasks.store import TaskStore
+
+if TYPE_CHECKING:
+    from asynctasks.connections import Connections
+    from asynctasks.operation import Operations
+    from asyncproxy.settings import ProxySettings
+
+log = structlog.get_logger(__name__)
+
+
+async def run_proxy(
+    settings: ProxySettings, operations: Operations, connections: Connections, stop: asyncio.Event
+) -> None:
+    """Serve until `stop` is set.
+
+    Raises SettingsError, SealingKeyMissingError, SchemaOutdatedError before it listens.
+    """
+    sealing = Sealing(settings.keys)
+    sealing.require_key(name for name, op in operations.items() if op.schema.write_only)
+    listener = listen(settings.host, settings.port)
+    await check_schema(connections.database)
+    store = TaskStore(connections.database, connections.commits)
+    broker = connections.broker
+    parts = Parts(
+        database=Probe("database", connections.database.ping), broker=Probe("broker", broker.ping)
+    )
+    relay = Relay(
+        store,
+        broker,
+        interval_seconds=settings.relay_interval_seconds,
+        again_in_seconds=settings.publish_grace_seconds,
+    )
+    async with (
+        listening_replies(settings.reply_strategy, broker=broker, store=store) as replies,
+        asyncio.TaskGroup() as tasks,
+    ):
+        submission = Submission(store, broker, replies, sealing, settings)
+        app = create_app(operations, submission, parts, settings)
+        for probe in (parts.database, parts.broker):
+            await probe.ask()
+        # Should one of these die the group ends the server too, and the process with it.
+        loops = [
+            tasks.create_task(parts.database.run(), name="probe database"),
+            tasks.create_task(parts.broker.run(), name="probe broker"),
+            tasks.create_task(relay.run(), name="relay"),
+        ]
+        host, port = listener.getsockname()[:2]
+        log.info("proxy listens", url=f"http://{host}:{port}", operations=sorted(operations))
+        await serve(
+            app,
+            listener=listener,
+            stop=stop,
+            shutdown_seconds=settings.shutdown_seconds,
+            on_stopping=replies.release_all,
+        )
+        for loop in loops:
+            loop.cancel()

@@ -1,0 +1,164 @@
+"""Waiting for an executor's reply, by either strategy."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asynctasks.messages import Reply, ReplyInRow
+from asyncproxy.settings import ReplyStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from uuid import UUID
+
+    from asynctasks.broker import Broker
+    from asynctasks.store import TaskStore
+
+_LOOK_SIZE = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+class ExpectedReply:
+    """One caller's wait. `reply_to` is None where no reply can come."""
+
+    def __init__(self, reply_to: str | None) -> None:
+        self.reply_to = reply_to
+        self._arrived: asyncio.Future[Reply | ReplyInRow | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def resolve(self, reply: Reply | ReplyInRow | None) -> None:
+        """End the wait, with None where the row should be looked at instead."""
+        if not self._arrived.done():
+            self._arrived.set_result(reply)
+
+    async def wait(self, seconds: float) -> Reply | ReplyInRow | None:
+        """The reply, or None when the wait ended without one."""
+        try:
+            return await asyncio.wait_for(self._arrived, seconds)
+        except TimeoutError:
+            return None
+
+
+class Replies(Protocol):
+    """Where the callers of this proxy wait."""
+
+    def expect(self, task_id: UUID) -> AbstractAsyncContextManager[ExpectedReply]:
+        """Be ready for the task's reply before the task exists."""
+        ...
+
+    def release_all(self) -> None:
+        """Let every caller go on now: the proxy is leaving."""
+
+
+class SharedReplies:
+    """One queue for all callers of this process, told apart by task id."""
+
+    def __init__(self, store: TaskStore) -> None:
+        self._store = store
+        self._expected: dict[UUID, ExpectedReply] = {}
+        self._reply_to: str | None = None
+        self._may_have_missed = asyncio.Event()
+
+    @asynccontextmanager
+    async def listening(self, broker: Broker) -> AsyncIterator[None]:
+        """Receive replies for as long as it is entered."""
+        async with (
+            asyncio.TaskGroup() as tasks,
+            broker.shared_reply_queue(
+                self._on_reply, on_restored=self._may_have_missed.set
+            ) as self._reply_to,
+        ):
+            looking = tasks.create_task(self._look_for_missed(), name="look for missed replies")
+            try:
+                yield
+            finally:
+                looking.cancel()
+
+    @asynccontextmanager
+    async def expect(self, task_id: UUID) -> AsyncIterator[ExpectedReply]:
+        """Costs a dictionary entry."""
+        expected = self._expected[task_id] = ExpectedReply(self._reply_to)
+        try:
+            yield expected
+        finally:
+            del self._expected[task_id]
+
+    def release_all(self) -> None:
+        """See `Replies`."""
+        for expected in self._expected.values():
+            expected.resolve(None)
+
+    async def _look_for_missed(self) -> None:
+        """After a lost connection: whose task ended meanwhile, by a query for many of them."""
+        while True:
+            await self._may_have_missed.wait()
+            self._may_have_missed.clear()
+            waiting = list(self._expected)
+            for start in range(0, len(waiting), _LOOK_SIZE):
+                try:
+                    finished = await self._store.finished_among(waiting[start : start + _LOOK_SIZE])
+                except DatabaseUnavailableError as error:
+                    # Each caller looks for itself when its window ends.
+                    log.warning("missed replies not looked for", reason=str(error))
+                    break
+                for task_id in finished:
+                    self._on_reply(ReplyInRow(task_id))
+
+    def _on_reply(self, reply: Reply | ReplyInRow) -> None:
+        # A reply after the window is nobody's: the row has it.
+        if expected := self._expected.get(reply.task_id):
+            expected.resolve(reply)
+
+
+class PerTaskReplies:
+    """A queue for each caller: declared, consumed, cancelled and deleted for every task."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._expected: set[ExpectedReply] = set()
+
+    @asynccontextmanager
+    async def expect(self, task_id: UUID) -> AsyncIterator[ExpectedReply]:
+        """Costs four round trips to the broker; without the broker no reply can come."""
+        del task_id
+        arrived: list[ExpectedReply] = []
+        try:
+            async with self._broker.temporary_reply_queue(
+                lambda reply: arrived[0].resolve(reply)
+            ) as name:
+                expected = ExpectedReply(name)
+                arrived.append(expected)
+                self._expected.add(expected)
+                try:
+                    yield expected
+                finally:
+                    self._expected.discard(expected)
+        except BrokerUnavailableError:
+            if arrived:
+                raise
+            yield ExpectedReply(None)
+
+    def release_all(self) -> None:
+        """See `Replies`."""
+        for expected in self._expected:
+            expected.resolve(None)
+
+
+@asynccontextmanager
+async def listening_replies(
+    strategy: ReplyStrategy, *, broker: Broker, store: TaskStore
+) -> AsyncIterator[Replies]:
+    """The replies of this process by the chosen strategy."""
+    if strategy is ReplyStrategy.PER_TASK:
+        yield PerTaskReplies(broker)
+    else:
+        replies = SharedReplies(store)
+        async with replies.listening(broker):
+            yield replies

@@ -1,0 +1,67 @@
+"""Serves an ASGI application by uvicorn until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from asynctasks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
+
+BACKLOG = 2048
+
+log = structlog.get_logger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises SettingsError where the address cannot be had."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: one place in the process decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    shutdown_seconds: float,
+    on_stopping: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until `stop` is set; then finish the open requests, within the time given.
+
+    `on_stopping` is called first, so that requests that only wait can be ended at once.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listener]), name="uvicorn")
+        await stop.wait()
+        server.should_exit = True
+        on_stopping()
+    log.info("no longer listening")

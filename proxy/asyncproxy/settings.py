@@ -1,0 +1,39 @@
+"""The proxy's settings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from asynctasks.settings import Settings
+
+
+class ReplyStrategy(StrEnum):
+    """How replies come back to the proxy that waits for them."""
+
+    SHARED = "shared"
+    """One exclusive queue for each proxy process."""
+    PER_TASK = "per-task"
+    """One queue for each waiting call: about five times the cost (research/messaging.md §1)."""
+
+
+class ProxySettings(Settings):
+    """What a proxy needs to know."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 in a container."""
+    port: int = Field(default=8080, ge=0, le=65_535)
+    reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
+    max_body_bytes: int = Field(default=1_048_576, ge=1_024)
+    """A larger request is answered 413."""
+    max_wait_seconds: float = Field(default=60, ge=0, le=600)
+    """The longest wait window a caller may ask for by `Prefer: wait=N`."""
+    write_seconds: float = Field(default=5, gt=0, le=60)
+    """How long a caller waits for the task database to commit before it is told 503."""
+    publish_grace_seconds: float = Field(default=30, ge=1, le=3_600)
+    """When a task that nobody has claimed is published again: its message may be lost."""
+    relay_interval_seconds: float = Field(default=0.5, gt=0, le=60)
+    """How often the relay looks for tasks that are due: half of it is the average extra delay."""
+    shutdown_seconds: float = Field(default=20, gt=0, le=600)
+    """How long open requests get to finish after SIGTERM."""

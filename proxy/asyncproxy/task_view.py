@@ -1,0 +1,126 @@
+"""A task as callers see it: its JSON, its headers, and its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.responses import Response
+
+from asynctasks.errors import TaskNotFinishedError
+from asyncproxy.problems import TYPE_PREFIX, problem_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from asynctasks import response as upstream
+    from asynctasks.messages import Reply
+    from asynctasks.task import Task
+
+RETRY_AFTER_SECONDS = 1
+_BODILESS = frozenset({204, 205, 304})
+
+
+def task_json(task: Task) -> dict[str, Any]:
+    """The task document; of the arguments only what is not `writeOnly`."""
+    return {
+        "id": str(task.id),
+        "operation": task.operation,
+        "status": task.status,
+        "done": task.status.is_final,
+        "attempt": task.attempt,
+        "maxAttempts": task.max_attempts,
+        "createdAt": task.created_at,
+        "startedAt": task.started_at,
+        "finishedAt": task.finished_at,
+        "deadline": task.deadline,
+        "progress": task.progress,
+        "message": task.message,
+        "labels": task.labels,
+        "arguments": task.arguments,
+        "attempts": task.attempts,
+        "response": _response_json(task),
+        "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
+        "links": _links(task.id),
+    }
+
+
+def task_response(
+    task: Task, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The task document with its ETag, and Retry-After while it can still change."""
+    own = {"ETag": etag(task), "Cache-Control": "no-store", "Task-Id": str(task.id)}
+    if not task.status.is_final:
+        own["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    body = orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
+    return Response(body, status, {**own, **(headers or {})}, media_type="application/json")
+
+
+def accepted_response(task: Task, headers: Mapping[str, str]) -> Response:
+    """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
+    location = {"Location": _links(task.id)["self"]}
+    return task_response(task, status=202, headers={**location, **headers})
+
+
+def reply_response(reply: Reply, headers: Mapping[str, str]) -> Response:
+    """The executor's reply as the answer to the call."""
+    return _answer(reply.task_id, reply.response, reply.error and reply.error.to_json(), headers)
+
+
+def row_response(task: Task, headers: Mapping[str, str] | None = None) -> Response:
+    """A finished task's answer, as the caller would have had it; raises TaskNotFinishedError."""
+    if not task.status.is_final:
+        raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
+    return _answer(task.id, task.response, task.error, headers or {})
+
+
+def etag(task: Task) -> str:
+    """A strong validator: every change of the task bumps its version."""
+    return f'"{task.version}"'
+
+
+def _answer(
+    task_id: UUID,
+    response: upstream.Response | None,
+    error: Mapping[str, Any] | None,
+    headers: Mapping[str, str],
+) -> Response:
+    own = {"Task-Id": str(task_id), **headers}
+    if error is not None:
+        return problem_response(
+            **error, headers=own, instance=_links(task_id)["self"], taskId=str(task_id)
+        )
+    if response is None:
+        return Response(status_code=204, headers=own)
+    if response.status in _BODILESS:
+        return Response(status_code=response.status, headers=own)
+    if response.content_type:
+        own["Content-Type"] = response.content_type
+    return Response(response.body, response.status, own)
+
+
+def _links(task_id: UUID) -> dict[str, str]:
+    self = f"/tasks/{task_id}"
+    return {"self": self, "response": f"{self}/response"}
+
+
+def _response_json(task: Task) -> dict[str, Any] | None:
+    response = task.response
+    if response is None:
+        return None
+    return {
+        "status": response.status,
+        "contentType": response.content_type,
+        "body": _body_json(response),
+    }
+
+
+def _body_json(response: upstream.Response) -> Any:
+    """JSON as JSON, text as text; anything else is only at the task's `response` link."""
+    try:
+        if "json" in response.content_type:
+            return orjson.loads(response.body)
+        return response.body.decode()
+    except ValueError:
+        return None

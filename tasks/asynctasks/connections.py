@@ -1,0 +1,55 @@
+"""What a process holds open: the task database, its grouped writes, and the broker."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asynctasks.database import Database
+from asynctasks.group_commit import GroupCommit
+from asynctasks.in_memory import InMemoryBroker
+from asynctasks.rabbitmq import RabbitmqBroker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asynctasks.broker import Broker
+    from asynctasks.operation import Operations
+    from asynctasks.settings import Settings
+
+MEMORY = "memory://"
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Open for as long as `connect` is entered."""
+
+    database: Database
+    commits: GroupCommit
+    broker: Broker
+
+
+@asynccontextmanager
+async def connect(settings: Settings, operations: Operations) -> AsyncIterator[Connections]:
+    """Open all, and close it on leaving; what is away is connected to when it comes."""
+    database = Database(settings.database_url, connections=settings.database_connections)
+    try:
+        async with (
+            GroupCommit(database.write) as commits,
+            _broker(settings, operations) as broker,
+        ):
+            yield Connections(database, commits, broker)
+    finally:
+        await database.close()
+
+
+def _broker(settings: Settings, operations: Operations) -> Broker:
+    if settings.broker_url.startswith(MEMORY):
+        return InMemoryBroker()
+    return RabbitmqBroker(
+        settings.broker_url,
+        queues=sorted({operation.queue for operation in operations.values()}),
+        prefix=settings.broker_prefix,
+        publish_seconds=settings.publish_seconds,
+    )

@@ -1,0 +1,95 @@
+"""What travels on the broker: a hint that a task is due, and the reply to the proxy that waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import orjson
+
+from asynctasks.errors import MalformedMessageError
+from asynctasks.response import Problem, Response
+from asynctasks.task import TaskStatus
+
+MAX_REPLY_BODY_BYTES = 128 * 1024
+"""A larger response is left to the row: the broker is no place for bulk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMessage:
+    """Says that a task may be due. All that matters about the task is in its row."""
+
+    task_id: UUID
+    operation: str
+
+    def encode(self) -> bytes:
+        """The message's body."""
+        return orjson.dumps({"task": str(self.task_id), "operation": self.operation})
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """The message of a body; raises MalformedMessageError."""
+        try:
+            fields = orjson.loads(body)
+            return cls(UUID(fields["task"]), str(fields["operation"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MalformedMessageError(
+                'expected {"task": "<uuid>", "operation": "<name>"}, '
+                f"found {body[:80]!r} ({type(error).__name__})"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a task ended, for the proxy whose caller waits for it."""
+
+    task_id: UUID
+    status: TaskStatus
+    response: Response | None = None
+    error: Problem | None = None
+
+    @property
+    def leaves_body_to_row(self) -> bool:
+        """Whether the response is too large to travel, so that the proxy reads the row."""
+        return self.response is not None and len(self.response.body) > MAX_REPLY_BODY_BYTES
+
+    def encode(self) -> bytes:
+        """One line of JSON, then the response's body as it is."""
+        head: dict[str, Any] = {"task": str(self.task_id), "status": self.status.value}
+        body = b""
+        if self.leaves_body_to_row:
+            head["inRow"] = True
+        elif self.response is not None:
+            head["response"] = [self.response.status, self.response.content_type]
+            body = self.response.body
+        if self.error is not None:
+            head["error"] = self.error.to_json()
+        return orjson.dumps(head) + b"\n" + body
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self | ReplyInRow:
+        """The reply; raises MalformedMessageError."""
+        line, _, body = encoded.partition(b"\n")
+        try:
+            head = orjson.loads(line)
+            task_id = UUID(head["task"])
+            if head.get("inRow"):
+                return ReplyInRow(task_id)
+            response = head.get("response")
+            error = head.get("error")
+            return cls(
+                task_id,
+                TaskStatus(head["status"]),
+                Response(response[0], response[1], body) if response else None,
+                Problem(**error) if error else None,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise MalformedMessageError(f"no reply: {line[:80]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyInRow:
+    """Says that the task has ended and that its response is to be read from the row."""
+
+    task_id: UUID

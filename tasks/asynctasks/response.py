@@ -1,0 +1,35 @@
+"""What an upstream answered, and why there may be no answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The upstream's answer, as it will be given to the caller."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a task has no answer of its upstream, in the members of RFC 9457."""
+
+    type: str
+    """A stable word; the proxy makes a URI of it."""
+    title: str
+    status: int
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As the row and the reply hold it."""
+        return {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }

@@ -1,0 +1,90 @@
+"""Settings that every service has, and how a wrong one is told.
+
+Each service adds its own in its own `settings.py`. They are read once, in the command, and passed
+down. A variable is named `ASYNCAPI_` and the field's name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from asynctasks.database import driver_url
+from asynctasks.errors import SettingsError
+from asynctasks.logs import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "ASYNCAPI_"
+
+
+class Settings(BaseSettings):
+    """What proxy and executor share."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    database_url: str
+    """postgresql://user:password@host/database or sqlite:///file.db."""
+    broker_url: str
+    """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
+    broker_prefix: str = Field(default="asyncapi", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")
+    """Begins the name of each of our queues, so that installations can share a broker."""
+    publish_seconds: float = Field(default=5, gt=0, le=60)
+    """How long a publish waits for the broker's confirm; then the relay does it later."""
+    operations_file: Path = Path("operations.yaml")
+    sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Fernet keys separated by commas, the newest first: it seals, and any unseals."""
+    database_connections: int = Field(default=10, ge=1, le=200)
+    """Connections a process holds at most. Writes are grouped, so a few carry much."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: LogFormat = "auto"
+    """`auto` is coloured text on a terminal and JSON elsewhere."""
+
+    @field_validator("sealing_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any] | None = None) -> Self:
+        """The settings of the environment, with those given on the command line before them.
+
+        Raises SettingsError, naming each variable that is wrong.
+        """
+        chosen = {name: value for name, value in (given or {}).items() if value is not None}
+        try:
+            settings = cls(**chosen)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_fault(fault) for fault in error.errors())) from error
+        driver_url(settings.database_url)
+        if not settings.broker_url.startswith(("amqp://", "amqps://", "memory://")):
+            raise SettingsError(
+                f"{PREFIX}BROKER_URL: expected amqp://user:password@host/vhost, amqps://… or memory://"
+            )
+        return settings
+
+    @property
+    def keys(self) -> list[str]:
+        """The sealing keys in the clear."""
+        return [key.get_secret_value() for key in self.sealing_keys]
+
+
+def _fault(fault: Any) -> str:
+    variable = PREFIX + str(fault["loc"][0]).upper()
+    if fault["type"] == "missing":
+        return f"{variable} is not set"
+    shown = "" if "KEYS" in variable or "URL" in variable else f" (it is {fault['input']!r})"
+    return f"{variable}: {fault['msg']}{shown}"
+
+
+def unknown_variables(*known: type[Settings]) -> list[str]:
+    """Variables with our prefix that no settings class knows: most likely misspelt."""
+    names = {PREFIX + field.upper() for settings in known for field in settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in names)
