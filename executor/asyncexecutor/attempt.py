@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asynctasks.claims import ClaimedTask
-    from asynctasks.response import Problem, Response
+    from asynctasks.response import Response
     from asynctasks.sealing import Sealing
 
 log = structlog.get_logger(__name__)
@@ -42,9 +42,7 @@ KEPT_ATTEMPTS = 50
 class Runner(Protocol):
     """An upstream call or a handler."""
 
-    async def run(
-        self, task_id: UUID, arguments: dict[str, Any]
-    ) -> tuple[Response, str | None]:
+    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> tuple[Response, str | None]:
         """The response and its Retry-After; raises AttemptFailedError."""
         ...
 

@@ -23,7 +23,7 @@ from asynctasks.errors import OperationsFileError
 from asynctasks.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from uuid import UUID
 
     from asynctasks.operation import Operation, UpstreamCall
@@ -33,7 +33,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @asynccontextmanager
-async def upstream_session(*, connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+async def upstream_session(*, connections: int) -> AsyncGenerator[aiohttp.ClientSession]:
     """One pool for all upstreams: as many connections as there can be attempts at a time.
 
     It keeps no cookies: what an upstream sets for one caller is not for the next.
@@ -86,9 +86,7 @@ class Upstream:
             return environment[name]
 
         self._url = uritemplate.URITemplate(_PLACEHOLDER.sub(value, call.url).strip())
-        self._headers = {
-            name: _PLACEHOLDER.sub(value, text) for name, text in call.headers.items()
-        }
+        self._headers = {name: _PLACEHOLDER.sub(value, text) for name, text in call.headers.items()}
 
     async def run(self, task_id: UUID, arguments: dict[str, Any]) -> tuple[Response, str | None]:
         """The upstream's answer, whatever its status, and its Retry-After.

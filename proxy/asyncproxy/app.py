@@ -9,16 +9,16 @@ from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
-from asynctasks.errors import AsyncApiProxyError
 from asyncproxy.openapi import openapi_document
 from asyncproxy.operation_routes import operation_routes
 from asyncproxy.problems import on_error, on_http_exception, on_unknown_error
 from asyncproxy.routes import Parts, health_routes, task_routes
+from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
-    from asynctasks.operation import Operations
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
+    from asynctasks.operation import Operations
 
 DESCRIPTION = """An HTTP front door for slow APIs. POST once: if the answer comes in time it is
 returned on the same connection, else you get `202 Accepted` and a task to look at."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.arguments import Violation
 from asynctasks.errors import ArgumentsInvalidError
-from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
     from starlette.requests import Request

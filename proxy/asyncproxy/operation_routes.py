@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from asynctasks.messages import Reply
 from asyncproxy.body import read_arguments
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.task_view import accepted_response, reply_response, row_response
+from asynctasks.messages import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from asynctasks.operation import Operation, Operations
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
+    from asynctasks.operation import Operation, Operations
 
 
 def operation_routes(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asynctasks import errors
-from asynctasks.errors import AsyncApiProxyError, ArgumentsInvalidError
+from asynctasks.errors import ArgumentsInvalidError, AsyncApiProxyError
 
 TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
 MEDIA_TYPE = "application/problem+json"

@@ -19,9 +19,9 @@ from asynctasks.sealing import Sealing
 from asynctasks.store import TaskStore
 
 if TYPE_CHECKING:
+    from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
     from asynctasks.operation import Operations
-    from asyncproxy.settings import ProxySettings
 
 log = structlog.get_logger(__name__)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from asyncproxy.settings import ReplyStrategy
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
 from asynctasks.messages import Reply, ReplyInRow
-from asyncproxy.settings import ReplyStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from uuid import UUID
 
     from asynctasks.broker import Broker
@@ -67,7 +67,7 @@ class SharedReplies:
         self._may_have_missed = asyncio.Event()
 
     @asynccontextmanager
-    async def listening(self, broker: Broker) -> AsyncIterator[None]:
+    async def listening(self, broker: Broker) -> AsyncGenerator[None]:
         """Receive replies for as long as it is entered."""
         async with (
             asyncio.TaskGroup() as tasks,
@@ -82,7 +82,7 @@ class SharedReplies:
                 looking.cancel()
 
     @asynccontextmanager
-    async def expect(self, task_id: UUID) -> AsyncIterator[ExpectedReply]:
+    async def expect(self, task_id: UUID) -> AsyncGenerator[ExpectedReply]:
         """Costs a dictionary entry."""
         expected = self._expected[task_id] = ExpectedReply(self._reply_to)
         try:
@@ -125,7 +125,7 @@ class PerTaskReplies:
         self._expected: set[ExpectedReply] = set()
 
     @asynccontextmanager
-    async def expect(self, task_id: UUID) -> AsyncIterator[ExpectedReply]:
+    async def expect(self, task_id: UUID) -> AsyncGenerator[ExpectedReply]:
         """Costs four round trips to the broker; without the broker no reply can come."""
         del task_id
         arrived: list[ExpectedReply] = []
@@ -154,7 +154,7 @@ class PerTaskReplies:
 @asynccontextmanager
 async def listening_replies(
     strategy: ReplyStrategy, *, broker: Broker, store: TaskStore
-) -> AsyncIterator[Replies]:
+) -> AsyncGenerator[Replies]:
     """The replies of this process by the chosen strategy."""
     if strategy is ReplyStrategy.PER_TASK:
         yield PerTaskReplies(broker)

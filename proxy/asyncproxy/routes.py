@@ -10,13 +10,13 @@ from uuid import UUID
 from fastapi import APIRouter, Header
 from starlette.responses import JSONResponse, Response
 
-from asynctasks.errors import TaskNotFoundError
 from asyncproxy import schemas
 from asyncproxy.task_view import etag, row_response, task_response
+from asynctasks.errors import TaskNotFoundError
 
 if TYPE_CHECKING:
-    from asynctasks.store import TaskStore
     from asyncproxy.probes import Probe
+    from asynctasks.store import TaskStore
 
 
 @dataclass(frozen=True, slots=True)

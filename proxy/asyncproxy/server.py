@@ -13,7 +13,7 @@ import uvicorn
 from asynctasks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from starlette.types import ASGIApp
 
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: one place in the process decides when to stop."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 

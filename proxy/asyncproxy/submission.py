@@ -18,12 +18,12 @@ from asynctasks.task import Task, new_task_id
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from asyncproxy.replies import ExpectedReply, Replies
+    from asyncproxy.settings import ProxySettings
     from asynctasks.broker import Broker
     from asynctasks.operation import Operation
     from asynctasks.sealing import Sealing
     from asynctasks.store import TaskStore
-    from asyncproxy.replies import ExpectedReply, Replies
-    from asyncproxy.settings import ProxySettings
 
 log = structlog.get_logger(__name__)
 

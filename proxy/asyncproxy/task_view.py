@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from asynctasks.errors import TaskNotFinishedError
 from asyncproxy.problems import TYPE_PREFIX, problem_response
+from asynctasks.errors import TaskNotFinishedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -114,14 +114,14 @@ class Claims:
         # Two messages about one task may share a batch: the first takes it, the other finds it gone.
         return [claimed.pop(task_id, None) for task_id in task_ids]
 
-    async def _finish(
-        self, connection: AsyncConnection, finishes: Sequence[_Finish]
-    ) -> list[bool]:
+    async def _finish(self, connection: AsyncConnection, finishes: Sequence[_Finish]) -> list[bool]:
         ids = [finish.task.id for finish in finishes]
         rows = await connection.execute(_OURS, {"ids": ids, "holder": self._executor})
         ours = {(row.id, row.attempt) for row in rows}
         answers = [(finish.task.id, finish.task.attempt) in ours for finish in finishes]
-        updates = [_values(finish) for finish, is_ours in zip(finishes, answers, strict=True) if is_ours]
+        updates = [
+            _values(finish) for finish, is_ours in zip(finishes, answers, strict=True) if is_ours
+        ]
         if updates:
             await connection.execute(_FINISH, updates)
         return answers

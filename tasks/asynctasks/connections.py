@@ -12,7 +12,7 @@ from asynctasks.in_memory import InMemoryBroker
 from asynctasks.rabbitmq import RabbitmqBroker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from asynctasks.broker import Broker
     from asynctasks.operation import Operations
@@ -31,7 +31,7 @@ class Connections:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, operations: Operations) -> AsyncIterator[Connections]:
+async def connect(settings: Settings, operations: Operations) -> AsyncGenerator[Connections]:
     """Open all, and close it on leaving; what is away is connected to when it comes."""
     database = Database(settings.database_url, connections=settings.database_connections)
     try:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from asynctasks.errors import DatabaseUnavailableError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Generator
 
 DRIVERS = {
     "postgresql": "postgresql+asyncpg",
@@ -54,14 +54,14 @@ class Database:
             self._writers = self._readers = _postgresql_engine(url, connections=connections)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction, committed on leaving; raises DatabaseUnavailableError."""
         with _translated():
             async with self._writers.begin() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to read from; raises DatabaseUnavailableError."""
         with _translated():
             async with self._readers.connect() as connection:
@@ -150,12 +150,14 @@ def _sqlite_engine(url: URL, *, connections: int) -> AsyncEngine:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None]:
     """Turn what the drivers raise when the database is away or full into our one error."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise DatabaseUnavailableError(f"The task database does not answer: {error.orig}") from error
+        raise DatabaseUnavailableError(
+            f"The task database does not answer: {error.orig}"
+        ) from error
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise

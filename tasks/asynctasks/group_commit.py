@@ -76,7 +76,9 @@ class GroupCommit:
         A caller that is cancelled meanwhile does not cancel the write.
         """
         if self._closing:
-            raise DatabaseUnavailableError("This process is shutting down and takes no more writes.")
+            raise DatabaseUnavailableError(
+                "This process is shutting down and takes no more writes."
+            )
         write = _Write(batch, item, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         self._wake.set()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from asynctasks.broker import Consumption, OnDelivery, OnReply, OnRestored
     from asynctasks.messages import Reply, TaskMessage
@@ -62,7 +62,7 @@ class InMemoryBroker:
     @asynccontextmanager
     async def consume(
         self, queue: str, *, prefetch: int, on_delivery: OnDelivery
-    ) -> AsyncIterator[Consumption]:
+    ) -> AsyncGenerator[Consumption]:
         """Take at most `prefetch` unended deliveries at a time from the queue."""
         consumption = _Consumption(self, queue, prefetch, on_delivery)
         self._consumptions[queue].append(consumption)
@@ -77,14 +77,14 @@ class InMemoryBroker:
     @asynccontextmanager
     async def shared_reply_queue(
         self, on_reply: OnReply, *, on_restored: OnRestored
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """A reply queue for the life of this process."""
         del on_restored
         async with self.temporary_reply_queue(on_reply) as name:
             yield name
 
     @asynccontextmanager
-    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncIterator[str]:
+    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncGenerator[str]:
         """A reply queue for one task."""
         name = f"replies.{uuid4()}"
         self._reply_queues[name] = on_reply

@@ -19,7 +19,7 @@ from aiormq.exceptions import AMQPError
 from asynctasks.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
     from aiormq.abc import AbstractChannel, AbstractConnection
 
@@ -70,7 +70,10 @@ class Link:
             backoff = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2**failures)
             failures += 1
             log.warning(
-                "broker connection ended", link=self.name, reason=_describe(ending), failures=failures
+                "broker connection ended",
+                link=self.name,
+                reason=_describe(ending),
+                failures=failures,
             )
             await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 - spreads load
 
@@ -93,7 +96,7 @@ class Link:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turn whatever aiormq raises at a broken or silent connection into BrokerUnavailableError."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import jsonschema_rs
 import uritemplate
@@ -73,7 +73,10 @@ class UpstreamCall(_Declared):
     @classmethod
     def _is_template(cls, value: str) -> str:
         for expression in _VARIABLE.findall(value):
-            if not re.fullmatch(r"[+#./;?&]?[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?(,[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?)*", expression):
+            if not re.fullmatch(
+                r"[+#./;?&]?[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?(,[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?)*",
+                expression,
+            ):
                 raise ValueError(f"{{{expression}}} is no RFC 6570 expression")
         if "{" in _VARIABLE.sub("", value) or "}" in _VARIABLE.sub("", value):
             raise ValueError("a brace is not closed")
@@ -98,9 +101,7 @@ class Operation(_Declared):
     wait_seconds: float = Field(default=10, ge=0, le=300)
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
     upstream: UpstreamCall | None = None
-    handler: str | None = Field(
-        default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-    )
+    handler: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """`package.module:function`, run in the executor in place of an upstream call."""
     retry: RetryPolicy = RetryPolicy()
 
@@ -109,7 +110,9 @@ class Operation(_Declared):
     def _is_route(cls, value: str) -> str:
         match = ROUTE.fullmatch(value)
         if match is None:
-            raise ValueError("expected a method (POST, PUT, PATCH, DELETE) and a path: POST /clients")
+            raise ValueError(
+                "expected a method (POST, PUT, PATCH, DELETE) and a path: POST /clients"
+            )
         segments = match[2].strip("/").split("/")
         if not all(_PATH_SEGMENT.fullmatch(segment) for segment in segments):
             raise ValueError("a path is made of segments such as /clients/{clientId}/orders")
@@ -126,7 +129,9 @@ class Operation(_Declared):
             ArgumentsSchema(value)
         except jsonschema_rs.ValidationError as error:
             where = "/".join(map(str, error.instance_path))
-            raise ValueError(f"no JSON Schema 2020-12 at {where or 'its top'}: {error.message}") from error
+            raise ValueError(
+                f"no JSON Schema 2020-12 at {where or 'its top'}: {error.message}"
+            ) from error
         return value
 
     @model_validator(mode="after")
@@ -134,7 +139,9 @@ class Operation(_Declared):
         if (self.upstream is None) == (self.handler is None):
             raise ValueError("expected either `upstream` or `handler`")
         if missing := set(self.path_arguments) - set(self.arguments.get("properties", {})):
-            raise ValueError(f"{missing.pop()!r} stands in the route but is no property of `arguments`")
+            raise ValueError(
+                f"{missing.pop()!r} stands in the route but is no property of `arguments`"
+            )
         return self
 
     @cached_property

@@ -37,7 +37,9 @@ def parse_operations(text: str, *, name: str) -> Operations:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise OperationsFileError(f"{name}:{line}: no YAML: {error.problem or error.context}") from error
+        raise OperationsFileError(
+            f"{name}:{line}: no YAML: {error.problem or error.context}"
+        ) from error
     except (yaml.YAMLError, ValueError) as error:
         raise OperationsFileError(f"{name}: no YAML: {error}") from error
     finally:
@@ -119,7 +121,9 @@ def _expected(fault: Any) -> str:
     return message if isinstance(given, dict | list) else f"{message} (it is {given!r})"
 
 
-def _lines(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...] = ()) -> Iterator[tuple[Key, int]]:
+def _lines(
+    node: yaml.Node, key: Key, above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[Key, int]]:
     """The line of each key; raises ValueError for a repeated key or a node inside itself."""
     if node in above:
         raise ValueError(f"line {node.start_mark.line + 1}: an alias that contains itself")

@@ -19,7 +19,7 @@ from asynctasks.link import HEARTBEAT_SECONDS, Link, translated
 from asynctasks.messages import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, Collection
 
     from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
@@ -128,7 +128,7 @@ class RabbitmqBroker:
     @asynccontextmanager
     async def consume(
         self, queue: str, *, prefetch: int, on_delivery: OnDelivery
-    ) -> AsyncIterator[Consumption]:
+    ) -> AsyncGenerator[Consumption]:
         """Take at most `prefetch` unended deliveries at a time from the queue."""
         consumption = _Consumption(self, queue, prefetch, on_delivery)
         link = Link(self._url, name=f"consume {queue}", set_up=consumption.set_up)
@@ -138,7 +138,7 @@ class RabbitmqBroker:
     @asynccontextmanager
     async def shared_reply_queue(
         self, on_reply: OnReply, *, on_restored: OnRestored
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """An exclusive queue for the life of this process, declared anew on each connection."""
         name = self._new_reply_queue_name()
 
@@ -154,7 +154,7 @@ class RabbitmqBroker:
             yield name
 
     @asynccontextmanager
-    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncIterator[str]:
+    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncGenerator[str]:
         """An exclusive queue for one task, deleted on leaving; raises BrokerUnavailableError."""
         name = self._new_reply_queue_name()
         channel = self._up(self._unconfirmed)
@@ -214,7 +214,7 @@ class RabbitmqBroker:
         )
 
     @asynccontextmanager
-    async def _kept_up(self, link: Link) -> AsyncIterator[None]:
+    async def _kept_up(self, link: Link) -> AsyncGenerator[None]:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
             try:
