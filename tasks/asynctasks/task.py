@@ -64,10 +64,14 @@ def _where(condition: str) -> dict[str, Any]:
     return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
+def _values(statuses: type[TaskStatus]) -> list[str]:
+    return [status.value for status in statuses]
+
+
 class Task(SQLModel, table=True):
     """The row that is the truth about a task. Every change of it adds one to `version`."""
 
-    __tablename__: ClassVar[str] = "tasks"
+    __tablename__: ClassVar[Any] = "tasks"
 
     id: UUID = Field(default_factory=new_task_id, sa_column=Column(UuidType(), primary_key=True))
     version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
@@ -96,7 +100,7 @@ class Task(SQLModel, table=True):
                 TaskStatus,
                 native_enum=False,
                 length=16,
-                values_callable=lambda statuses: [status.value for status in statuses],
+                values_callable=_values,
             ),
             nullable=False,
             server_default=TaskStatus.QUEUED.value,
