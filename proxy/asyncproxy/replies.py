@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -27,7 +32,7 @@ log = structlog.get_logger(__name__)
 class ExpectedReply:
     """One caller's wait. `reply_to` is None where no reply can come."""
 
-    def __init__(self, reply_to: str | None) -> None:
+    def __init__(self, reply_to: str | None = None) -> None:
         self.reply_to = reply_to
         self._arrived: asyncio.Future[Reply | ReplyInRow | None] = (
             asyncio.get_running_loop().create_future()
@@ -41,7 +46,8 @@ class ExpectedReply:
     async def wait(self, seconds: float) -> Reply | ReplyInRow | None:
         """The reply, or None when the wait ended without one."""
         try:
-            return await asyncio.wait_for(self._arrived, seconds)
+            async with asyncio.timeout(seconds):
+                return await self._arrived
         except TimeoutError:
             return None
 
@@ -65,6 +71,7 @@ class SharedReplies:
         self._expected: dict[UUID, ExpectedReply] = {}
         self._reply_to: str | None = None
         self._may_have_missed = asyncio.Event()
+        self._is_leaving = False
 
     @asynccontextmanager
     async def listening(self, broker: Broker) -> AsyncGenerator[None]:
@@ -85,6 +92,8 @@ class SharedReplies:
     async def expect(self, task_id: UUID) -> AsyncGenerator[ExpectedReply]:
         """Costs a dictionary entry."""
         expected = self._expected[task_id] = ExpectedReply(self._reply_to)
+        if self._is_leaving:
+            expected.resolve(None)
         try:
             yield expected
         finally:
@@ -92,6 +101,7 @@ class SharedReplies:
 
     def release_all(self) -> None:
         """See `Replies`."""
+        self._is_leaving = True
         for expected in self._expected.values():
             expected.resolve(None)
 
@@ -123,30 +133,27 @@ class PerTaskReplies:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._expected: set[ExpectedReply] = set()
+        self._is_leaving = False
 
     @asynccontextmanager
     async def expect(self, task_id: UUID) -> AsyncGenerator[ExpectedReply]:
         """Costs four round trips to the broker; without the broker no reply can come."""
         del task_id
-        arrived: list[ExpectedReply] = []
-        try:
-            async with self._broker.temporary_reply_queue(
-                lambda reply: arrived[0].resolve(reply)
-            ) as name:
-                expected = ExpectedReply(name)
-                arrived.append(expected)
-                self._expected.add(expected)
-                try:
-                    yield expected
-                finally:
-                    self._expected.discard(expected)
-        except BrokerUnavailableError:
-            if arrived:
-                raise
-            yield ExpectedReply(None)
+        expected = ExpectedReply()
+        async with AsyncExitStack() as stack:
+            with suppress(BrokerUnavailableError):
+                expected.reply_to = await stack.enter_async_context(
+                    self._broker.temporary_reply_queue(expected.resolve)
+                )
+            self._expected.add(expected)
+            stack.callback(self._expected.discard, expected)
+            if self._is_leaving:
+                expected.resolve(None)
+            yield expected
 
     def release_all(self) -> None:
         """See `Replies`."""
+        self._is_leaving = True
         for expected in self._expected:
             expected.resolve(None)
 

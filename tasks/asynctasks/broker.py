@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from asynctasks.messages import Reply, ReplyInRow, TaskMessage
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
 
 OnDelivery = Callable[["Delivery"], None]
 OnReply = Callable[[Reply | ReplyInRow], None]
@@ -83,7 +85,8 @@ class Broker(Protocol):
     ) -> AbstractAsyncContextManager[str]:
         """A reply queue for the life of this process; its name is good at once.
 
-        `on_restored` is called after a lost connection: replies may have been lost with it.
+        `on_restored` is called whenever a connection has been made: until then replies may have
+        been lost.
         """
         ...
 

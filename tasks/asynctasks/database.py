@@ -31,27 +31,42 @@ DRIVERS = {
 }
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
-"""None of our statements takes as long: one that does has a database that hangs."""
+"""No statement of a service takes as long: one that does has a database that hangs."""
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
 
-_JSON: dict[str, Any] = {
-    "json_serializer": lambda value: orjson.dumps(value, option=orjson.OPT_UTC_Z).decode(),
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+_ENGINE: dict[str, Any] = {
+    "json_serializer": _to_json,
     "json_deserializer": orjson.loads,
+    # An error's text may reach a log, and callers' data is none of the log's.
+    "hide_parameters": True,
 }
 
 
 class Database:
     """The task database. On SQLite one connection writes and others read."""
 
-    def __init__(self, database_url: str, *, connections: int = 10) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        connections: int = 10,
+        statement_seconds: float | None = STATEMENT_SECONDS,
+    ) -> None:
         url = driver_url(database_url)
         self.dialect = url.get_backend_name()
         if self.dialect == "sqlite":
             self._writers = _sqlite_engine(url, connections=1)
             self._readers = _sqlite_engine(url, connections=connections)
         else:
-            self._writers = self._readers = _postgresql_engine(url, connections=connections)
+            self._writers = self._readers = _postgresql_engine(
+                url, connections=connections, statement_seconds=statement_seconds
+            )
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
@@ -102,14 +117,16 @@ def driver_url(database_url: str) -> URL:
     return url.set(drivername=DRIVERS[backend])
 
 
-def _postgresql_engine(url: URL, *, connections: int) -> AsyncEngine:
+def _postgresql_engine(
+    url: URL, *, connections: int, statement_seconds: float | None
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
-        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
-        **_JSON,
+        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": statement_seconds},
+        **_ENGINE,
     )
 
     def replace_closed(dbapi_connection: Any, *_: Any) -> None:
@@ -128,7 +145,7 @@ def _sqlite_engine(url: URL, *, connections: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
         connect_args={"timeout": SQLITE_BUSY_SECONDS},
-        **_JSON,
+        **_ENGINE,
     )
 
     def set_up(dbapi_connection: Any, _: Any) -> None:

@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asynctasks.errors import DatabaseUnavailableError
@@ -85,12 +84,19 @@ class GroupCommit:
         return await asyncio.shield(write.done)
 
     async def _flush_until_closed(self) -> None:
-        while not (self._closing and not self._waiting):
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                writes, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
-                await self._commit(writes)
+        writes: Sequence[_Write] = []
+        try:
+            while not (self._closing and not self._waiting):
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    writes, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
+                    await self._commit(writes)
+        finally:
+            # Cut short: nobody may wait for ever.
+            self._closing = True
+            for write in (*writes, *self._waiting):
+                _fail(write, DatabaseUnavailableError("This process is shutting down."))
 
     async def _commit(self, writes: Sequence[_Write]) -> None:
         try:
@@ -98,11 +104,11 @@ class GroupCommit:
                 results = await self._transaction(writes)
             except DatabaseUnavailableError:
                 results = await self._transaction(writes)
-        except (DataError, IntegrityError) as error:
-            await self._commit_one_by_one(writes, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to those who wait for it
+        except DatabaseUnavailableError as error:
             for write in writes:
                 _fail(write, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to whose item it is
+            await self._commit_one_by_one(writes, error)
         else:
             for write, result in zip(writes, results, strict=True):
                 if not write.done.done():

@@ -101,10 +101,12 @@ class InMemoryBroker:
         # Those with room get the next message first.
         self._consumptions[queue].sort(key=lambda consumption: len(consumption.unended))
 
-    def _ended(self, consumption: _Consumption) -> None:
+    def on_ended(self, consumption: _Consumption) -> None:
+        """A delivery has ended, so there is room for the next."""
         self._deliver(consumption.queue)
 
-    def _stopped(self, consumption: _Consumption) -> None:
+    def on_stopped(self, consumption: _Consumption) -> None:
+        """The consumption takes no more."""
         if consumption in self._consumptions[consumption.queue]:
             self._consumptions[consumption.queue].remove(consumption)
 
@@ -129,7 +131,7 @@ class _Consumption:
         asyncio.get_running_loop().call_soon(self._on_delivery, delivery)
 
     async def stop(self) -> None:
-        self.broker._stopped(self)  # noqa: SLF001 - the two halves of one broker
+        self.broker.on_stopped(self)
 
 
 class _Delivery:
@@ -145,9 +147,11 @@ class _Delivery:
         self._end()
 
     async def release(self) -> None:
-        self._consumption.unended.discard(self)
-        self._consumption.broker.put(self._consumption.queue, self.body, first=True)
+        # One that its consumption gave back on leaving is in other hands by now.
+        if self in self._consumption.unended:
+            self._consumption.unended.remove(self)
+            self._consumption.broker.put(self._consumption.queue, self.body, first=True)
 
     def _end(self) -> None:
         self._consumption.unended.discard(self)
-        self._consumption.broker._ended(self._consumption)  # noqa: SLF001 - as above
+        self._consumption.broker.on_ended(self._consumption)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import aiormq
 import structlog
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from aiormq.abc import AbstractChannel, AbstractConnection
 
 CONNECT_SECONDS = 10
+CLOSE_SECONDS = 1
 HEARTBEAT_SECONDS = 10
 """A peer that went without a word is noticed after about three of these."""
 LONGEST_BACKOFF_SECONDS = 5.0
 
-BROKEN = (AMQPError, OSError, RuntimeError, asyncio.CancelledError)
-"""What aiormq raises when a connection ends under a call: its futures may be cancelled with it."""
-
 log = structlog.get_logger(__name__)
+
+
+class LinkEndedError(AMQPError):
+    """We ended the connection. Whoever waits for an answer on it is told so."""
 
 
 class Link:
@@ -51,8 +53,13 @@ class Link:
         self._url = url
         self.name = name
         self._set_up = set_up
+        self._restart = asyncio.Event()
         self.is_up = False
         self.first_up = asyncio.Event()
+
+    def restart(self) -> None:
+        """Set all up anew: something that `set_up` had declared is gone."""
+        self._restart.set()
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -61,13 +68,13 @@ class Link:
             try:
                 ending = await self._hold()
                 failures = 0
-            except BROKEN as error:
-                if _is_cancelled():
+            except BaseException as error:
+                if not is_broken_connection(error):
                     raise
                 ending = error
             finally:
                 self.is_up = False
-            backoff = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2**failures)
+            pause = backoff_seconds(failures)
             failures += 1
             log.warning(
                 "broker connection ended",
@@ -75,24 +82,44 @@ class Link:
                 reason=_describe(ending),
                 failures=failures,
             )
-            await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 - spreads load
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load
 
     async def _hold(self) -> BaseException | None:
         """Connect, set up, and return why it ended."""
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await aiormq.connect(self._url)
         try:
+            self._restart.clear()
             async with asyncio.timeout(CONNECT_SECONDS):
                 channels = await self._set_up(connection)
             self.is_up = True
             self.first_up.set()
             log.info("broker connected", link=self.name)
-            endings = [connection.closing, *(channel.closing for channel in channels)]
-            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
-            first = next(ending for ending in endings if ending.done())
-            return None if first.cancelled() else first.exception()
+            return await self._end_of(connection, channels)
         finally:
-            await connection.close(timeout=1)
+            self.is_up = False
+            # A broker that hangs must neither hold us up nor hide why we leave.
+            with suppress(OSError, AMQPError):
+                await connection.close(LinkEndedError("closed by us"), timeout=CLOSE_SECONDS)
+
+    async def _end_of(
+        self, connection: AbstractConnection, channels: list[AbstractChannel]
+    ) -> BaseException | None:
+        restart = asyncio.ensure_future(self._restart.wait())
+        try:
+            closings = [_closing(connection), *map(_closing, channels)]
+            await asyncio.wait([restart, *closings], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            restart.cancel()
+        ended = next((closing for closing in closings if closing.done()), None)
+        if ended is None:
+            return LinkEndedError("something we had declared is gone")
+        return None if ended.cancelled() else ended.exception()
+
+
+def backoff_seconds(failures: int) -> float:
+    """How long to wait at most after so many failures in a row."""
+    return min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10))
 
 
 @contextmanager
@@ -100,16 +127,34 @@ def translated() -> Generator[None]:
     """Turn whatever aiormq raises at a broken or silent connection into BrokerUnavailableError."""
     try:
         yield
-    except BROKEN as error:
-        if _is_cancelled():
+    except BaseException as error:
+        if not is_broken_connection(error):
             raise
         raise BrokerUnavailableError(f"RabbitMQ does not answer: {_describe(error)}") from error
 
 
-def _is_cancelled() -> bool:
-    """Whether the CancelledError is meant for us, not for a future of the lost connection."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def is_broken_connection(error: BaseException) -> bool:
+    """Whether aiormq raised it because a connection or channel ended under the call."""
+    if isinstance(error, asyncio.CancelledError):
+        # aiormq may cancel what waits on a connection that ends. Then nobody has cancelled us.
+        task = asyncio.current_task()
+        return task is None or task.cancelling() == 0
+    # A connection that ended without a reason fails what waits on it with a bare Exception.
+    return isinstance(error, AMQPError | OSError | RuntimeError) or type(error) is Exception
+
+
+async def until_closed(channel: AbstractChannel, other: asyncio.Future[Any]) -> None:
+    """Return when the channel has closed or the other future is done."""
+    closing = _closing(channel)
+    try:
+        await asyncio.wait([closing, other], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not channel.is_closed:
+            closing.cancel()  # else the channel would remember it
+
+
+def _closing(end: AbstractConnection | AbstractChannel) -> asyncio.Future[Any]:
+    return cast("asyncio.Future[Any]", end.closing)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _describe(error: BaseException | None) -> str:

@@ -26,7 +26,8 @@ async def migrate(database_url: str) -> str:
 
     Safe to call from many processes at once: one migrates, the others wait and find it done.
     """
-    database = Database(database_url)
+    # A large table's migration takes its time, and so does waiting for another process's.
+    database = Database(database_url, statement_seconds=None)
     try:
         async with database.write() as connection:
             if database.dialect == "postgresql":
@@ -57,8 +58,13 @@ async def check_schema(database: Database) -> None:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", _literal(Path(__file__).parent / "migrations"))
     return config
+
+
+def _literal(path: Path) -> str:
+    """The path for a config parser, to which % is special."""
+    return str(path).replace("%", "%%")
 
 
 def _upgrade(connection: Connection) -> None:

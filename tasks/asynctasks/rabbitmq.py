@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 import structlog
+from aiormq.channel import Channel
+from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
 from asynctasks.errors import BrokerUnavailableError, MalformedMessageError, MessageReturnedError
-from asynctasks.link import HEARTBEAT_SECONDS, Link, translated
+from asynctasks.link import HEARTBEAT_SECONDS, Link, translated, until_closed
 from asynctasks.messages import Reply
+from asynctasks.rabbitmq_consumption import RabbitmqConsumption
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
 
     from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+    from pamqp.common import FieldTable
 
     from asynctasks.broker import Consumption, OnDelivery, OnReply, OnRestored
     from asynctasks.messages import TaskMessage
@@ -31,6 +35,8 @@ DELIVERY_LIMIT = 20
 """A message that took so many executors with it is put aside (quorum queues count)."""
 MAX_DEAD_LETTERS = 10_000
 REPLY_TTL_MILLISECONDS = "60000"
+DRAINED_BYTES = 16 * 1024
+"""A reply this large waits until it has left, so that a slow broker's replies do not pile up."""
 FIRST_CONNECT_SECONDS = 1.0
 """How long a start waits for the broker before it goes on without."""
 
@@ -50,8 +56,8 @@ class RabbitmqBroker:
         self._tasks = asyncio.TaskGroup()
         self._link = Link(self._url, name="publish", set_up=self._set_up)
         # Channels of the current connection; after its end they fail at once.
-        self._confirmed: AbstractChannel | None = None
-        self._unconfirmed: AbstractChannel | None = None
+        self._confirmed: Channel | None = None
+        self._unconfirmed: Channel | None = None
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -76,10 +82,14 @@ class RabbitmqBroker:
 
     async def count_ready(self, queue: str) -> int:
         """How many messages wait on the queue; raises BrokerUnavailableError."""
+        # Shielded: a call that is cancelled ends the channel and all that others do on it.
+        return await asyncio.shield(self._count_ready(self._up(self._unconfirmed), queue))
+
+    async def _count_ready(self, channel: Channel, queue: str) -> int:
         with translated():
-            declared = await self._up(self._unconfirmed).queue_declare(
-                self.queue_name(queue), passive=True, timeout=self._publish_seconds
-            )
+            async with asyncio.timeout(self._publish_seconds):
+                await _unblocked(channel)
+                declared = await channel.queue_declare(self.queue_name(queue), passive=True)
         return declared.message_count or 0
 
     async def publish(self, queue: str, message: TaskMessage) -> None:
@@ -87,41 +97,51 @@ class RabbitmqBroker:
         await self.publish_confirmed(self.queue_name(queue), message.encode())
 
     async def publish_confirmed(
-        self, routing_key: str, body: bytes, *, headers: dict[str, str] | None = None
+        self, routing_key: str, body: bytes, *, headers: FieldTable | None = None
     ) -> None:
         """Publish any body to a RabbitMQ queue by its full name; raises BrokerUnavailableError."""
         properties = Basic.Properties(
             delivery_mode=PERSISTENT, content_type="application/json", headers=headers
         )
-        with translated():
-            confirmation = await self._up(self._confirmed).basic_publish(
-                body,
-                routing_key=routing_key,
-                properties=properties,
-                mandatory=True,
-                timeout=self._publish_seconds,
-                wait=False,
-            )
-        # "No exception" is no proof: a message without a queue comes back as a value.
-        if not isinstance(confirmation, Basic.Ack):
-            raise MessageReturnedError(f"RabbitMQ has no queue {routing_key!r}")
+        channel = self._up(self._confirmed)
+        try:
+            with translated():
+                async with asyncio.timeout(self._publish_seconds):
+                    await _unblocked(channel)
+                    await channel.basic_publish(
+                        body,
+                        routing_key=routing_key,
+                        properties=properties,
+                        mandatory=True,
+                        wait=False,
+                    )
+        except BrokerUnavailableError as error:
+            if not isinstance(error.__cause__, PublishError):
+                raise
+            if routing_key in self._declared_names():
+                # Somebody deleted it. A new connection declares it again.
+                self._link.restart()
+            raise MessageReturnedError(f"RabbitMQ has no queue {routing_key!r}") from error
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         """Publish without a confirm; a queue that is gone swallows it silently."""
+        body = reply.encode()
         properties = Basic.Properties(
             delivery_mode=TRANSIENT,
             correlation_id=str(reply.task_id),
             expiration=REPLY_TTL_MILLISECONDS,
         )
         try:
+            channel = self._up(self._unconfirmed)
             with translated():
-                await self._up(self._unconfirmed).basic_publish(
-                    reply.encode(),
-                    routing_key=reply_to,
-                    properties=properties,
-                    timeout=self._publish_seconds,
-                    wait=False,
-                )
+                async with asyncio.timeout(self._publish_seconds):
+                    await _unblocked(channel)
+                    await channel.basic_publish(
+                        body,
+                        routing_key=reply_to,
+                        properties=properties,
+                        wait=len(body) > DRAINED_BYTES,
+                    )
         except BrokerUnavailableError as error:
             log.info("reply not published", task_id=str(reply.task_id), reason=str(error))
 
@@ -130,10 +150,14 @@ class RabbitmqBroker:
         self, queue: str, *, prefetch: int, on_delivery: OnDelivery
     ) -> AsyncGenerator[Consumption]:
         """Take at most `prefetch` unended deliveries at a time from the queue."""
-        consumption = _Consumption(self, queue, prefetch, on_delivery)
+        consumption = RabbitmqConsumption(self, queue, prefetch, on_delivery)
         link = Link(self._url, name=f"consume {queue}", set_up=consumption.set_up)
+        consumption.on_cancelled = link.restart
         async with self._kept_up(link):
-            yield consumption
+            try:
+                yield consumption
+            finally:
+                await consumption.flush()
 
     @asynccontextmanager
     async def shared_reply_queue(
@@ -143,10 +167,10 @@ class RabbitmqBroker:
         name = self._new_reply_queue_name()
 
         async def set_up(connection: AbstractConnection) -> list[AbstractChannel]:
-            channel = await connection.channel(publisher_confirms=False)
+            channel = await open_channel(connection)
+            channel.on_consumer_cancel_callbacks.add(lambda _: link.restart())
             await _receive_replies(channel, name, on_reply)
-            if link.first_up.is_set():
-                on_restored()
+            on_restored()
             return [channel]
 
         link = Link(self._url, name="replies", set_up=set_up)
@@ -158,15 +182,47 @@ class RabbitmqBroker:
         """An exclusive queue for one task, deleted on leaving; raises BrokerUnavailableError."""
         name = self._new_reply_queue_name()
         channel = self._up(self._unconfirmed)
-        with translated():
-            tag = await _receive_replies(channel, name, on_reply)
+        loop = asyncio.get_running_loop()
+        opened, left = loop.create_future(), loop.create_future()
+        # In a task of ours, because a caller who is cancelled in the midst of a call on the channel
+        # would end the channel, and with it the reply queues of all other callers.
+        self._tasks.create_task(
+            self._keep_reply_queue(channel, name, on_reply, opened=opened, left=left), name=name
+        )
         try:
+            await opened
             yield name
         finally:
-            # Where the connection has ended, the broker has deleted the queue with it.
-            with suppress(BrokerUnavailableError), translated():
-                await channel.basic_cancel(tag, timeout=self._publish_seconds)
-                await channel.queue_delete(name, timeout=self._publish_seconds)
+            left.cancel()
+
+    async def _keep_reply_queue(
+        self,
+        channel: Channel,
+        name: str,
+        on_reply: OnReply,
+        *,
+        opened: asyncio.Future[None],
+        left: asyncio.Future[None],
+    ) -> None:
+        """Open the queue, and delete it once its caller has left.
+
+        Where the connection ends meanwhile the broker deletes it.
+        """
+        try:
+            with translated():
+                async with asyncio.timeout(self._publish_seconds):
+                    await _unblocked(channel)
+                    tag = await _receive_replies(channel, name, on_reply)
+        except BrokerUnavailableError as error:
+            if not opened.done():
+                opened.set_exception(error)
+            return
+        if not opened.done():
+            opened.set_result(None)
+        await until_closed(channel, left)
+        with suppress(BrokerUnavailableError), translated():
+            await channel.basic_cancel(tag, timeout=self._publish_seconds)
+            await channel.queue_delete(name, timeout=self._publish_seconds)
 
     def queue_name(self, queue: str) -> str:
         """What RabbitMQ calls an operation's queue."""
@@ -179,14 +235,21 @@ class RabbitmqBroker:
     def _new_reply_queue_name(self) -> str:
         return f"{self._prefix}.replies.{uuid4()}"
 
-    def _up(self, channel: AbstractChannel | None) -> AbstractChannel:
+    def _declared_names(self) -> set[str]:
+        return {
+            name(queue)
+            for queue in self._queues
+            for name in (self.queue_name, self.dead_letter_queue_name)
+        }
+
+    def _up(self, channel: Channel | None) -> Channel:
         if channel is None or not self._link.is_up:
             raise BrokerUnavailableError("RabbitMQ is not connected")
         return channel
 
     async def _set_up(self, connection: AbstractConnection) -> list[AbstractChannel]:
-        confirmed = await connection.channel()
-        unconfirmed = await connection.channel(publisher_confirms=False)
+        confirmed = await open_channel(connection, confirms=True)
+        unconfirmed = await open_channel(connection)
         for queue in self._queues:
             await self.declare(confirmed, queue)
         self._confirmed, self._unconfirmed = confirmed, unconfirmed
@@ -226,7 +289,19 @@ class RabbitmqBroker:
                 running.cancel()
 
 
-async def _receive_replies(channel: AbstractChannel, name: str, on_reply: OnReply) -> str:
+async def open_channel(connection: AbstractConnection, *, confirms: bool = False) -> Channel:
+    """A channel by its own type: aiormq's abstract one lacks `wait`."""
+    channel = await connection.channel(publisher_confirms=confirms)
+    assert isinstance(channel, Channel)
+    return channel
+
+
+async def _unblocked(channel: Channel) -> None:
+    """Wait while RabbitMQ holds publishers back: it reads nothing then, and aiormq would buffer."""
+    await channel.connection.ready()
+
+
+async def _receive_replies(channel: Channel, name: str, on_reply: OnReply) -> str:
     """Declare an exclusive reply queue, consume it without acks, and return the consumer's tag."""
 
     async def on_message(message: DeliveredMessage) -> None:
@@ -238,76 +313,3 @@ async def _receive_replies(channel: AbstractChannel, name: str, on_reply: OnRepl
     await channel.queue_declare(name, exclusive=True, auto_delete=True)
     consuming = await channel.basic_consume(name, on_message, no_ack=True)
     return str(consuming.consumer_tag)
-
-
-class _Consumption:
-    def __init__(
-        self, broker: RabbitmqBroker, queue: str, prefetch: int, on_delivery: OnDelivery
-    ) -> None:
-        self._broker = broker
-        self._queue = queue
-        self._prefetch = prefetch
-        self._on_delivery = on_delivery
-        self._channel: AbstractChannel | None = None
-        self._tag: str | None = None
-        self._is_stopped = False
-
-    async def set_up(self, connection: AbstractConnection) -> list[AbstractChannel]:
-        channel = await connection.channel(publisher_confirms=False)
-        await channel.basic_qos(prefetch_count=self._prefetch)
-        await self._broker.declare(channel, self._queue)
-        # A consumer that the broker cancels (its queue was deleted) ends the channel, and so the
-        # link starts anew and declares the queue again.
-        channel.on_consumer_cancel_callbacks.add(lambda _: channel.close())
-        self._channel = channel
-        if not self._is_stopped:
-            consuming = await channel.basic_consume(
-                self._broker.queue_name(self._queue), self._deliver
-            )
-            self._tag = consuming.consumer_tag
-        return [channel]
-
-    async def stop(self) -> None:
-        self._is_stopped = True
-        if self._channel is not None and self._tag is not None:
-            with suppress(BrokerUnavailableError), translated():
-                await self._channel.basic_cancel(self._tag, timeout=5)
-
-    async def _deliver(self, message: DeliveredMessage) -> None:
-        self._on_delivery(_Delivery(self._broker, self._queue, message))
-
-
-class _Delivery:
-    def __init__(self, broker: RabbitmqBroker, queue: str, message: DeliveredMessage) -> None:
-        self._broker = broker
-        self._queue = queue
-        self._message = message
-        self.body = message.body
-
-    async def ack(self) -> None:
-        with suppress(BrokerUnavailableError), translated():
-            await self._message.channel.basic_ack(self._tag, wait=False)
-
-    async def dead_letter(self, reason: str) -> None:
-        try:
-            await self._broker.publish_confirmed(
-                self._broker.dead_letter_queue_name(self._queue),
-                self.body,
-                headers={"x-asyncapi-reason": reason},
-            )
-        except BrokerUnavailableError:
-            # Without the reason then, by the queue's own dead-letter exchange.
-            with suppress(BrokerUnavailableError), translated():
-                await self._message.channel.basic_reject(self._tag, requeue=False)
-        else:
-            await self.ack()
-
-    async def release(self) -> None:
-        # nack, not reject: from RabbitMQ 4.3 only reject counts towards the delivery limit.
-        with suppress(BrokerUnavailableError), translated():
-            await self._message.channel.basic_nack(self._tag, requeue=True)
-
-    @property
-    def _tag(self) -> int:
-        assert self._message.delivery_tag is not None
-        return self._message.delivery_tag

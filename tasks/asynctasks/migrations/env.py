@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlmodel import SQLModel
 
-import asynctasks.task  # noqa: F401 - fills the metadata
+from asynctasks.task import Task
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=SQLModel.metadata,
+    target_metadata=Task.metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():
