@@ -6,13 +6,14 @@ import asyncio
 import os
 import secrets
 import socket
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
-from asyncexecutor.attempt import Runnable
 from asyncexecutor.handler import Handler
 from asyncexecutor.leases import keep_leases
+from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
 from asynctasks.claims import Claims
@@ -21,13 +22,14 @@ from asynctasks.migration import check_schema
 from asynctasks.sealing import Sealing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
 
-    from asyncexecutor.attempt import Runner
+    from asyncexecutor.runner import Runner
     from asyncexecutor.settings import ExecutorSettings
-    from asynctasks.broker import Delivery
+    from asynctasks.broker import Consumption, Delivery
     from asynctasks.connections import Connections
     from asynctasks.operation import Operation, Operations
 
@@ -69,18 +71,32 @@ async def run_executor(
             op_name: Runnable(op, _runner(op, session, settings, environment))
             for op_name, op in served.items()
         }
-        worker = Worker(claims, connections.broker, runnables, sealing, executor=name)
-        await _work(settings, claims, worker, connections, queue, stop)
+        worker = Worker(
+            claims,
+            connections.broker,
+            runnables,
+            sealing,
+            max_interruptions=settings.max_interruptions,
+        )
+        leases = keep_leases(
+            worker,
+            claims,
+            lease_seconds=settings.lease_seconds,
+            watch_seconds=settings.watch_seconds,
+        )
+        consuming = partial(connections.broker.consume, queue, prefetch=settings.concurrency)
+        log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
+        await _work(worker, leases, consuming, stop=stop, drain_seconds=settings.drain_seconds)
     log.info("executor has drained", executor=name)
 
 
 async def _work(
-    settings: ExecutorSettings,
-    claims: Claims,
     worker: Worker,
-    connections: Connections,
-    queue: str,
+    leases: Coroutine[Any, Any, NoReturn],
+    consuming: Callable[..., AbstractAsyncContextManager[Consumption]],
+    *,
     stop: asyncio.Event,
+    drain_seconds: float,
 ) -> None:
     handling: set[asyncio.Task[None]] = set()
 
@@ -91,24 +107,13 @@ async def _work(
             handling.add(task)
             task.add_done_callback(handling.discard)
 
-        leases = tasks.create_task(
-            keep_leases(
-                worker,
-                claims,
-                lease_seconds=settings.lease_seconds,
-                watch_seconds=settings.watch_seconds,
-            ),
-            name="leases",
-        )
-        async with connections.broker.consume(
-            queue, prefetch=settings.concurrency, on_delivery=on_delivery
-        ) as consumption:
-            log.info("executor consumes", queue=queue, concurrency=settings.concurrency)
+        keeping = tasks.create_task(leases, name="leases")
+        async with consuming(on_delivery=on_delivery) as consumption:
             await stop.wait()
             log.info("executor drains", running=len(worker.running))
             await consumption.stop()
-            await _drain(worker, handling, settings.drain_seconds)
-        leases.cancel()
+            await _drain(worker, handling, drain_seconds)
+        keeping.cancel()
 
 
 async def _drain(worker: Worker, handling: set[asyncio.Task[None]], seconds: float) -> None:

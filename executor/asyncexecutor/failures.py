@@ -1,4 +1,4 @@
-"""Why an attempt has no answer. Each names the problem that a caller sees after the last attempt."""
+"""Why an attempt has no answer: each names the problem that a caller sees after the last one."""
 
 from __future__ import annotations
 

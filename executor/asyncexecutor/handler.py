@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from asyncexecutor.failures import HandlerFailedError
+from asyncexecutor.runner import Answer
 from asynctasks.errors import OperationsFileError
 from asynctasks.response import Response
 
@@ -37,15 +38,15 @@ class Handler:
         self._function: Callable[[dict[str, Any]], Any] = function
         self._is_async = inspect.iscoroutinefunction(function)
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> tuple[Response, None]:
-        """Call it; raises HandlerFailedError."""
+    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+        """See `Runner`; raises HandlerFailedError."""
         del task_id
         try:
             if self._is_async:
                 answer = await self._function(arguments)
             else:
                 answer = await asyncio.to_thread(self._function, arguments)
-            return _response(answer), None
+            return Answer(_response(answer))
         except Exception as error:
             raise HandlerFailedError(
                 f"The handler raised {type(error).__name__}: {error}"

@@ -20,8 +20,9 @@ log = structlog.get_logger(__name__)
 async def keep_leases(
     worker: Worker, claims: Claims, *, lease_seconds: float, watch_seconds: float
 ) -> NoReturn:
-    """Look at all running tasks every `watch_seconds` by one statement; every third of a lease
-    that statement renews as well.
+    """Look at all running tasks by one statement every `watch_seconds`.
+
+    Every third of a lease that statement renews them as well.
     """
     renewed_at = 0.0
     while True:

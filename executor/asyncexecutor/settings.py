@@ -17,6 +17,8 @@ class ExecutorSettings(Settings):
     go to another."""
     watch_seconds: float = Field(default=1, gt=0, le=60)
     """How often running tasks are looked at for a cancel or a lost lease."""
+    max_interruptions: int = Field(default=5, ge=1, le=100)
+    """How many executors a task may outlive before it is taken for what ends them, and failed."""
     max_response_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger upstream response fails the task."""
     drain_seconds: float = Field(default=25, ge=0, le=86_400)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager
-from http import HTTPStatus
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from asyncexecutor.failures import (
     UpstreamUnreachableError,
     UpstreamUrlError,
 )
+from asyncexecutor.runner import Answer
 from asynctasks.errors import OperationsFileError
 from asynctasks.response import Response
 
@@ -88,11 +90,8 @@ class Upstream:
         self._url = uritemplate.URITemplate(_PLACEHOLDER.sub(value, call.url).strip())
         self._headers = {name: _PLACEHOLDER.sub(value, text) for name, text in call.headers.items()}
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> tuple[Response, str | None]:
-        """The upstream's answer, whatever its status, and its Retry-After.
-
-        Raises AttemptFailedError where there is none.
-        """
+    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+        """See `Runner`."""
         url, headers, body = self._request(task_id, arguments)
         try:
             async with self._session.request(
@@ -105,7 +104,8 @@ class Upstream:
                 timeout=self._timeout,
             ) as answer:
                 response = Response(answer.status, _content_type(answer), await self._read(answer))
-                return response, answer.headers.get("retry-after")
+                asks = answer.headers.get("retry-after")
+                return Answer(response, retry_after_seconds(asks))
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
@@ -152,12 +152,16 @@ class Upstream:
         return bytes(body)
 
 
-def status_line(status: int) -> str:
-    """A status as people know it: `503 Service Unavailable`."""
+def retry_after_seconds(header: str | None) -> float | None:
+    """Retry-After (RFC 9110 §10.2.3) as seconds; None where it says nothing we can use."""
+    if not header:
+        return None
+    if header.isascii() and header.isdigit():
+        return float(header)
     try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _reason(error: Exception) -> str:

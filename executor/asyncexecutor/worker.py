@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum, auto
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from asyncexecutor.attempt import ended_attempt, run_attempt
+from asyncexecutor.attempt import run_attempt
+from asyncexecutor.failures import ArgumentsUnreadableError, OperationUnknownError
+from asynctasks.attempts import with_ended_attempt
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
 from asynctasks.instants import utc_now
 from asynctasks.messages import Reply, TaskMessage
@@ -17,10 +19,10 @@ from asynctasks.response import Problem
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from uuid import UUID
 
-    from asyncexecutor.attempt import Runnable
+    from asyncexecutor.runner import Runnable
     from asynctasks.broker import Broker, Delivery
     from asynctasks.claims import ClaimedTask, Claims, Held
     from asynctasks.sealing import Sealing
@@ -31,17 +33,29 @@ PAUSE_SECONDS = 1.0
 CANCELLED = Problem(
     "task-cancelled", "The task was cancelled", 409, "Someone asked for its end while it ran."
 )
+INTERRUPTED_TOO_OFTEN = Problem(
+    "task-interrupted-too-often",
+    "The task was interrupted too often",
+    500,
+    "Each executor that ran it went before the attempt had ended; it may be what ends them.",
+)
+DEAD_LETTERED = frozenset(
+    {INTERRUPTED_TOO_OFTEN.type, OperationUnknownError.type, ArgumentsUnreadableError.type}
+)
+"""Errors that no caller and no upstream can mend: someone who runs us has to look."""
+
+ResultT = TypeVar("ResultT")
 
 log = structlog.get_logger(__name__)
 
 
-class StopReason(Enum):
-    """Why an attempt is ended from outside."""
+class StopReason(StrEnum):
+    """Why an attempt is ended from outside; for a cancel and a drain, how the history calls it."""
 
-    CANCEL = auto()
-    LOST = auto()
+    CANCEL = "cancelled"
+    DRAIN = "interrupted"
+    LOST = "lost"
     """The row is no longer ours: its lease ran out, or it was expired."""
-    DRAIN = auto()
 
 
 class _Running:
@@ -68,13 +82,13 @@ class Worker:
         runnables: Mapping[str, Runnable],
         sealing: Sealing,
         *,
-        executor: str,
+        max_interruptions: int,
     ) -> None:
         self._claims = claims
         self._broker = broker
         self._runnables = runnables
         self._sealing = sealing
-        self._executor = executor
+        self._max_interruptions = max_interruptions
         self._running: dict[UUID, _Running] = {}
 
     @property
@@ -85,20 +99,20 @@ class Worker:
     async def handle(self, delivery: Delivery) -> None:
         """Deal with one delivery, whatever it holds."""
         try:
-            message = TaskMessage.decode(delivery.body)
+            task_id = TaskMessage.decode(delivery.body).task_id
         except MalformedMessageError as error:
-            log.warning("message dead-lettered", reason=str(error))
-            await delivery.dead_letter(str(error))
+            await _put_aside(delivery, str(error))
             return
-        try:
-            task = await self._claims.claim(message.task_id)
-        except DatabaseUnavailableError as error:
-            log.warning("claim failed", task_id=str(message.task_id), reason=str(error))
-            await asyncio.sleep(PAUSE_SECONDS)
-            await delivery.release()
-            return
+        task = await _when_there(lambda: self._claims.claim(task_id))
         if task is not None:
-            await self._run(task)
+            error = await self._run(task)
+            if error is not None and error.type in DEAD_LETTERED:
+                await _put_aside(delivery, f"task {task.id}: {error.type}: {error.detail}")
+                return
+        elif not await _when_there(lambda: self._claims.exists(task_id)):
+            await _put_aside(delivery, f"there is no task {task_id}")
+            return
+        # Else another executor has it, it has finished, or it is not due yet: forget the message.
         await delivery.ack()
 
     def observe(self, asked: set[UUID], held: list[Held]) -> None:
@@ -122,52 +136,54 @@ class Worker:
         for running in self._running.values():
             running.stop(StopReason.DRAIN)
 
-    async def _run(self, task: ClaimedTask) -> None:
-        running = self._running[task.id] = _Running(task.attempt)
-        try:
-            outcome = await self._attempt(task, running)
-        finally:
-            del self._running[task.id]
-        if outcome is None:
+    async def _run(self, task: ClaimedTask) -> Problem | None:
+        """Bring the task to the end of this attempt; its error, where it has failed for good."""
+        outcome = await self._attempt(task)
+        if outcome is None or not await _when_there(lambda: self._claims.finish(task, outcome)):
             log.warning("attempt abandoned: the task is no longer ours", task_id=str(task.id))
-            return
-        if not await self._record(task, outcome):
-            log.warning("outcome dropped: the task is no longer ours", task_id=str(task.id))
-        elif outcome.status.is_final and task.reply_to is not None:
+            return None
+        if not outcome.status.is_final:
+            return None
+        if task.reply_to is not None:
             reply = Reply(task.id, outcome.status, outcome.response, outcome.error)
             await self._broker.reply(task.reply_to, reply)
+        return outcome.error
 
-    async def _attempt(self, task: ClaimedTask, running: _Running) -> Outcome | None:
+    async def _attempt(self, task: ClaimedTask) -> Outcome | None:
         """How the attempt ended; None where the task is no longer ours."""
+        if task.interruptions >= self._max_interruptions:
+            return Outcome(
+                TaskStatus.FAILED, error=INTERRUPTED_TOO_OFTEN, attempts=list(task.attempts)
+            )
+        running = self._running[task.id] = _Running(task.attempt)
         try:
             async with running.scope:
-                return await run_attempt(
-                    task, self._runnables, self._sealing, executor=self._executor
-                )
+                return await run_attempt(task, self._runnables, self._sealing)
         except TimeoutError:
-            return self._stopped(task, running.stop_reason)
+            return _stopped(task, running.stop_reason)
+        finally:
+            del self._running[task.id]
 
-    def _stopped(self, task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
-        if reason is StopReason.LOST or reason is None:
-            return None
-        is_cancel = reason is StopReason.CANCEL
-        attempts = ended_attempt(
-            task,
-            outcome="cancelled" if is_cancel else "interrupted",
-            executor=self._executor,
-            finished_at=utc_now(),
-        )
-        if is_cancel:
-            return Outcome(TaskStatus.CANCELLED, error=CANCELLED, attempts=attempts)
-        return Outcome(
-            TaskStatus.QUEUED, retry_after_seconds=0, is_interrupted=True, attempts=attempts
-        )
 
-    async def _record(self, task: ClaimedTask, outcome: Outcome) -> bool:
-        """Commit the outcome, however long the database is away: the work is done only once."""
-        while True:
-            try:
-                return await self._claims.finish(task, outcome)
-            except DatabaseUnavailableError as error:
-                log.warning("outcome not recorded yet", task_id=str(task.id), reason=str(error))
-                await asyncio.sleep(PAUSE_SECONDS)
+def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
+    if reason is None or reason is StopReason.LOST:
+        return None
+    attempts = with_ended_attempt(task, outcome=reason, finished_at=utc_now())
+    if reason is StopReason.CANCEL:
+        return Outcome(TaskStatus.CANCELLED, error=CANCELLED, attempts=attempts)
+    return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_interrupted=True, attempts=attempts)
+
+
+async def _put_aside(delivery: Delivery, reason: str) -> None:
+    log.error("message dead-lettered", reason=reason)
+    await delivery.dead_letter(reason)
+
+
+async def _when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """What the database answers, however long it is away: an outcome is worth waiting for."""
+    while True:
+        try:
+            return await ask()
+        except DatabaseUnavailableError as error:
+            log.warning("waiting for the task database", reason=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
+from starlette.requests import ClientDisconnect
 
+from asyncproxy.json_text import read_json
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.arguments import Violation
 from asynctasks.errors import ArgumentsInvalidError
@@ -24,37 +25,35 @@ async def read_arguments(request: Request, operation: Operation, *, max_bytes: i
     body = await _read_body(request, max_bytes)
     arguments: Any = {}
     if body:
-        _check_media_type(request)
-        try:
-            arguments = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise MalformedJsonError(
-                f"line {error.lineno}, column {error.colno}: {error.msg}"
-            ) from error
+        _check_headers(request)
+        arguments = read_json(body)
     if request.path_params and isinstance(arguments, dict):
-        return _with_path_arguments(arguments, request.path_params, operation)
+        return _with_path_arguments(arguments, request.path_params, operation)  # pyright: ignore[reportUnknownArgumentType] - JSON
     return arguments
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
     too_large = BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
+    # The server has checked that the header, where there is one, is a number.
+    if int(request.headers.get("content-length", 0)) > max_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise too_large
+    except ClientDisconnect as error:
+        raise MalformedJsonError("The connection ended before the body did.") from error
     return bytes(body)
 
 
-def _check_media_type(request: Request) -> None:
-    if encoding := request.headers.get("content-encoding"):
+def _check_headers(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
         raise UnsupportedMediaTypeError(f"Content-Encoding {encoding} is not read; send it plain.")
     given = request.headers.get("content-type", "")
-    media_type, _, parameters = given.partition(";")
-    media_type = media_type.strip().lower()
+    media_type, *parameters = (part.strip().lower() for part in given.split(";"))
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
@@ -63,9 +62,10 @@ def _check_media_type(request: Request) -> None:
             if given
             else "Content-Type is missing; expected application/json."
         )
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if parameters.strip().lower().startswith("charset=") and charset not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaTypeError(f"JSON is UTF-8 (RFC 8259 §8.1); charset is {charset!r}.")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "charset" and value.strip('"') not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaTypeError(f"JSON is UTF-8 (RFC 8259 §8.1), not {value}.")
 
 
 def _with_path_arguments(
@@ -76,15 +76,17 @@ def _with_path_arguments(
         raise ArgumentsInvalidError(
             [Violation(f"/{name}", "is given by the path already") for name in repeated]
         )
-    properties = operation.arguments["properties"]
+    properties: dict[str, Any] = operation.arguments["properties"]
     return arguments | {name: _typed(text, properties[name]) for name, text in given.items()}
 
 
 def _typed(text: str, schema: Any) -> Any:
-    """A path holds text; where the schema wants a number, read one. A misfit is left to the schema."""
-    if isinstance(schema, dict) and schema.get("type") in {"integer", "number"}:  # pyright: ignore[reportUnknownMemberType]
+    """A path holds text; where the schema wants a number, read one. Else the schema will refuse."""
+    if isinstance(schema, dict) and schema.get("type") in ("integer", "number"):  # pyright: ignore[reportUnknownMemberType] - JSON
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
+            value = read_json(text.encode())
+        except MalformedJsonError:
             return text
+        if type(value) in (int, float):
+            return value
     return text

@@ -1,4 +1,4 @@
-"""OpenAPI for this proxy: FastAPI's own document, with a true path and schema for each operation."""
+"""OpenAPI: FastAPI's own document, with a true path and schema for each operation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,27 @@ if TYPE_CHECKING:
 
     from asynctasks.operation import Operation, Operations
 
-_PREFER = {
+_PREFER: dict[str, Any] = {
     "name": "Prefer",
     "in": "header",
     "description": "`respond-async`: answer 202 at once. `wait=N`: wait N seconds (RFC 7240).",
     "schema": {"type": "string"},
     "examples": {"async": {"value": "respond-async"}, "wait": {"value": "wait=5"}},
 }
+
+
+def _header(name: str, description: str, *examples: str) -> dict[str, Any]:
+    schema = {"type": "string", "examples": list(examples)}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+_HEADERS = [
+    _PREFER,
+    _header("Idempotency-Key", "A repeat with the same key joins this call.", "8e03978e-40d5"),
+    _header("Task-Deadline", "Seconds or a date; then the task expires.", "90"),
+    _header("Task-Delay", "Seconds until the first attempt.", "30"),
+    _header("Task-Labels", "Found again by `GET /tasks?label=`.", "team=a, batch=7"),
+]
 
 
 def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
@@ -47,7 +61,7 @@ def _path_item(operation: Operation) -> dict[str, Any]:
                 {"name": name, "in": "path", "required": True, "schema": properties[name]}
                 for name in in_path
             ),
-            _PREFER,
+            *_HEADERS,
         ],
         "requestBody": {
             "required": bool(set(operation.arguments.get("required", ())) - set(in_path)),

@@ -12,7 +12,10 @@ from starlette.routing import Route
 
 from asyncproxy.body import read_arguments
 from asyncproxy.prefer import parse_prefer
+from asyncproxy.submission import Call
+from asyncproxy.submission_headers import read_conditions
 from asyncproxy.task_view import accepted_response, reply_response, row_response
+from asynctasks.instants import utc_now
 from asynctasks.messages import Reply
 
 if TYPE_CHECKING:
@@ -45,13 +48,19 @@ def _endpoint(
         window = preferences.window(
             default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
         )
-        applied = preferences.applied(window)
-        headers = {"Preference-Applied": applied} if applied else {}
-        answer = await submission.submit(operation, arguments, window_seconds=window)
-        if isinstance(answer, Reply):
-            return reply_response(answer, headers)
-        if answer.status.is_final:
-            return row_response(answer, headers)
-        return accepted_response(answer, headers)
+        conditions = read_conditions(request.headers, operation, now=utc_now())
+        submitted = await submission.submit(Call(operation, arguments, conditions, window))
+        headers: dict[str, str] = {}
+        if applied := preferences.applied(window):
+            headers["Preference-Applied"] = applied
+        if submitted.is_replay:
+            headers["Idempotency-Replayed"] = "true"
+        result = submitted.result
+        if isinstance(result, Reply):
+            return reply_response(result, headers)
+        if result.status.is_final:
+            return row_response(result, headers)
+        retry_after = submission.admission.retry_after_seconds(operation.queue)
+        return accepted_response(result, headers, retry_after_seconds=retry_after)
 
     return submit

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_PREFERENCE = re.compile(r'^\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,]*))?')
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ITEM = re.compile(rf"(?:{_QUOTED}|[^,\"]|\")+")
+"""One preference of the list: a comma in quotes does not end it."""
+_PREFERENCE = re.compile(
+    rf"\s*(?P<name>{_TOKEN})\s*(?:=\s*(?P<value>{_QUOTED}|{_TOKEN}|)\s*)?(?:;.*)?", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Preferences:
         """The Preference-Applied header: what of it was done (RFC 7240 §3)."""
         applied = [] if not self.respond_async else ["respond-async"]
         if self.wait_seconds is not None:
-            applied.append(f"wait={window:g}")
+            applied.append(f"wait={int(window)}")  # delta-seconds: whole ones
         return ", ".join(applied) or None
 
 
@@ -33,11 +39,22 @@ def parse_prefer(values: list[str]) -> Preferences:
     """The preferences of all Prefer headers; the first mention of each counts (RFC 7240 §2)."""
     found: dict[str, str] = {}
     for value in values:
-        for preference in value.split(","):
-            if match := _PREFERENCE.match(preference):
-                found.setdefault(match[1].lower(), (match[2] or "").strip('"'))
-    wait = found.get("wait", "")
+        for item in _ITEM.findall(value):
+            if match := _PREFERENCE.fullmatch(item):
+                found.setdefault(match["name"].lower(), _unquoted(match["value"] or ""))
     return Preferences(
-        respond_async="respond-async" in found,
-        wait_seconds=int(wait[:9]) if wait.isascii() and wait.isdigit() else None,
+        # An empty value is the same as none (RFC 7240 §2); any other is not one we know.
+        respond_async=found.get("respond-async") == "",
+        wait_seconds=_delta_seconds(found.get("wait", "")),
     )
+
+
+def _unquoted(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
+
+
+def _delta_seconds(text: str) -> int | None:
+    """Digits (RFC 9110 §10.2.3), however many; so many of them are only a very long time."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text.lstrip("0")[:9] or "0")

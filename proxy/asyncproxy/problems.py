@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import structlog
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +39,18 @@ class HeaderInvalidError(AsyncApiProxyError):
     """A request header has a value that cannot be used."""
 
 
+class OverloadedError(AsyncApiProxyError):
+    """More callers wait than this proxy takes."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFullError(OverloadedError):
+    """The operation has as many queued tasks as it may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     type: str
@@ -56,6 +69,12 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     errors.TaskNotFinishedError: _Kind(
         "task-not-finished", "The task has not finished", 409, retry_after_seconds=1
     ),
+    errors.TaskFinishedError: _Kind("task-finished", "The task has finished", 409),
+    errors.IdempotencyKeyReusedError: _Kind(
+        "idempotency-key-reused", "The idempotency key is another call's", 422
+    ),
+    OverloadedError: _Kind("overloaded", "Too many callers wait", 503),
+    QueueFullError: _Kind("queue-full", "The operation's queue is full", 429),
     errors.DatabaseUnavailableError: _Kind(
         "database-unavailable", "The task database is away", 503, retry_after_seconds=2
     ),
@@ -94,7 +113,10 @@ def on_error(_: Request, error: Exception) -> Response:
             {"pointer": violation.pointer, "detail": violation.detail}
             for violation in error.violations
         ]
-    headers = {"Retry-After": str(kind.retry_after_seconds)} if kind.retry_after_seconds else None
+    retry_after = kind.retry_after_seconds
+    if isinstance(error, OverloadedError):
+        retry_after = error.retry_after_seconds
+    headers = {"Retry-After": str(retry_after)} if retry_after else None
     return problem_response(
         type=kind.type,
         title=kind.title,
@@ -118,6 +140,22 @@ def on_http_exception(request: Request, error: Exception) -> Response:
         status=error.status_code,
         detail=details.get(error.status_code, str(error.detail)),
         headers=error.headers,
+    )
+
+
+def on_parameters_invalid(_: Request, error: Exception) -> Response:
+    """What FastAPI refuses: a query parameter of one of the proxy's own paths."""
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        {"parameter": str(fault["loc"][-1]), "detail": str(fault["msg"])}
+        for fault in error.errors()
+    ]
+    return problem_response(
+        type="parameters-invalid",
+        title="A parameter is not valid",
+        status=422,
+        detail="; ".join(f"{fault['parameter']}: {fault['detail']}" for fault in faults),
+        errors=faults,
     )
 
 

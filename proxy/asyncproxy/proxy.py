@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
+from asyncproxy.health_routes import Parts
 from asyncproxy.probes import Probe
 from asyncproxy.relay import Relay
 from asyncproxy.replies import listening_replies
-from asyncproxy.routes import Parts
 from asyncproxy.server import listen, serve
 from asyncproxy.submission import Submission
+from asyncproxy.watch import Watch
 from asynctasks.migration import check_schema
 from asynctasks.sealing import Sealing
 from asynctasks.store import TaskStore
+from asynctasks.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from asyncproxy.settings import ProxySettings
@@ -42,17 +45,15 @@ async def run_proxy(
     parts = Parts(
         database=Probe("database", connections.database.ping), broker=Probe("broker", broker.ping)
     )
-    relay = Relay(
-        store,
-        broker,
-        interval_seconds=settings.relay_interval_seconds,
-        again_in_seconds=settings.publish_grace_seconds,
-    )
+    upkeep = Upkeep(connections.database)
+    relay = Relay(store, upkeep, broker, settings)
+    watch = Watch(store, interval_seconds=settings.watch_interval_seconds)
+    admission = Admission(upkeep, settings)
     async with (
         listening_replies(settings.reply_strategy, broker=broker, store=store) as replies,
         asyncio.TaskGroup() as tasks,
     ):
-        submission = Submission(store, broker, replies, sealing, settings)
+        submission = Submission(store, broker, replies, watch, admission, sealing, settings)
         app = create_app(operations, submission, parts, settings)
         for probe in (parts.database, parts.broker):
             await probe.ask()
@@ -61,7 +62,14 @@ async def run_proxy(
             tasks.create_task(parts.database.run(), name="probe database"),
             tasks.create_task(parts.broker.run(), name="probe broker"),
             tasks.create_task(relay.run(), name="relay"),
+            tasks.create_task(watch.run(), name="watch"),
+            tasks.create_task(admission.run(), name="admission"),
         ]
+
+        def release_callers() -> None:
+            replies.release_all()
+            watch.release_all()
+
         host, port = listener.getsockname()[:2]
         log.info("proxy listens", url=f"http://{host}:{port}", operations=sorted(operations))
         await serve(
@@ -69,7 +77,7 @@ async def run_proxy(
             listener=listener,
             stop=stop,
             shutdown_seconds=settings.shutdown_seconds,
-            on_stopping=replies.release_all,
+            on_stopping=release_callers,
         )
         for loop in loops:
             loop.cancel()

@@ -1,70 +1,155 @@
-"""The relay: publishes every task that is due and that no proxy could publish, or whose message
-was lost. Any number of proxies may run one; each due row is given to one of them.
+"""The relay: brings every task on that nobody else does.
+
+It publishes what is due (first publish failed, retry, delayed start) and what was lost, queues the
+tasks of dead executors, ends those past their deadline, and forgets the old. Any number of proxies
+may run one: each row is given to one of them, and every step may be repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
-from asynctasks.messages import TaskMessage
+from asynctasks.messages import Reply, TaskMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from asyncproxy.settings import ProxySettings
     from asynctasks.broker import Broker
-    from asynctasks.store import DueTask, TaskStore
+    from asynctasks.store import TaskStore
+    from asynctasks.upkeep import DueTask, EndedTask, Upkeep
 
 BATCH = 200
+PURGE_BATCH = 1_000
+LATE_SECONDS = 1.0
+"""How often dead leases and passed deadlines are looked for."""
+PURGE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class Relay:
     """One proxy's relay."""
 
-    def __init__(
-        self, store: TaskStore, broker: Broker, *, interval_seconds: float, again_in_seconds: float
-    ) -> None:
-        self._store = store
-        self._broker = broker
-        self._interval_seconds = interval_seconds
-        self._again_in_seconds = again_in_seconds
+    store: TaskStore
+    upkeep: Upkeep
+    broker: Broker
+    settings: ProxySettings
 
     async def run(self) -> NoReturn:
-        """Publish what is due, until cancelled; a database or broker that is away is waited for."""
-        while True:
-            try:
-                while await self.publish_due() == BATCH:
-                    pass
-            except (DatabaseUnavailableError, BrokerUnavailableError) as error:
-                log.warning("relay waits", reason=str(error))
-            await asyncio.sleep(self._interval_seconds)
+        """Do all of it until cancelled; a database or broker that is away is waited for."""
+        grace = self.settings.publish_grace_seconds
+        async with asyncio.TaskGroup() as tasks:
+            for step, interval in (
+                (self.publish_due, self.settings.relay_interval_seconds),
+                (self.publish_lost, grace / 2),
+                (self.return_dead, LATE_SECONDS),
+                (self.expire, LATE_SECONDS),
+                (self.purge, PURGE_SECONDS),
+            ):
+                tasks.create_task(_repeat(step, interval), name=f"relay {step.__name__}")
+        raise AssertionError("the relay's loops have no end")
 
-    async def publish_due(self) -> int:
-        """Publish a batch of due tasks and return how many there were.
+    async def publish_due(self) -> bool:
+        """Publish a batch of tasks that are due; whether there may be more.
 
         Raises DatabaseUnavailableError, BrokerUnavailableError; what was not published stays due.
         """
-        if not self._broker.is_connected:
-            return 0
-        due = await self._store.take_due(limit=BATCH, again_in_seconds=self._again_in_seconds)
-        failures = [
-            (task, outcome)
-            for task, outcome in zip(
-                due,
-                await asyncio.gather(*map(self._publish, due), return_exceptions=True),
-                strict=True,
+        if not self.broker.is_connected:
+            return False
+        due = await self.upkeep.take_due(
+            limit=BATCH, again_in_seconds=self.settings.publish_grace_seconds
+        )
+        await self._publish(due, why="due")
+        return len(due) == BATCH
+
+    async def publish_lost(self) -> bool:
+        """Publish again what the broker seems to have lost; see `publish_due` for the rest.
+
+        While a queue holds a message for each task that should have one nothing is lost, however
+        long they wait. Else at most the difference is published, the oldest first.
+        """
+        if not self.broker.is_connected:
+            return False
+        is_more = False
+        for queue in await self.upkeep.overdue_queues():
+            ready = await self.broker.count_ready(queue)
+            missing = await self.upkeep.count_published(queue) - ready
+            if missing <= 0:
+                continue
+            lost = await self.upkeep.take_lost(
+                queue,
+                limit=min(missing, BATCH),
+                again_in_seconds=self.settings.publish_grace_seconds,
             )
+            await self._publish(lost, why="lost")
+            is_more = is_more or len(lost) == BATCH
+        return is_more
+
+    async def return_dead(self) -> bool:
+        """Queue the tasks of executors that are gone; whether there may be more."""
+        rows, ended = await self.upkeep.return_dead(limit=BATCH)
+        if rows:
+            log.warning("tasks of dead executors returned", tasks=rows, cancelled=len(ended))
+        await self._tell(ended)
+        return rows == BATCH
+
+    async def expire(self) -> bool:
+        """End the tasks that are past their deadline; whether there may be more."""
+        ended = await self.upkeep.expire(limit=BATCH)
+        if ended:
+            log.info("tasks expired", tasks=len(ended))
+        await self._tell(ended)
+        return len(ended) == BATCH
+
+    async def purge(self) -> bool:
+        """Forget a batch of old tasks; whether there may be more."""
+        purged = await self.upkeep.purge(
+            limit=PURGE_BATCH, retention_seconds=self.settings.retention_seconds
+        )
+        if purged:
+            log.info("finished tasks forgotten", tasks=purged)
+        return purged == PURGE_BATCH
+
+    async def _publish(self, due: list[DueTask], *, why: str) -> None:
+        if not due:
+            return
+        outcomes = await asyncio.gather(
+            *(
+                self.broker.publish(task.queue, TaskMessage(task.id, task.operation))
+                for task in due
+            ),
+            return_exceptions=True,
+        )
+        failed = [
+            (task.id, outcome)
+            for task, outcome in zip(due, outcomes, strict=True)
             if outcome is not None
         ]
-        if due:
-            log.info("relay published", published=len(due) - len(failures), failed=len(failures))
-        if failures:
-            await self._store.make_due([task.id for task, _ in failures])
-            raise failures[0][1]
-        return len(due)
+        log.info("relay published", why=why, published=len(due) - len(failed), failed=len(failed))
+        if failed:
+            await self.store.make_due([task_id for task_id, _ in failed])
+            raise failed[0][1]
 
-    async def _publish(self, task: DueTask) -> None:
-        await self._broker.publish(task.queue, TaskMessage(task.id, task.operation))
+    async def _tell(self, ended: Iterable[EndedTask]) -> None:
+        for task in ended:
+            if task.reply_to is not None:
+                reply = Reply(task.id, task.status, error=task.error)
+                await self.broker.reply(task.reply_to, reply)
+
+
+async def _repeat(step: Callable[[], Awaitable[bool]], interval_seconds: float) -> NoReturn:
+    """Take the step, again at once while there is more, and after the interval for ever."""
+    while True:
+        try:
+            while await step():
+                pass
+        except (DatabaseUnavailableError, BrokerUnavailableError) as error:
+            log.warning("relay waits", step=step.__name__, reason=str(error))
+        await asyncio.sleep(interval_seconds)

@@ -90,6 +90,49 @@ RESPONSE: Responses = {
     409: problem("The task has not finished"),
     503: problem("The task database is away"),
 }
+_STORE_AWAY = problem("The task database is away")
+_UNKNOWN = problem("There is no such task")
+PAGE: Responses = {
+    200: {
+        "description": "A page; `Link: rel=next` leads to the next one",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["tasks", "nextPageToken"],
+                    "properties": {
+                        "tasks": {
+                            "type": "array",
+                            "items": {"$ref": "#/components/schemas/Task"},
+                        },
+                        "nextPageToken": _TEXT,
+                    },
+                }
+            }
+        },
+    },
+    422: problem("A filter has a value that cannot be used"),
+    503: _STORE_AWAY,
+}
+CANCEL: Responses = {
+    200: _json("It was queued and is cancelled", "Task"),
+    202: _json("Its executor has been asked to stop it", "Task"),
+    404: _UNKNOWN,
+    409: problem("The task has finished"),
+    503: _STORE_AWAY,
+}
+RETRY: Responses = {
+    202: _json("It is queued anew", "Task"),
+    404: _UNKNOWN,
+    409: problem("The task has not finished, or has succeeded"),
+    503: _STORE_AWAY,
+}
+FORGET: Responses = {
+    204: {"description": "It is forgotten"},
+    404: _UNKNOWN,
+    409: problem("The task has not finished"),
+    503: _STORE_AWAY,
+}
 PING: Responses = {
     200: {"description": "The proxy accepts tasks"},
     503: {"description": "The task database is away"},
@@ -100,9 +143,10 @@ OPERATION: Responses = {
     "400": problem("The body is no JSON"),
     "413": problem("The body is too large"),
     "415": problem("The body is not JSON by its headers"),
-    "422": problem("The arguments do not fit their schema"),
+    "422": problem("The arguments do not fit their schema, or the idempotency key is taken"),
+    "429": problem("The operation's queue is full"),
     "4XX": {"description": "The upstream's refusal", "content": {"*/*": {}}},
     "502": problem("The upstream failed"),
-    "503": problem("The task database is away; nothing was stored"),
+    "503": problem("The task database is away, or too many callers wait; nothing was stored"),
     "504": problem("The upstream did not answer in time"),
 }

@@ -35,5 +35,13 @@ class ProxySettings(Settings):
     """When a task that nobody has claimed is published again: its message may be lost."""
     relay_interval_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often the relay looks for tasks that are due: half of it is the average extra delay."""
+    watch_interval_seconds: float = Field(default=0.25, gt=0, le=60)
+    """How often tasks that someone watches are looked at, all of them by one query."""
+    retention_seconds: float = Field(default=7 * 86_400, ge=86_400)
+    """How long a finished task is kept, and with it its idempotency key: a day at least."""
+    max_waiting: int = Field(default=20_000, ge=1)
+    """Callers that may wait at a time; further ones are answered 503."""
+    adaptive_window: bool = True
+    """Answer 202 at once where the queue is so long that the reply cannot come in the window."""
     shutdown_seconds: float = Field(default=20, gt=0, le=600)
     """How long open requests get to finish after SIGTERM."""

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asyncproxy.fingerprint import fingerprints
+from asynctasks.errors import (
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+    IdempotencyKeyReusedError,
+)
 from asynctasks.instants import utc_now
 from asynctasks.messages import Reply, TaskMessage
 from asynctasks.store import NewTask
@@ -18,14 +23,37 @@ from asynctasks.task import Task, new_task_id
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from asyncproxy.admission import Admission
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
+    from asyncproxy.submission_headers import Conditions
+    from asyncproxy.watch import Watch
     from asynctasks.broker import Broker
     from asynctasks.operation import Operation
     from asynctasks.sealing import Sealing
-    from asynctasks.store import TaskStore
+    from asynctasks.store import Added, TaskStore
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a caller asks for."""
+
+    operation: Operation
+    arguments: Any
+    conditions: Conditions
+    window_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a call came to within its window."""
+
+    result: Reply | Task
+    """The executor's reply, or the task as it stands."""
+    is_replay: bool = False
+    """Whether the answer is that of an earlier call with the same idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +63,41 @@ class Submission:
     store: TaskStore
     broker: Broker
     replies: Replies
+    watch: Watch
+    admission: Admission
     sealing: Sealing
     settings: ProxySettings
 
-    async def submit(
-        self, operation: Operation, arguments: Any, *, window_seconds: float
-    ) -> Reply | Task:
-        """The executor's reply if it came within the window, else the task as it stands then.
+    async def submit(self, call: Call) -> Submitted:
+        """Accept the call and wait for its end as long as its window lasts.
 
-        Raises ArgumentsInvalidError, DatabaseUnavailableError.
+        Raises ArgumentsInvalidError, OverloadedError, QueueFullError, IdempotencyKeyReusedError,
+        DatabaseUnavailableError; after any of them the caller has no task.
         """
-        window_ends = time.monotonic() + window_seconds
-        operation.schema.check(arguments)
-        open_arguments, secrets = operation.schema.part(arguments)
-        new = {
+        window_ends = time.monotonic() + call.window_seconds
+        call.operation.schema.check(call.arguments)
+        with self.admission.admit(call.operation):
+            new = self._values(call)
+            window = self.admission.window_seconds(call.operation, call.window_seconds)
+            if window <= (call.conditions.delay_seconds or 0.0):
+                return await self._submit(call, NewTask(**new), None, time.monotonic())
+            async with self.replies.expect(new["id"]) as expected:
+                task = NewTask(**new, reply_to=expected.reply_to)
+                return await self._submit(call, task, expected, window_ends)
+
+    def _values(self, call: Call) -> dict[str, Any]:
+        operation, conditions = call.operation, call.conditions
+        open_arguments, secrets = operation.schema.part(call.arguments)
+        keyed: dict[str, Any] = {}
+        if conditions.idempotency_key is not None:
+            keyed = {
+                "idempotency_key": conditions.idempotency_key,
+                "fingerprint": fingerprints(call.arguments, self.settings.keys)[0],
+            }
+        # With the broker away, or before its time, the relay publishes it.
+        is_now = self.broker.is_connected and conditions.delay_seconds is None
+        return {
+            **keyed,
             "id": new_task_id(),
             "operation": operation.name,
             "queue": operation.queue,
@@ -56,38 +105,43 @@ class Submission:
             "sealed_arguments": self.sealing.seal(secrets),
             "max_attempts": operation.retry.max_attempts,
             "created_at": utc_now(),
+            "labels": conditions.labels,
+            "deadline": conditions.deadline,
+            "delay_seconds": conditions.delay_seconds,
+            "published": is_now,
+            "publish_in_seconds": (
+                self.settings.publish_grace_seconds if is_now else conditions.delay_seconds or 0.0
+            ),
         }
-        if window_seconds <= 0:
-            task = self._new_task(new, reply_to=None)
-            await self._store_and_publish(task)
-            return _as_accepted(task)
-        async with self.replies.expect(new["id"]) as expected:
-            task = self._new_task(new, reply_to=expected.reply_to)
-            if not await self._store_and_publish(task) or expected.reply_to is None:
-                return _as_accepted(task)
-            return await self._wait(task, expected, window_ends)
 
-    def _new_task(self, values: dict[str, Any], *, reply_to: str | None) -> NewTask:
-        # With the broker away the relay may publish as soon as it is back.
-        grace = self.settings.publish_grace_seconds if self.broker.is_connected else 0.0
-        return NewTask(**values, reply_to=reply_to, publish_in_seconds=grace)
+    async def _submit(
+        self, call: Call, task: NewTask, expected: ExpectedReply | None, window_ends: float
+    ) -> Submitted:
+        added = await self._add(task)
+        if not added.is_new:
+            return await self._join(call, added, window_ends)
+        is_published = task.published and await self._publish(task)
+        if not is_published or expected is None or expected.reply_to is None:
+            return Submitted(_as_accepted(task))
+        return Submitted(await self._wait(task, expected, window_ends))
 
-    async def _store_and_publish(self, task: NewTask) -> bool:
-        """Commit the row, then publish; False where the relay has to publish later."""
+    async def _add(self, task: NewTask) -> Added:
         try:
             async with asyncio.timeout(self.settings.write_seconds):
-                await self.store.add(task)
+                return await self.store.add(task)
         except TimeoutError as error:
             raise DatabaseUnavailableError(
                 f"The task database did not commit within {self.settings.write_seconds:g} s; "
                 "the task may have been stored all the same."
             ) from error
+
+    async def _publish(self, task: NewTask) -> bool:
+        """False where the relay has to do it later."""
         try:
             await self.broker.publish(task.queue, TaskMessage(task.id, task.operation))
         except BrokerUnavailableError as error:
             log.warning("publish left to the relay", task_id=str(task.id), reason=str(error))
-            if task.publish_in_seconds > 0:
-                await self._make_due(task.id)
+            await self._make_due(task.id)
             return False
         return True
 
@@ -95,7 +149,7 @@ class Submission:
         try:
             await self.store.make_due([task_id])
         except DatabaseUnavailableError as error:
-            # Then it is due when its grace has passed.
+            # Then it is taken for lost when its grace has passed.
             log.warning("task not made due", task_id=str(task_id), reason=str(error))
 
     async def _wait(
@@ -109,6 +163,15 @@ class Submission:
         except DatabaseUnavailableError:
             # It was committed, so the caller gets its id whatever has happened since.
             return _as_accepted(task)
+
+    async def _join(self, call: Call, added: Added, window_ends: float) -> Submitted:
+        """Wait with the earlier call of the same key, or replay its answer."""
+        if added.fingerprint not in fingerprints(call.arguments, self.settings.keys):
+            raise IdempotencyKeyReusedError
+        task = await self.store.find(added.id)
+        was_final = task.status.is_final
+        task = await self.watch.until_final(task, seconds=window_ends - time.monotonic())
+        return Submitted(task, is_replay=was_final)
 
 
 def _as_accepted(task: NewTask) -> Task:

@@ -11,14 +11,14 @@ from asyncproxy.problems import TYPE_PREFIX, problem_response
 from asynctasks.errors import TaskNotFinishedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from asynctasks import response as upstream
     from asynctasks.messages import Reply
     from asynctasks.task import Task
 
-RETRY_AFTER_SECONDS = 1
+_LINKS = {"self": "", "response": "/response", "cancel": "/cancel", "retry": "/retry"}
 _BODILESS = frozenset({204, 205, 304})
 
 
@@ -47,20 +47,41 @@ def task_json(task: Task) -> dict[str, Any]:
 
 
 def task_response(
-    task: Task, *, status: int = 200, headers: Mapping[str, str] | None = None
+    task: Task,
+    *,
+    retry_after_seconds: int,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The task document with its ETag, and Retry-After while it can still change."""
     own = {"ETag": etag(task), "Cache-Control": "no-store", "Task-Id": str(task.id)}
     if not task.status.is_final:
-        own["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        own["Retry-After"] = str(retry_after_seconds)
     body = orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
     return Response(body, status, {**own, **(headers or {})}, media_type="application/json")
 
 
-def accepted_response(task: Task, headers: Mapping[str, str]) -> Response:
+def accepted_response(
+    task: Task, headers: Mapping[str, str] | None = None, *, retry_after_seconds: int
+) -> Response:
     """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
     location = {"Location": _links(task.id)["self"]}
-    return task_response(task, status=202, headers={**location, **headers})
+    return task_response(
+        task,
+        status=202,
+        retry_after_seconds=retry_after_seconds,
+        headers={**location, **(headers or {})},
+    )
+
+
+def page_response(tasks: Sequence[Task], *, next_page: str | None, token: str | None) -> Response:
+    """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more."""
+    document = {"tasks": [task_json(task) for task in tasks], "nextPageToken": token}
+    headers = {"Cache-Control": "no-store"}
+    if next_page is not None:
+        headers["Link"] = f'<{next_page}>; rel="next"'
+    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    return Response(body, 200, headers, media_type="application/json")
 
 
 def reply_response(reply: Reply, headers: Mapping[str, str]) -> Response:
@@ -102,7 +123,7 @@ def _answer(
 
 def _links(task_id: UUID) -> dict[str, str]:
     self = f"/tasks/{task_id}"
-    return {"self": self, "response": f"{self}/response"}
+    return {name: f"{self}{path}" for name, path in _LINKS.items()}
 
 
 def _response_json(task: Task) -> dict[str, Any] | None:

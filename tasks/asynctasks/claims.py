@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
 from sqlalchemy import case as sql_case
@@ -20,6 +19,7 @@ from asynctasks.task import ALLOWED_MOVES, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,6 +41,7 @@ class ClaimedTask:
     max_attempts: int
     attempts: list[dict[str, Any]]
     attempt_started_at: datetime
+    executor: str
     reply_to: str | None
 
 
@@ -78,6 +79,11 @@ class Claims:
         """Record how the attempt ended; False where the task is no longer ours."""
         return await self._commits.write(self._finish, _Finish(task, outcome))
 
+    async def exists(self, task_id: UUID) -> bool:
+        """Whether there is such a task, in whatever status."""
+        async with self._database.read() as connection:
+            return (await connection.execute(_EXISTS, {"task_id": task_id})).first() is not None
+
     async def renew(self, task_ids: Iterable[UUID]) -> list[Held]:
         """Extend the leases of those tasks that are still this executor's, and return them."""
         async with self._database.write() as connection:
@@ -111,7 +117,7 @@ class Claims:
             },
         )
         claimed = {row["id"]: ClaimedTask(**row) for row in rows.mappings()}
-        # Two messages about one task may share a batch: the first takes it, the other finds it gone.
+        # Two messages about one task may share a batch: the first takes it, the other finds none.
         return [claimed.pop(task_id, None) for task_id in task_ids]
 
     async def _finish(self, connection: AsyncConnection, finishes: Sequence[_Finish]) -> list[bool]:
@@ -170,11 +176,14 @@ _CLAIM = (
         started_at=sql_case(
             (tasks.c.started_at.is_(None), seconds_from_now(0.0)), else_=tasks.c.started_at
         ),
+        published=False,
         next_publish_at=None,
         run_after=None,
     )
     .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
 )
+
+_EXISTS = select(tasks.c.id).where(tasks.c.id == bindparam("task_id"))
 
 _HELD = (
     tasks.c.id.in_(bindparam("ids", expanding=True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from asynctasks.arguments import Violation
@@ -33,6 +34,15 @@ class SealedArgumentsError(AsyncApiProxyError):
     """The sealed arguments were sealed with a key that is not among ASYNCAPI_SEALING_KEYS."""
 
 
+class SchemaInvalidError(AsyncApiProxyError):
+    """The arguments' JSON Schema cannot be used."""
+
+    def __init__(self, path: Sequence[str | int], expected: str) -> None:
+        super().__init__(expected)
+        self.path = tuple(path)
+        """Where in the schema."""
+
+
 class ArgumentsInvalidError(AsyncApiProxyError):
     """The arguments do not fit the operation's schema."""
 
@@ -51,6 +61,14 @@ class TaskNotFoundError(AsyncApiProxyError):
 
 class TaskNotFinishedError(AsyncApiProxyError):
     """The task has not finished yet."""
+
+
+class TaskFinishedError(AsyncApiProxyError):
+    """The task has finished already."""
+
+
+class IdempotencyKeyReusedError(AsyncApiProxyError):
+    """The idempotency key belongs to an earlier call with other arguments."""
 
 
 class DatabaseUnavailableError(AsyncApiProxyError):

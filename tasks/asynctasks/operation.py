@@ -6,7 +6,6 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-import jsonschema_rs
 import uritemplate
 from pydantic import (
     AliasGenerator,
@@ -17,17 +16,39 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
-from asynctasks.arguments import ArgumentsSchema, Schema
+from asynctasks.arguments import ArgumentsSchema
+from asynctasks.errors import SchemaInvalidError
+from asynctasks.write_only import Schema
 
-RESERVED_PATHS = ("tasks", "task", "ping", "healthz", "readyz", "metrics", "docs", "openapi.json")
+RESERVED_PATHS = (
+    "tasks",
+    "task",
+    "ping",
+    "healthz",
+    "readyz",
+    "metrics",
+    "docs",
+    "swagger",
+    "openapi.json",
+)
 """First segments of the proxy's own paths."""
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A Kubernetes label value, since an operation's name becomes one."""
 ROUTE = re.compile(r"(POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
+QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+SCHEMA_FAULT = "json_schema"
+"""The type of a pydantic error whose context holds the `path` in the schema."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
+_NAME = r"[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?"
+_EXPRESSION = re.compile(rf"[+#./;?&]?{_NAME}(,{_NAME})*")
+_URL = re.compile(r"(https?://[^\s/?#]|\{)\S*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 HttpStatus = Annotated[int, Field(ge=400, le=599)]
@@ -73,15 +94,22 @@ class UpstreamCall(_Declared):
     @classmethod
     def _is_template(cls, value: str) -> str:
         for expression in _VARIABLE.findall(value):
-            if not re.fullmatch(
-                r"[+#./;?&]?[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?(,[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?)*",
-                expression,
-            ):
+            if not _EXPRESSION.fullmatch(expression):
                 raise ValueError(f"{{{expression}}} is no RFC 6570 expression")
         if "{" in _VARIABLE.sub("", value) or "}" in _VARIABLE.sub("", value):
             raise ValueError("a brace is not closed")
-        if not value.startswith(("http://", "https://", "{")):
+        if not _URL.fullmatch(value):
             raise ValueError("expected http://…, https://… or {NAME_OF_AN_ENVIRONMENT_VARIABLE}…")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+            if not _HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"the value of {name} is not one line of ASCII text")
         return value
 
     @property
@@ -97,13 +125,21 @@ class Operation(_Declared):
     summary: str = ""
     description: str = ""
     route: str
-    queue: str = Field(default="default", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    queue: str = "default"
     wait_seconds: float = Field(default=10, ge=0, le=300)
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
     upstream: UpstreamCall | None = None
-    handler: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    handler: str | None = None
     """`package.module:function`, run in the executor in place of an upstream call."""
     retry: RetryPolicy = RetryPolicy()
+    deadline_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
+    delay_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    """From acceptance to the first attempt, unless the caller sets another by `Task-Delay`."""
+    labels: dict[str, str] = Field(default_factory=dict[str, str])
+    """Put on each task; the caller's `Task-Labels` come on top."""
+    max_queued: int = Field(default=1_000_000, ge=1)
+    """With so many queued tasks further calls are answered 429."""
 
     @field_validator("route")
     @classmethod
@@ -113,11 +149,28 @@ class Operation(_Declared):
             raise ValueError(
                 "expected a method (POST, PUT, PATCH, DELETE) and a path: POST /clients"
             )
-        segments = match[2].strip("/").split("/")
-        if not all(_PATH_SEGMENT.fullmatch(segment) for segment in segments):
+        segments = match[2].removeprefix("/").removesuffix("/").split("/")
+        if {".", ".."} & set(segments) or not all(map(_PATH_SEGMENT.fullmatch, segments)):
             raise ValueError("a path is made of segments such as /clients/{clientId}/orders")
         if segments[0] in RESERVED_PATHS or segments[0].startswith("{"):
             raise ValueError(f"/{segments[0]} is taken by the proxy itself")
+        names = _VARIABLE.findall(value)
+        if len(names) != len(set(names)):
+            raise ValueError("a name stands in the path twice")
+        return value
+
+    @field_validator("queue")
+    @classmethod
+    def _is_queue(cls, value: str) -> str:
+        if not QUEUE.fullmatch(value):
+            raise ValueError("a queue's name is made of a-z, 0-9 and -, 63 at most: clients")
+        return value
+
+    @field_validator("handler")
+    @classmethod
+    def _is_handler(cls, value: str | None) -> str | None:
+        if value is not None and not HANDLER.fullmatch(value):
+            raise ValueError("expected package.module:function")
         return value
 
     @field_validator("arguments")
@@ -127,10 +180,9 @@ class Operation(_Declared):
             raise ValueError("the arguments are one JSON object: expected `type: object`")
         try:
             ArgumentsSchema(value)
-        except jsonschema_rs.ValidationError as error:
-            where = "/".join(map(str, error.instance_path))
-            raise ValueError(
-                f"no JSON Schema 2020-12 at {where or 'its top'}: {error.message}"
+        except SchemaInvalidError as error:
+            raise PydanticCustomError(
+                SCHEMA_FAULT, "{detail}", {"detail": str(error), "path": error.path}
             ) from error
         return value
 
@@ -145,7 +197,7 @@ class Operation(_Declared):
         return self
 
     @cached_property
-    def schema(self) -> ArgumentsSchema:
+    def schema(self) -> ArgumentsSchema:  # pyright: ignore[reportIncompatibleMethodOverride] - pydantic deprecates its own
         """The compiled schema of the arguments."""
         return ArgumentsSchema(self.arguments)
 
@@ -163,6 +215,11 @@ class Operation(_Declared):
     def path_arguments(self) -> list[str]:
         """The arguments that callers give in the path."""
         return _VARIABLE.findall(self.path)
+
+    @property
+    def served_path(self) -> str:
+        """The path with its arguments unnamed: two operations may not share it."""
+        return _VARIABLE.sub("{}", self.path)
 
 
 Operations = dict[str, Operation]

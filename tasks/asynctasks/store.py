@@ -1,26 +1,27 @@
-"""The statements on the task table that a proxy makes: add, find, publish what is due.
+"""The statements on the task table that a proxy makes for its callers: add, find, cancel and the like.
 
-Writes go through GroupCommit, so each batch is one statement for many callers and may be repeated.
-The executor's statements are in `asynctasks.claims`.
+Adding goes through GroupCommit: one statement for many callers, and it may be repeated. The
+executor's statements are in `asynctasks.claims`, the relay's in `asynctasks.upkeep`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from asynctasks.errors import TaskNotFoundError
+from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
 from asynctasks.instants import seconds_from_now
-from asynctasks.task import Task, TaskStatus
+from asynctasks.response import Problem
+from asynctasks.task import ALLOWED_MOVES, Task, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from asynctasks.group_commit import GroupCommit
 
 tasks = SQLModel.metadata.tables["tasks"]
+
+CANCELLED_WHILE_QUEUED = Problem(
+    "task-cancelled", "The task was cancelled", 409, "Someone asked for its end before it ran."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +46,10 @@ class NewTask:
     sealed_arguments: str | None
     max_attempts: int
     created_at: datetime
+    published: bool
+    """Whether a message will have been published: not with a delay, nor with the broker away."""
     publish_in_seconds: float
-    """When the relay publishes it, if the proxy that stores it cannot."""
+    """When the relay publishes it; with `published`, if nobody has claimed it by then."""
     reply_to: str | None = None
     principal: str = ""
     idempotency_key: str | None = None
@@ -61,14 +68,14 @@ class Added:
     fingerprint: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DueTask:
-    """A queued task whose message has to be published (again)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which tasks to list; what is None is not looked at."""
 
-    id: UUID
-    operation: str
-    queue: str
-    reply_to: str | None
+    status: TaskStatus | None = None
+    operation: str | None = None
+    label: tuple[str, str] | None = None
+    created_after: datetime | None = None
 
 
 class TaskStore:
@@ -85,56 +92,114 @@ class TaskStore:
     async def find(self, task_id: UUID) -> Task:
         """The task as it stands; raises TaskNotFoundError."""
         async with self._database.read() as connection:
-            row = (await connection.execute(_FIND, {"id": task_id})).mappings().one_or_none()
-        if row is None:
-            raise TaskNotFoundError(task_id)
-        return Task(**row)
+            return await _one(connection, task_id, _FIND)
+
+    async def versions(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The versions of those of the tasks that there are."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(_VERSIONS, {"ids": task_ids})
+            return {row.id: row.version for row in rows}
 
     async def finished_among(self, task_ids: Sequence[UUID]) -> list[UUID]:
         """Those of the tasks that have finished."""
         async with self._database.read() as connection:
             return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
 
-    async def take_due(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
-        """Queued tasks that are due, each given to one caller, who publishes them.
-
-        A task that is still queued after `again_in_seconds` is due again.
-        """
-        async with self._database.write() as connection:
-            rows = await connection.execute(
-                _TAKE_DUE, {"max_rows": limit, "again_in_seconds": again_in_seconds}
-            )
-            return [DueTask(**row) for row in rows.mappings()]
+    async def page(self, which: Filter, *, before: UUID | None, size: int) -> list[Task]:
+        """The newest tasks that fit, below the id `before`. A page costs the same however deep."""
+        statement = select(tasks).order_by(tasks.c.id.desc()).limit(size)
+        if before is not None:
+            statement = statement.where(tasks.c.id < before)
+        if which.status is not None:
+            statement = statement.where(tasks.c.status == which.status)
+        if which.operation is not None:
+            statement = statement.where(tasks.c.operation == which.operation)
+        if which.label is not None:
+            name, value = which.label
+            statement = statement.where(tasks.c.labels[name].as_string() == value)
+        if which.created_after is not None:
+            statement = statement.where(tasks.c.created_at > which.created_after)
+        async with self._database.read() as connection:
+            return [Task(**row) for row in (await connection.execute(statement)).mappings()]
 
     async def make_due(self, task_ids: Sequence[UUID]) -> None:
         """Let the relay publish these at once: publishing them has just failed."""
         async with self._database.write() as connection:
             await connection.execute(_MAKE_DUE, {"ids": task_ids})
 
+    async def cancel(self, task_id: UUID) -> Task:
+        """End a queued task, or ask the executor of a running one to end it; the task after that.
 
-_FIND = select(tasks).where(tasks.c.id == bindparam("id"))
+        Raises TaskNotFoundError, TaskFinishedError.
+        """
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if task.status.is_final:
+                raise TaskFinishedError(f"The task is {task.status} and cannot be cancelled.")
+            if task.status is TaskStatus.QUEUED:
+                values = {
+                    "status": TaskStatus.CANCELLED,
+                    "finished_at": seconds_from_now(0.0),
+                    "next_publish_at": None,
+                    "error": CANCELLED_WHILE_QUEUED.to_json(),
+                }
+            elif task.cancel_requested:
+                return task
+            else:
+                values = {"cancel_requested": True}
+            return await _change(connection, task, values)
+
+    async def retry(self, task_id: UUID, *, more_attempts: int) -> Task:
+        """Queue a failed, cancelled or expired task anew, for so many more attempts.
+
+        Raises TaskNotFoundError, TaskNotFinishedError, TaskFinishedError.
+        """
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if not task.status.is_final:
+                raise TaskNotFinishedError(f"The task is {task.status}; it needs no retry.")
+            if TaskStatus.QUEUED not in ALLOWED_MOVES[task.status]:
+                raise TaskFinishedError(f"The task has {task.status} and needs no retry.")
+            values = {
+                "status": TaskStatus.QUEUED,
+                # All attempts so far count as used, interrupted ones too, and none is owed.
+                "max_attempts": task.attempt + more_attempts,
+                "interruptions": 0,
+                "published": False,
+                "next_publish_at": seconds_from_now(0.0),
+                "cancel_requested": False,
+                "reply_to": None,
+                "finished_at": None,
+                # A deadline that has passed would end it again at once.
+                "deadline": None if task.status is TaskStatus.EXPIRED else task.deadline,
+                **dict.fromkeys(
+                    ("response_status", "response_content_type", "response_body", "error")
+                ),
+            }
+            return await _change(connection, task, values)
+
+    async def delete(self, task_id: UUID) -> None:
+        """Forget a finished task; raises TaskNotFoundError, TaskNotFinishedError."""
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if not task.status.is_final:
+                raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
+            await connection.execute(delete(tasks).where(tasks.c.id == task_id))
+
+
+_FIND = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_LOCK = _FIND.with_for_update()
+_VERSIONS = select(tasks.c.id, tasks.c.version).where(
+    tasks.c.id.in_(bindparam("ids", expanding=True))
+)
 _FINISHED = select(tasks.c.id).where(
     tasks.c.id.in_(bindparam("ids", expanding=True)), tasks.c.finished_at.is_not(None)
 )
-
-_DUE = (
-    select(tasks.c.id)
-    .where(tasks.c.status == TaskStatus.QUEUED, tasks.c.next_publish_at <= seconds_from_now(0.0))
-    .order_by(tasks.c.next_publish_at)
-    .limit(bindparam("max_rows"))
-    .with_for_update(skip_locked=True)
-)
 # Bookkeeping that nobody sees: it is no change of the task, so `version` stays.
-_TAKE_DUE = (
-    update(tasks)
-    .where(tasks.c.id.in_(_DUE))
-    .values(next_publish_at=seconds_from_now(bindparam("again_in_seconds")))
-    .returning(tasks.c.id, tasks.c.operation, tasks.c.queue, tasks.c.reply_to)
-)
 _MAKE_DUE = (
     update(tasks)
     .where(tasks.c.id.in_(bindparam("ids", expanding=True)), tasks.c.status == TaskStatus.QUEUED)
-    .values(next_publish_at=seconds_from_now(0.0))
+    .values(published=False, next_publish_at=seconds_from_now(0.0))
 )
 
 _NEW = {
@@ -177,3 +242,20 @@ def _added(task: NewTask, keyed: Any) -> Added:
     if keyed is None:
         return Added(task.id, is_new=True, fingerprint=task.fingerprint)
     return Added(keyed.id, is_new=keyed.id == task.id, fingerprint=keyed.fingerprint)
+
+
+async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:
+    row = (await connection.execute(statement, {"task_id": task_id})).mappings().one_or_none()
+    if row is None:
+        raise TaskNotFoundError(task_id)
+    return Task(**row)
+
+
+async def _change(connection: AsyncConnection, task: Task, values: dict[str, Any]) -> Task:
+    changed = await connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id)
+        .values(version=tasks.c.version + 1, **values)
+        .returning(tasks)
+    )
+    return Task(**changed.mappings().one())

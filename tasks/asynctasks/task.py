@@ -123,7 +123,9 @@ class Task(SQLModel, table=True):
     """No executor may claim it earlier: a delayed start or a retry's backoff."""
     deadline: datetime | None = Field(default=None, sa_type=UtcDateTime)
     next_publish_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """When the relay publishes it (again), if it is still queued then."""
+    """When the relay publishes it, or, where it was published, may take its message for lost."""
+    published: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Whether a queued task should have a message on the broker."""
 
     executor: str | None = None
     """The executor that claimed it last."""
@@ -151,7 +153,13 @@ class Task(SQLModel, table=True):
         )
 
     __table_args__ = (
-        Index("ix_tasks_due", "next_publish_at", **_where("status = 'queued'")),
+        Index("ix_tasks_due", "next_publish_at", **_where("status = 'queued' AND NOT published")),
+        Index(
+            "ix_tasks_published",
+            "queue",
+            "next_publish_at",
+            **_where("status = 'queued' AND published"),
+        ),
         Index("ix_tasks_leased", "lease_until", **_where("status = 'running'")),
         Index(
             "ix_tasks_deadline",

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("run_after", UtcDateTime(), nullable=True),
         sa.Column("deadline", UtcDateTime(), nullable=True),
         sa.Column("next_publish_at", UtcDateTime(), nullable=True),
+        sa.Column("published", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("executor", sa.String(), nullable=True),
         sa.Column("lease_until", UtcDateTime(), nullable=True),
         sa.Column("attempt_started_at", UtcDateTime(), nullable=True),
@@ -77,8 +78,16 @@ def upgrade() -> None:
         "tasks",
         ["next_publish_at"],
         unique=False,
-        postgresql_where=sa.text("status = 'queued'"),
-        sqlite_where=sa.text("status = 'queued'"),
+        postgresql_where=sa.text("status = 'queued' AND NOT published"),
+        sqlite_where=sa.text("status = 'queued' AND NOT published"),
+    )
+    op.create_index(
+        "ix_tasks_published",
+        "tasks",
+        ["queue", "next_publish_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'queued' AND published"),
+        sqlite_where=sa.text("status = 'queued' AND published"),
     )
     op.create_index(
         "ix_tasks_finished",

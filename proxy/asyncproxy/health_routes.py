@@ -1,22 +1,18 @@
-"""The proxy's own routes: tasks, availability, health."""
+"""Whether this proxy and what it depends on are there: /ping, /healthz, /readyz."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from asyncproxy import schemas
-from asyncproxy.task_view import etag, row_response, task_response
-from asynctasks.errors import TaskNotFoundError
 
 if TYPE_CHECKING:
     from asyncproxy.probes import Probe
-    from asynctasks.store import TaskStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +21,6 @@ class Parts:
 
     database: Probe
     broker: Probe
-
-
-def task_routes(store: TaskStore) -> APIRouter:
-    """Reading tasks."""
-    router = APIRouter(tags=["tasks"])
-
-    async def get_task(
-        task_id: str, if_none_match: Annotated[str | None, Header()] = None
-    ) -> Response:
-        """Show a task: where it stands and, once it has finished, its response or its error.
-
-        The answer is 200 for every known task, failed ones too.
-        """
-        task = await store.find(_parsed(task_id))
-        if if_none_match is not None and _matches(if_none_match, etag(task)):
-            return Response(status_code=304, headers={"ETag": etag(task)})
-        return task_response(task)
-
-    async def get_task_response(task_id: str) -> Response:
-        """Give the upstream's answer as the caller would have had it: status, type and body."""
-        return row_response(await store.find(_parsed(task_id)))
-
-    router.get("/tasks/{task_id}", summary="Get a task", responses=schemas.TASK)(get_task)
-    router.get("/task/{task_id}", include_in_schema=False)(get_task)
-    router.get(
-        "/tasks/{task_id}/response", summary="Get a task's response", responses=schemas.RESPONSE
-    )(get_task_response)
-    return router
 
 
 def health_routes(parts: Parts) -> APIRouter:
@@ -102,16 +70,3 @@ def health_routes(parts: Parts) -> APIRouter:
         )
 
     return router
-
-
-def _parsed(task_id: str) -> UUID:
-    try:
-        return UUID(task_id)
-    except ValueError as error:
-        raise TaskNotFoundError(task_id[:64]) from error
-
-
-def _matches(header: str, tag: str) -> bool:
-    """If-None-Match by weak comparison (RFC 9110 §13.1.2)."""
-    given = {value.strip().removeprefix("W/") for value in header.split(",")}
-    return tag in given or "*" in given

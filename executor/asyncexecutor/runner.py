@@ -1,0 +1,36 @@
+"""What runs a task: an upstream call or a handler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from asynctasks.operation import Operation
+    from asynctasks.response import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the upstream answered, and how long it asks us to wait before another attempt."""
+
+    response: Response
+    retry_after_seconds: float | None = None
+
+
+class Runner(Protocol):
+    """An upstream call or a handler."""
+
+    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+        """The answer, whatever its status; raises AttemptFailedError where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """An operation and what runs it."""
+
+    operation: Operation
+    runner: Runner

@@ -1,0 +1,126 @@
+"""Back-pressure: whether a call is taken, and whether it is worth its caller's while to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from asyncproxy.problems import OverloadedError, QueueFullError
+from asynctasks.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from asyncproxy.settings import ProxySettings
+    from asynctasks.operation import Operation
+    from asynctasks.upkeep import Upkeep
+
+SAMPLE_SECONDS = 2.0
+LARGEST_SHARE = 0.05
+"""Of the time, at most so much goes into counting, however long the queues are."""
+SMOOTHING = 0.3
+"""The weight of the newest rate."""
+LONGEST_RETRY_AFTER_SECONDS = 300
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What the last samples say of one queue."""
+
+    queued: int = 0
+    rate: float | None = None
+    """Tasks finished a second while others waited; None until that was seen."""
+
+    def sample(self, *, queued: int, finished_per_second: float) -> None:
+        # Without a backlog the rate is that of the callers and says nothing of the executors.
+        if queued and self.queued:
+            old = finished_per_second if self.rate is None else self.rate
+            self.rate = old + SMOOTHING * (finished_per_second - old)
+        self.queued = queued
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long a new task will wait for an executor; None where that is unknown."""
+        if not self.queued:
+            return 0.0
+        return self.queued / self.rate if self.rate else None
+
+
+class Admission:
+    """What one proxy knows of the queues, and how many callers it holds."""
+
+    def __init__(self, upkeep: Upkeep, settings: ProxySettings) -> None:
+        self._upkeep = upkeep
+        self._settings = settings
+        self._waiting = 0
+        self._queues: dict[str, _Queue] = {}
+        self._queued: Counter[str] = Counter()
+
+    @contextmanager
+    def admit(self, operation: Operation) -> Generator[None]:
+        """Hold a place for a call; raises OverloadedError, QueueFullError."""
+        if self._waiting >= self._settings.max_waiting:
+            raise OverloadedError(
+                f"{self._waiting} callers wait at this proxy, which is as many as it takes.",
+                retry_after_seconds=self.retry_after_seconds(operation.queue),
+            )
+        if self._queued[operation.name] >= operation.max_queued:
+            raise QueueFullError(
+                f"{operation.name} has {operation.max_queued} queued tasks, the most it may have.",
+                retry_after_seconds=self.retry_after_seconds(operation.queue),
+            )
+        self._waiting += 1
+        # Until the next sample: a burst between two samples must not pass the limit unseen.
+        self._queued[operation.name] += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def window_seconds(self, operation: Operation, asked: float) -> float:
+        """The window worth holding: none where the queue alone takes longer."""
+        if not self._settings.adaptive_window:
+            return asked
+        queue = self._queues.get(operation.queue)
+        wait = queue.wait_seconds if queue else None
+        return 0.0 if wait is not None and wait > asked else asked
+
+    def retry_after_seconds(self, queue: str) -> int:
+        """When a task of the queue is likely to have been run."""
+        known = self._queues.get(queue)
+        wait = (known.wait_seconds if known else None) or 0.0
+        return min(max(1, math.ceil(wait)), LONGEST_RETRY_AFTER_SECONDS)
+
+    async def run(self) -> NoReturn:
+        """Sample the queues until cancelled."""
+        since = time.monotonic() - SAMPLE_SECONDS
+        while True:
+            started = time.monotonic()
+            try:
+                await self._sample(started - since)
+                since = started
+            except DatabaseUnavailableError as error:
+                log.warning("queues not sampled", reason=str(error))
+            took = time.monotonic() - started
+            await asyncio.sleep(max(SAMPLE_SECONDS, took / LARGEST_SHARE))
+
+    async def _sample(self, seconds: float) -> None:
+        backlogs = await self._upkeep.backlogs(seconds=seconds)
+        self._queued = Counter()
+        for backlog in backlogs.values():
+            self._queued.update(backlog.queued)
+        for name in self._queues.keys() | backlogs.keys():
+            backlog = backlogs.get(name)
+            self._queues.setdefault(name, _Queue()).sample(
+                queued=sum(backlog.queued.values()) if backlog else 0,
+                finished_per_second=backlog.finished / seconds if backlog else 0.0,
+            )

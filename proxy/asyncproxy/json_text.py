@@ -1,0 +1,53 @@
+"""Reads JSON from outside, and refuses what we could not pass on as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from asyncproxy.problems import MalformedJsonError
+
+PLAIN_DEPTH = 100
+"""With fewer brackets than this, JSON cannot be too deep."""
+_LONG_DIGITS = re.compile(rb"\d{19}")
+
+
+def read_json(body: bytes) -> Any:
+    """The value; raises MalformedJsonError, which never quotes the body."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJsonError(
+            f"line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    if body.count(b"[") + body.count(b"{") > PLAIN_DEPTH:
+        _check_depth(value)
+    if _LONG_DIGITS.search(body):
+        _check_integers(body)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Orjson reads 1,024 levels and writes 254: what could not be stored must not be accepted."""
+    try:
+        orjson.dumps([[[[[[[[value]]]]]]]])  # room for what rows, seals and replies wrap around it
+    except TypeError:
+        raise MalformedJsonError("It is nested too deeply.") from None
+
+
+def _check_integers(body: bytes) -> None:
+    """Orjson makes a rounded float of a longer integer: silently another client number."""
+    try:
+        json.loads(body, parse_int=_check_integer)
+    except OverflowError:
+        raise MalformedJsonError(
+            "An integer has more than 64 bits and would lose digits; send it as a string."
+        ) from None
+
+
+def _check_integer(digits: str) -> None:
+    if len(digits) > len("-9223372036854775808") or not -(2**63) <= int(digits) < 2**63:
+        raise OverflowError

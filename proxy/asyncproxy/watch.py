@@ -1,0 +1,106 @@
+"""Waiting for a task to change, for callers that no reply comes to: repeats and long-polls.
+
+One loop asks the database about all that are watched by one query, however many wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from asynctasks.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from uuid import UUID
+
+    from asynctasks.store import TaskStore
+    from asynctasks.task import Task
+
+LOOK_SIZE = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """The watchers of one proxy process."""
+
+    def __init__(self, store: TaskStore, *, interval_seconds: float) -> None:
+        self._store = store
+        self._interval_seconds = interval_seconds
+        self._watched: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
+        self._is_needed = asyncio.Event()
+        self._is_leaving = False
+
+    async def until_changed(self, task: Task, *, seconds: float) -> Task:
+        """The task when it differs from what was seen, or as it was seen after so long.
+
+        Raises TaskNotFoundError where it was deleted meanwhile, DatabaseUnavailableError.
+        """
+        if self._is_leaving or seconds <= 0:
+            return task
+        with self._watching(task) as watcher:
+            try:
+                await asyncio.wait_for(watcher.changed.wait(), seconds)
+            except TimeoutError:
+                return task
+        return await self._store.find(task.id)
+
+    async def until_final(self, task: Task, *, seconds: float) -> Task:
+        """The task when it has finished, or as it stands after so long; raises likewise."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+        while not task.status.is_final and not self._is_leaving and loop.time() < ends:
+            task = await self.until_changed(task, seconds=ends - loop.time())
+        return task
+
+    def release_all(self) -> None:
+        """Let every watcher go on now: the proxy is leaving."""
+        self._is_leaving = True
+        for watchers in self._watched.values():
+            for watcher in watchers:
+                watcher.changed.set()
+
+    async def run(self) -> NoReturn:
+        """Look at what is watched, until cancelled."""
+        while True:
+            await self._is_needed.wait()
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await self._look()
+            except DatabaseUnavailableError as error:
+                log.warning("watchers wait", reason=str(error))
+
+    async def _look(self) -> None:
+        ids = list(self._watched)
+        for start in range(0, len(ids), LOOK_SIZE):
+            batch = ids[start : start + LOOK_SIZE]
+            versions = await self._store.versions(batch)
+            for task_id in batch:
+                for watcher in self._watched.get(task_id, ()):
+                    if versions.get(task_id) != watcher.seen:
+                        watcher.changed.set()
+
+    @contextmanager
+    def _watching(self, task: Task) -> Generator[_Watcher]:
+        watcher = _Watcher(task.version)
+        self._watched[task.id].add(watcher)
+        self._is_needed.set()
+        try:
+            yield watcher
+        finally:
+            self._watched[task.id].discard(watcher)
+            if not self._watched[task.id]:
+                del self._watched[task.id]
+            if not self._watched:
+                self._is_needed.clear()
+
+
+class _Watcher:
+    def __init__(self, seen: int) -> None:
+        self.seen = seen
+        self.changed = asyncio.Event()
