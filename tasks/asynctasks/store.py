@@ -167,6 +167,7 @@ class TaskStore:
                 "interruptions": 0,
                 "published": False,
                 "next_publish_at": seconds_from_now(0.0),
+                "run_after": None,
                 "cancel_requested": False,
                 "reply_to": None,
                 "finished_at": None,
