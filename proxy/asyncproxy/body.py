@@ -10,6 +10,7 @@ from asyncproxy.json_text import read_json
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.arguments import Violation
 from asynctasks.errors import ArgumentsInvalidError
+from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,15 +28,16 @@ async def read_arguments(request: Request, operation: Operation, *, max_bytes: i
     if body:
         _check_headers(request)
         arguments = read_json(body)
-    if request.path_params and isinstance(arguments, dict):
-        return _with_path_arguments(arguments, request.path_params, operation)  # pyright: ignore[reportUnknownArgumentType] - JSON
-    return arguments
+    properties = as_object(arguments)
+    if request.path_params and properties is not None:
+        return _with_path_arguments(properties, request.path_params, operation)
+    return arguments  # whatever it is: the schema says what is wrong with it
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
     too_large = BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
-    # The server has checked that the header, where there is one, is a number.
-    if int(request.headers.get("content-length", 0)) > max_bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
         raise too_large
     body = bytearray()
     try:
@@ -82,7 +84,7 @@ def _with_path_arguments(
 
 def _typed(text: str, schema: Any) -> Any:
     """A path holds text; where the schema wants a number, read one. Else the schema will refuse."""
-    if isinstance(schema, dict) and schema.get("type") in ("integer", "number"):  # pyright: ignore[reportUnknownMemberType] - JSON
+    if (as_object(schema) or {}).get("type") in ("integer", "number"):
         try:
             value = read_json(text.encode())
         except MalformedJsonError:

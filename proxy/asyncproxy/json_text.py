@@ -49,5 +49,5 @@ def _check_integers(body: bytes) -> None:
 
 
 def _check_integer(digits: str) -> None:
-    if len(digits) > len("-9223372036854775808") or not -(2**63) <= int(digits) < 2**63:
+    if len(digits) > len("-9223372036854775808") or not -(2**63) <= int(digits) < 2**64:
         raise OverflowError

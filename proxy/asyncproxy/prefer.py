@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_ITEM = re.compile(rf"(?:{_QUOTED}|[^,\"]|\")+")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_ITEM = re.compile(rf'(?:{_QUOTED}?|[^,"])++')
 """One preference of the list: a comma in quotes does not end it."""
 _PREFERENCE = re.compile(
-    rf"\s*(?P<name>{_TOKEN})\s*(?:=\s*(?P<value>{_QUOTED}|{_TOKEN}|)\s*)?(?:;.*)?", re.DOTALL
+    rf"\s*+(?P<name>{_NAME})\s*+(?:=\s*+(?P<value>{_QUOTED}|{_NAME}|)\s*+)?(?:;.*)?", re.DOTALL
 )
+"""Possessive, so that no header takes more than one pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema_rs
 
 from asynctasks.errors import ArgumentsInvalidError
+from asynctasks.json_values import as_object
+from asynctasks.schema_faults import schema_fault
+from asynctasks.write_only import Path, Schema, write_only_paths
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
-
-Schema = dict[str, Any]
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,20 @@ class ArgumentsSchema:
     """One operation's JSON Schema (2020-12), compiled once."""
 
     def __init__(self, schema: Schema) -> None:
-        """Raise jsonschema_rs.ValidationError or ValueError where it is no schema we can use."""
-        jsonschema_rs.meta.validate(schema)
-        self._validator = jsonschema_rs.Draft202012Validator(
-            schema, validate_formats=True, mask="the value", offline=True
-        )
+        """Raise SchemaInvalidError where it is no schema we can use."""
+        self._validator = _compiled(schema)
         self.write_only = tuple(write_only_paths(schema))
 
     def check(self, arguments: Any) -> None:
         """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
         if self._validator.is_valid(arguments):
             return
-        errors = islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS)
+        try:
+            errors = list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
+        except ValueError as error:  # its own limit of depth
+            raise ArgumentsInvalidError([Violation("", "is nested too deeply")]) from error
         raise ArgumentsInvalidError(
-            [Violation(_pointer(error.instance_path), error.message) for error in errors]
+            [Violation(_pointer(error.instance_path), _detail(error)) for error in errors]
         )
 
     def part(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Path, Any]]]:
@@ -63,41 +63,30 @@ def join(arguments: dict[str, Any], secrets: list[tuple[Path, Any]]) -> dict[str
     return arguments
 
 
-def write_only_paths(schema: Schema, path: Path = ()) -> list[Path]:
-    """The properties marked `writeOnly: true`; raises ValueError where one could not be followed.
-
-    Nested objects are followed. Below arrays, references and combinators a secret could hide at
-    many places or at none, so it is refused there rather than stored in the clear.
-    """
-    found: list[Path] = []
-    for name, value in schema.items():
-        if name == "properties" and isinstance(value, dict):
-            for key, property_schema in value.items():  # pyright: ignore[reportUnknownVariableType]
-                if not isinstance(property_schema, dict):
-                    continue
-                if property_schema.get("writeOnly") is True:  # pyright: ignore[reportUnknownMemberType]
-                    found.append((*path, str(key)))  # pyright: ignore[reportUnknownArgumentType]
-                else:
-                    found += write_only_paths(property_schema, (*path, str(key)))  # pyright: ignore[reportUnknownArgumentType]
-        elif name not in {"const", "enum", "default", "examples"} and _mentions_write_only(value):
-            raise ValueError(
-                f"writeOnly below {name!r} is not supported: mark a property of an object instead"
-            )
-    return found
+def _compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+    try:
+        # Offline: what a schema refers to is in it or nowhere.
+        return jsonschema_rs.Draft202012Validator(
+            schema, validate_formats=True, mask="the value", offline=True
+        )
+    except ValueError as error:
+        raise schema_fault(schema) from error
 
 
-def _mentions_write_only(schema: Any) -> bool:
-    if isinstance(schema, dict):
-        return schema.get("writeOnly") is True or any(map(_mentions_write_only, schema.values()))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    return isinstance(schema, list) and any(map(_mentions_write_only, schema))  # pyright: ignore[reportUnknownArgumentType]
+def _detail(error: jsonschema_rs.ValidationError) -> str:
+    if error.kind.name != "falseSchema":
+        return error.message
+    # With no `properties` next to it, `additionalProperties: false` is a fault of the whole object.
+    if error.schema_path[-1:] == ["additionalProperties"]:
+        return "Properties are not allowed here"
+    return "Nothing is allowed here"
 
 
-def _without(
-    value: Any, path: Path, whole: Path, secrets: list[tuple[Path, Any]]
-) -> dict[str, Any]:
-    if not isinstance(value, dict) or path[0] not in value:
+def _without(value: Any, path: Path, whole: Path, secrets: list[tuple[Path, Any]]) -> Any:
+    properties = as_object(value)
+    if properties is None or path[0] not in properties:
         return value
-    rest: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+    rest = dict(properties)
     if len(path) == 1:
         secrets.append((whole, rest.pop(path[0])))
     else:

@@ -32,7 +32,7 @@ class TaskMessage:
         """The message of a body; raises MalformedMessageError."""
         try:
             fields = orjson.loads(body)
-            return cls(UUID(fields["task"]), str(fields["operation"]))
+            return cls(UUID(fields["task"]), _text(fields["operation"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedMessageError(
                 'expected {"task": "<uuid>", "operation": "<name>"}, '
@@ -81,10 +81,10 @@ class Reply:
             return cls(
                 task_id,
                 TaskStatus(head["status"]),
-                Response(response[0], response[1], body) if response else None,
-                Problem(**error) if error else None,
+                _response(*response, body=body) if response else None,
+                _problem(**error) if error else None,
             )
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedMessageError(f"no reply: {line[:80]!r}") from error
 
 
@@ -93,3 +93,23 @@ class ReplyInRow:
     """Says that the task has ended and that its response is to be read from the row."""
 
     task_id: UUID
+
+
+def _response(status: Any, content_type: Any, *, body: bytes) -> Response:
+    return Response(_integer(status), _text(content_type), body)
+
+
+def _problem(*, type: Any, title: Any, status: Any, detail: Any) -> Problem:  # noqa: A002 - RFC 9457
+    return Problem(_text(type), _text(title), _integer(status), _text(detail))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:  # True is an int, too
+        raise TypeError("expected an integer")
+    return value

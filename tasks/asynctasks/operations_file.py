@@ -4,46 +4,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from asynctasks.errors import OperationsFileError
-from asynctasks.operation import NAME, Operation, Operations
+from asynctasks.json_values import as_object
+from asynctasks.operation import (
+    NAME,
+    SCHEMA_FAULT,
+    Operation,
+    Operations,
+    RetryPolicy,
+    UpstreamCall,
+)
+from asynctasks.yaml_lines import Key, YamlError, parse_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from pathlib import Path
 
-Key = tuple[str | int, ...]
+LONGEST_QUOTE = 80
+"""As much of a wrong value as a message repeats."""
+
+_MODELS: dict[Key, type[BaseModel]] = {
+    (): Operation,
+    ("upstream",): UpstreamCall,
+    ("retry",): RetryPolicy,
+}
+_EXPECTED = {
+    "missing": "is missing",
+    "model_type": "expected keys and values below it",
+    "dict_type": "expected keys and values below it",
+    "tuple_type": "expected a list",
+    "frozen_set_type": "expected a list",
+    "string_type": "expected text",
+}
+"""Where pydantic's words are Python's, not YAML's."""
 
 
 def load_operations(file: Path) -> Operations:
     """The operations by name; raises OperationsFileError."""
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OperationsFileError(f"{file}: cannot be read: {reason}") from error
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise OperationsFileError(f"{file}:{line}: cannot be read: it is not UTF-8 text") from error
     return parse_operations(text, name=str(file))
 
 
 def parse_operations(text: str, *, name: str) -> Operations:
     """The operations in the text of the file called `name`; raises OperationsFileError."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        lines = dict(_lines(node, ())) if node else {}
-        document: Any = loader.construct_document(node) if node else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise OperationsFileError(
-            f"{name}:{line}: no YAML: {error.problem or error.context}"
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise OperationsFileError(f"{name}: no YAML: {error}") from error
-    finally:
-        loader.dispose()
+        document, lines = parse_yaml(text)
+    except YamlError as error:
+        raise OperationsFileError(f"{name}:{error.line}: {error}") from error
     report = _Report(name, lines)
     operations = _operations(document, report)
     report.raise_if_any()
@@ -53,7 +71,7 @@ def parse_operations(text: str, *, name: str) -> Operations:
 class _Report:
     """Collects all that is wrong with one file, so that it is mended in one go."""
 
-    def __init__(self, name: str, lines: dict[Key, int]) -> None:
+    def __init__(self, name: str, lines: Mapping[Key, int]) -> None:
         self._name = name
         self._lines = lines
         self._faults: list[tuple[int, str]] = []
@@ -72,73 +90,68 @@ class _Report:
 
 
 def _operations(document: Any, report: _Report) -> Operations:
-    declared = document.get("operations") if isinstance(document, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    if not isinstance(declared, dict) or not declared:
+    top = as_object(document) or {}
+    declared = as_object(top.get("operations"))
+    if not declared:
         report.add((), "expected `operations:` with at least one operation below it")
         return {}
-    for key in document:  # pyright: ignore[reportUnknownVariableType]
+    for key in top:
         if key != "operations":
-            report.add((key,), "unknown key; expected only `operations`")  # pyright: ignore[reportUnknownArgumentType]
+            report.add((key,), "unknown key; expected only `operations`")
     operations: Operations = {}
-    routes: dict[tuple[str, str], str] = {}
-    for name, declaration in declared.items():  # pyright: ignore[reportUnknownVariableType]
+    served: dict[tuple[str, str], str] = {}
+    for name, declaration in declared.items():
         operation = _operation(name, declaration, report)
         if operation is None:
             continue
-        operations[operation.name] = operation
-        other = routes.setdefault((operation.method, operation.path), operation.name)
-        if other != operation.name:
-            report.add(("operations", operation.name, "route"), f"{other} has this route already")
+        operations[name] = operation
+        other = served.setdefault((operation.method, operation.served_path), name)
+        if other != name:
+            report.add(("operations", name, "route"), f"{other} has this route already")
     return operations
 
 
-def _operation(name: Any, declaration: Any, report: _Report) -> Operation | None:
+def _operation(name: str, declaration: Any, report: _Report) -> Operation | None:
     key = ("operations", name)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        report.add(key, "an operation's name is made of a-z, 0-9 and -, 63 at most: create-client")
+    if not NAME.fullmatch(name):
+        report.add(
+            key,
+            "an operation's name is made of a-z, 0-9 and -, begins with a letter, "
+            "63 at most: create-client",
+        )
         return None
-    if not isinstance(declaration, dict):
+    settings = as_object(declaration)
+    if settings is None:
         report.add(key, "expected the operation's settings: route, arguments, upstream, …")
         return None
-    if "name" in declaration:
+    if "name" in settings:
         report.add((*key, "name"), "unknown key; the name is the key above")
         return None
     try:
-        return Operation.model_validate({**declaration, "name": name})
+        return Operation.model_validate({**settings, "name": name})
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            report.add((*key, *fault["loc"]), _expected(fault))
+            within: Key = fault.get("ctx", {}).get("path", ())
+            report.add((*key, *fault["loc"], *within), _expected(fault))
         return None
 
 
 def _expected(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
-        return "unknown key"
-    if fault["type"] == "missing":
-        return "is missing"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    given = fault["input"]
-    return message if isinstance(given, dict | list) else f"{message} (it is {given!r})"
+        fields = _MODELS[fault["loc"][:-1]].model_fields
+        names = (field.validation_alias for name, field in fields.items() if name != "name")
+        return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))
+    if fault["type"] == SCHEMA_FAULT:
+        return str(fault["msg"])
+    message: str = _EXPECTED.get(
+        fault["type"],
+        str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1),
+    )
+    if fault["type"] == "missing" or isinstance(fault["input"], dict | list):
+        return message
+    return f"{message} (it is {_quoted(fault['input'])})"
 
 
-def _lines(
-    node: yaml.Node, key: Key, above: tuple[yaml.Node, ...] = ()
-) -> Iterator[tuple[Key, int]]:
-    """The line of each key; raises ValueError for a repeated key or a node inside itself."""
-    if node in above:
-        raise ValueError(f"line {node.start_mark.line + 1}: an alias that contains itself")
-    if key == ():
-        yield key, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            name = str(key_node.value)
-            if name in seen:
-                raise ValueError(f"line {key_node.start_mark.line + 1}: {name!r} stands here twice")
-            seen.add(name)
-            yield (*key, name), key_node.start_mark.line + 1
-            yield from _lines(value_node, (*key, name), (*above, node))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield (*key, index), item.start_mark.line + 1
-            yield from _lines(item, (*key, index), (*above, node))
+def _quoted(value: Any) -> str:
+    quoted = repr(value)
+    return quoted if len(quoted) <= LONGEST_QUOTE else quoted[: LONGEST_QUOTE - 1] + "…"

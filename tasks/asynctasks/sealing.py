@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,9 +15,8 @@ from asynctasks.errors import SealedArgumentsError, SealingKeyMissingError, Sett
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path as FilePath
 
-    from asynctasks.arguments import Path
+    from asynctasks.write_only import Path
 
 HOW_TO_MAKE_A_KEY = "make one with `asyncapiproxy sealing-key` and set ASYNCAPI_SEALING_KEYS to it"
 
@@ -55,7 +58,7 @@ class Sealing:
             raise SealedArgumentsError
         try:
             opened = self._fernet.decrypt(token)
-        except InvalidToken as error:
+        except (InvalidToken, ValueError) as error:  # ValueError: text that no token is made of
             raise SealedArgumentsError from error
         return [(tuple(path), value) for path, value in orjson.loads(opened)]
 
@@ -66,8 +69,30 @@ def new_sealing_key() -> str:
 
 
 def kept_sealing_key(file: FilePath) -> str:
-    """The key in the file, made on first use and readable by its owner alone."""
+    """The key in the file, made on first use and readable by its owner alone.
+
+    The file appears whole or not at all, and of two processes that make it at once both get the
+    key of the first. Raises SettingsError where the file holds no key.
+    """
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(new_sealing_key() + "\n")
-    return file.read_text().strip()
+        _create(file, new_sealing_key() + "\n")
+    key = file.read_text(encoding="utf-8", errors="replace").strip()
+    try:
+        Fernet(key)
+    except ValueError as error:
+        raise SettingsError(f"{file} holds no sealing key; {HOW_TO_MAKE_A_KEY}") from error
+    return key
+
+
+def _create(file: FilePath, text: str) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # A link, unlike a rename, never replaces a key that another process has made meanwhile.
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        FilePath(draft).unlink()

@@ -26,11 +26,13 @@ PREFIX = "ASYNCAPI_"
 class Settings(BaseSettings):
     """What proxy and executor share."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
-    database_url: str
+    database_url: str = Field(repr=False)
     """postgresql://user:password@host/database or sqlite:///file.db."""
-    broker_url: str
+    broker_url: str = Field(repr=False)
     """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
     broker_prefix: str = Field(default="asyncapi", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")
     """Begins the name of each of our queues, so that installations can share a broker."""
@@ -44,6 +46,22 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "auto"
     """`auto` is coloured text on a terminal and JSON elsewhere."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str) -> str:
+        try:
+            driver_url(value)
+        except SettingsError as error:
+            raise ValueError(str(error).removeprefix(f"{PREFIX}DATABASE_URL ")) from error
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, value: str) -> str:
+        if not value.startswith(("amqp://", "amqps://", "memory://")):
+            raise ValueError("expected amqp://user:password@host/vhost, amqps://… or memory://")
+        return value
 
     @field_validator("sealing_keys", mode="before")
     @classmethod
@@ -60,15 +78,9 @@ class Settings(BaseSettings):
         """
         chosen = {name: value for name, value in (given or {}).items() if value is not None}
         try:
-            settings = cls(**chosen)
+            return cls(**chosen)
         except ValidationError as error:
             raise SettingsError("\n".join(_fault(fault) for fault in error.errors())) from error
-        driver_url(settings.database_url)
-        if not settings.broker_url.startswith(("amqp://", "amqps://", "memory://")):
-            raise SettingsError(
-                f"{PREFIX}BROKER_URL: expected amqp://user:password@host/vhost, amqps://… or memory://"
-            )
-        return settings
 
     @property
     def keys(self) -> list[str]:
@@ -80,8 +92,9 @@ def _fault(fault: Any) -> str:
     variable = PREFIX + str(fault["loc"][0]).upper()
     if fault["type"] == "missing":
         return f"{variable} is not set"
-    shown = "" if "KEYS" in variable or "URL" in variable else f" (it is {fault['input']!r})"
-    return f"{variable}: {fault['msg']}{shown}"
+    message = str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
+    shown = "" if variable.endswith(("KEYS", "URL")) else f" (it is {fault['input']!r})"
+    return f"{variable}: {message}{shown}"
 
 
 def unknown_variables(*known: type[Settings]) -> list[str]:

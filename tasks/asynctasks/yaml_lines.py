@@ -1,0 +1,137 @@
+"""Reads YAML of the kind that JSON can say, with the line of each key.
+
+Keys are text, values are JSON's, and it ends soon on any input: nesting and aliases are bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from asynctasks.errors import AsyncApiProxyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Key = tuple[str | int, ...]
+
+MAX_DEPTH = 64
+"""Deeper than a person writes, and far from Python's own limit."""
+MAX_NODES = 100_000
+"""With aliases a short text can stand for more than memory holds."""
+TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
+)
+_TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+
+
+class YamlError(AsyncApiProxyError):
+    """The text is not the YAML we read."""
+
+    def __init__(self, line: int, fault: str) -> None:
+        super().__init__(fault)
+        self.line = line
+
+
+def parse_yaml(text: str) -> tuple[Any, dict[Key, int]]:
+    """The document, None where it is empty, and the line of each key in it; raises YamlError."""
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlError(line, f"no YAML: the character U+{error.character:04X}") from error
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        if node is None:
+            return None, {}
+        lines = dict(_lines(node))
+        return loader.construct_document(node), lines  # pyright: ignore[reportUnknownMemberType] - untyped
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        fault = error.problem or error.context
+        raise YamlError(mark.line + 1 if mark else 1, f"no YAML: {fault}") from error
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader, but what it cannot make a value of has a line, and a date is text as in JSON."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Go no deeper than the recursion of the base class can."""
+        self._depth += 1
+        try:
+            if self._depth > MAX_DEPTH:
+                raise YamlError(self.line + 1, f"nested more than {MAX_DEPTH} levels deep")
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT002 - the base's
+        """Make a value that JSON has, too."""
+        try:
+            value = super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - untyped
+        except (ValueError, KeyError, IndexError) as error:
+            tag = node.tag.rpartition(":")[2]
+            raise YamlError(node.start_mark.line + 1, f"cannot be read as {tag}") from error
+        if isinstance(value, float) and not math.isfinite(value):
+            raise YamlError(node.start_mark.line + 1, "expected a finite number")
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise YamlError(node.start_mark.line + 1, "expected a number of 64 bits at most")
+        return value
+
+
+def _lines(root: yaml.Node) -> Iterator[tuple[Key, int]]:
+    for count, (key, node) in enumerate(_nodes(root, (), ())):
+        if count == MAX_NODES:
+            raise YamlError(node.start_mark.line + 1, "its aliases stand for too much")
+        yield key, node.start_mark.line + 1
+
+
+def _nodes(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...]) -> Iterator[tuple[Key, Any]]:
+    """Each key with the node that has its line: the key's own, or an item of a list."""
+    if node in above:
+        raise YamlError(node.start_mark.line + 1, "an alias that contains itself")
+    if len(above) > MAX_DEPTH:
+        raise YamlError(node.start_mark.line + 1, f"nested more than {MAX_DEPTH} levels deep")
+    if node.tag not in TAGS:
+        raise YamlError(
+            node.start_mark.line + 1,
+            f"expected plain text, numbers, lists and keys, not {node.tag}",
+        )
+    if not above:
+        yield key, node
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in _pairs(node):
+            yield (*key, key_node.value), key_node
+            yield from _nodes(value_node, (*key, key_node.value), (*above, node))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*key, index), item
+            yield from _nodes(item, (*key, index), (*above, node))
+
+
+def _pairs(mapping: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    seen: set[str] = set()
+    for key, value in mapping.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise YamlError(line, "expected a key of text")
+        if key.tag not in _TEXT:
+            raise YamlError(line, f'expected a key of text: write it in quotes, "{key.value}"')
+        if key.value in seen:
+            raise YamlError(line, f"{key.value!r} stands here twice")
+        seen.add(key.value)
+        yield key, value
