@@ -1,0 +1,241 @@
+"""`asyncapiproxy task …` against a real `asyncapiproxy up`."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from asyncapiproxy.main import app
+from eventually import eventually
+
+COMMAND = str(Path(sys.executable).with_name("asyncapiproxy"))
+UNKNOWN_ID = "01a20d2b-c3ed-76f0-8622-758cfbed0d1d"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A proxy that waits for 1 s at most, so that `--wait` has to go on by itself."""
+    folder = tmp_path_factory.mktemp("up")
+    log = folder / "log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ASYNCAPI_")}
+    environment |= {
+        "ASYNCAPI_MAX_WAIT_SECONDS": "1",
+        "ASYNCAPI_DRAIN_SECONDS": "0",
+        "ASYNCAPI_LOG_FORMAT": "json",
+    }
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [COMMAND, "up", "--port", "0", "--data", str(folder / "data")],
+            env=environment,
+            stderr=stream,
+        )
+
+    def listens() -> str:
+        if process.poll() is not None:
+            pytest.fail(log.read_text())
+        events = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
+        found = [event["url"] for event in events if event["event"] == "proxy listens"]
+        assert found, log.read_text()
+        return found[0]
+
+    try:
+        yield asyncio.run(eventually(listens, timeout_seconds=30))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+def task(*arguments: str, url: str, stdin: str | None = None) -> Result:
+    environment = {"ASYNCAPI_URL": url, "COLUMNS": "120", "TERM": "dumb"}
+    return CliRunner().invoke(app, ["task", *arguments], env=environment, input=stdin)
+
+
+def email(behaviour: str = "ann") -> str:
+    """A client that nobody has created yet."""
+    return f"email={behaviour}.{uuid4().hex[:8]}@example.com"
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The whole of stdout, which is one JSON document."""
+    return json.loads(result.stdout)
+
+
+def test_a_fast_task_shows_its_answer_and_exits_0(url: str):
+    result = task("submit", "create-client", email(), "name=Ann", url=url)
+    assert result.exit_code == 0
+    assert "● succeeded" in result.stdout
+    assert "201 application/json" in result.stdout
+    assert '"name": "Ann"' in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_password_reaches_the_upstream_and_is_never_shown(url: str):
+    given = ("submit", "create-client", email(), "name=Ann")
+    accepted = task(*given, f"password={PASSWORD}", url=url)
+    assert accepted.exit_code == 0
+    assert PASSWORD not in accepted.output
+    refused = task(*given, "password=hunter2", url=url)
+    assert refused.exit_code == 1
+    assert "/password" in refused.stderr
+    assert "hunter2" not in refused.output
+
+
+def test_json_is_the_raw_document_and_nothing_else(url: str):
+    submitted = task("submit", "create-client", email(), "name=Ann", "--json", url=url)
+    assert submitted.exit_code == 0
+    assert document(submitted)["response"]["body"]["name"] == "Ann"
+    got = task("get", document(submitted)["id"], "--json", url=url)
+    assert got.stdout == submitted.stdout
+    assert got.stderr == submitted.stderr == ""
+
+
+def test_wait_goes_on_after_the_proxys_own_window(url: str):
+    began = time.monotonic()
+    result = task("submit", "create-client", email("slow+1.5"), "name=Sam", "--wait", "20", url=url)
+    assert result.exit_code == 0
+    assert "● succeeded" in result.stdout
+    assert 1.5 <= time.monotonic() - began < 15
+
+
+def test_a_wait_that_ends_too_early_exits_3_and_says_how_to_go_on(url: str):
+    result = task("submit", "create-client", email("slow+20"), "name=Sam", "--wait", "0", url=url)
+    assert result.exit_code == 3
+    assert "● queued" in result.stdout or "● running" in result.stdout
+    assert "asyncapiproxy task watch " in result.stderr
+
+
+def test_async_exits_0_at_once_and_watch_shows_the_end(url: str):
+    accepted = task(
+        "submit", "create-client", email("slow+0.5"), "name=Sam", "--async", "--json", url=url
+    )
+    assert accepted.exit_code == 0
+    assert not document(accepted)["done"]
+    watched = task("watch", document(accepted)["id"], url=url)
+    assert watched.exit_code == 0
+    assert "● succeeded" in watched.stdout
+    again = task("watch", document(accepted)["id"], "--json", url=url)
+    assert (again.exit_code, document(again)["status"]) == (0, "succeeded")
+
+
+def test_a_failed_task_exits_1_and_shows_why(url: str):
+    given = ("submit", "create-client", email("fail+418"), "name=Ann")
+    result = task(*given, url=url)
+    assert result.exit_code == 1
+    assert "● failed" in result.stdout
+    assert "418 application/problem+json" in result.stdout
+    failed = task(*given, "--json", url=url)
+    assert failed.exit_code == 1
+    assert task("watch", document(failed)["id"], url=url).exit_code == 1
+    assert task("get", document(failed)["id"], url=url).exit_code == 0
+
+
+def test_what_is_missing_is_told_field_by_field(url: str):
+    result = task("submit", "create-client", "email=ann", "age=7", url=url)
+    assert result.exit_code == 1
+    assert "The arguments are not valid (422)" in result.stderr
+    assert '"name" is a required property' in result.stderr
+    assert "/email  " in result.stderr
+    assert result.stdout == ""
+
+
+def test_arguments_may_come_from_stdin_and_those_typed_win(url: str):
+    given = json.dumps({"email": email().partition("=")[2], "name": "Ann", "password": PASSWORD})
+    result = task(
+        "submit", "create-client", "--arguments", "-", "name=Bob", "--json", url=url, stdin=given
+    )
+    assert document(result)["arguments"]["name"] == "Bob"
+    assert "password" not in document(result)["arguments"]
+
+
+def test_an_unknown_operation_exits_2_and_lists_those_there_are(url: str):
+    result = task("submit", "create-clint", url=url)
+    assert result.exit_code == 2
+    assert "no operation 'create-clint'" in result.stderr
+    assert "create-client  Create a client in the Customer API" in result.stderr
+
+
+@pytest.mark.parametrize("task_id", [UNKNOWN_ID, "nonsense", "../ping"])
+@pytest.mark.parametrize("command", ["get", "watch"])
+def test_an_unknown_id_exits_1(url: str, command: str, task_id: str):
+    result = task(command, task_id, url=url)
+    assert result.exit_code == 1
+    assert "(404)" in result.stderr
+
+
+def test_a_problem_is_a_document_too(url: str):
+    result = task("get", UNKNOWN_ID, "--json", url=url)
+    assert result.exit_code == 1
+    assert document(result)["type"].endswith("/task-not-found")
+    assert result.stderr == ""
+
+
+def test_no_proxy_exits_2_and_says_how_to_start_one():
+    result = task("get", UNKNOWN_ID, url="http://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "No proxy answers at http://127.0.0.1:1" in result.stderr
+    assert "asyncapiproxy up" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("submit", "create-client", "--wait", "3", "--async"),
+        ("submit", "create-client", "--wait", "-1"),
+        ("submit", "create-client", "ann@example.com"),
+        ("submit", "create-client", "--arguments", "no such file"),
+        ("submit",),
+        ("get",),
+        ("get", UNKNOWN_ID, "--url", "ftp://proxy"),
+    ],
+)
+def test_wrong_usage_exits_2(url: str, arguments: tuple[str, ...]):
+    result = task(*arguments, url=url)
+    assert result.exit_code == 2
+    assert result.stderr
+
+
+async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
+    submit = ("submit", "create-client", email("slow+2"), "name=Sam", "--async", "--json")
+    task_id = document(await asyncio.to_thread(task, *submit, url=url))["id"]
+    # With an environment of a terminal Rich draws at once, so there is something to wait for.
+    environment = os.environ | {"ASYNCAPI_URL": url, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *("task", "watch", task_id),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        await process.stdout.readuntil(b"Ctrl-C leaves")
+        process.send_signal(signal.SIGINT)
+        _, stderr = await process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+    watched = await asyncio.to_thread(task, "watch", task_id, url=url)
+    assert watched.exit_code == 0
+
+
+@pytest.mark.parametrize("command", [(), ("submit",), ("get",), ("watch",)])
+def test_help_tells_the_exit_codes(command: tuple[str, ...]):
+    text = " ".join(task(*command, "--help", url="").stdout.split())
+    assert "130" in text or "Exits with 0" in text
+
+
+def test_the_services_commands_are_there_too():
+    listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"}).stdout
+    for command in ("up", "proxy", "executor", "migrate", "demo-api", "sealing-key", "task"):
+        assert f"│ {command}" in listed
