@@ -75,6 +75,15 @@ class Look:
     """How long to leave it before the next look."""
 
 
+@dataclass(frozen=True, slots=True)
+class SeenPage:
+    """A page of tasks as the proxy gave it."""
+
+    tasks: list[Document]
+    next_token: str | None
+    text: str
+
+
 class ProxyClient:
     """One proxy, at a base URL. Used as a context manager.
 
@@ -161,7 +170,7 @@ class ProxyClient:
                 headers["Prefer"] = _prefer(wait_seconds)
         response = self._call(
             "GET",
-            f"/tasks/{quote(task_id, safe='')}",
+            _path(task_id),
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, read=wait_seconds + ANSWER_SECONDS),
         )
@@ -171,6 +180,23 @@ class ProxyClient:
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return Look(None, pause_seconds)
         return Look(self._seen(response), pause_seconds)
+
+    def tasks(self, **query: Any) -> SeenPage:
+        """A page of tasks, the newest first; a query's None is left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        response = self._call("GET", "/tasks", params=given)
+        document = self._document(response)
+        if "tasks" not in document:
+            raise self._no_proxy("its answer is no page of tasks")
+        return SeenPage(document["tasks"], document.get("nextPageToken"), response.text)
+
+    def cancel(self, task_id: str) -> SeenTask:
+        """Ask for the task's end; while it runs its executor has yet to stop it."""
+        return self._seen(self._call("POST", f"{_path(task_id)}/cancel"))
+
+    def retry(self, task_id: str) -> SeenTask:
+        """Queue a failed, cancelled or expired task anew."""
+        return self._seen(self._call("POST", f"{_path(task_id)}/retry"))
 
     def _seen(self, response: httpx.Response) -> SeenTask:
         document = self._document(response)
@@ -208,6 +234,10 @@ class ProxyClient:
 
     def _no_proxy(self, reason: str) -> NoProxyError:
         return NoProxyError(f"{self.url} does not look like an AsyncApiProxy: {reason}.")
+
+
+def _path(task_id: str) -> str:
+    return f"/tasks/{quote(task_id, safe='')}"
 
 
 def _prefer(wait_seconds: float) -> str:

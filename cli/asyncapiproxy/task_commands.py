@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from asyncapiproxy.following import follow
-from asyncapiproxy.proxy_client import ProblemError, ProxyClient, SeenTask
-from asyncapiproxy.task_display import problem_view, progress_view, task_view
+from asyncapiproxy.task_display import progress_view, tasks_view
+from asyncapiproxy.task_session import (
+    LOCAL,
+    AsJson,
+    TaskId,
+    Url,
+    console,
+    exit_code,
+    hint,
+    open_proxy,
+    show,
+)
 from asyncapiproxy.typed_arguments import (
     ArgumentTextError,
     arguments_from_json,
     arguments_from_text,
 )
 from asyncapiproxy.typer_app import new_app
-from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from rich.console import RenderableType
+
+    from asyncapiproxy.proxy_client import ProxyClient, SeenTask
 
 task_app = new_app(
     help="""Submit, show and watch tasks through a running proxy.
@@ -42,25 +47,6 @@ task_app = new_app(
     **130** left with Ctrl-C, while the task goes on. The other commands: **0**, **1** for a
     problem, **2**."""
 )
-
-
-class ExitCode(IntEnum):
-    """What the process says to the shell."""
-
-    SUCCEEDED = 0
-    FAILED = 1
-    USAGE = 2
-    STILL_RUNNING = 3
-    INTERRUPTED = 130
-
-
-Url = Annotated[str, typer.Option(envvar="ASYNCAPI_URL", help="Where the proxy is.", metavar="URL")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Only the document, as the proxy gives it, on stdout.")
-]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
-
-LOCAL = "http://localhost:8080"
 
 
 @task_app.command()
@@ -115,7 +101,7 @@ def submit(
         raise typer.BadParameter("--wait and --async exclude each other", param_hint="--async")
     window = 0.0 if respond_async else wait
     began = time.monotonic()
-    with _proxy(url, as_json=as_json) as client:
+    with open_proxy(url, as_json=as_json) as client:
         declared = client.operation(operation)
         given = {} if arguments_file is None else arguments_from_json(_read(arguments_file))
         given |= arguments_from_text(arguments or [], declared.schemas)
@@ -123,10 +109,10 @@ def submit(
         if wait is not None:
             # The proxy may wait for a shorter time than it was asked to.
             *_, task = follow(client, task, seconds=wait - (time.monotonic() - began))
-        _show(task, as_json=as_json)
+        show(task, as_json=as_json)
         if not (task.is_done or as_json):
-            _hint(f"The task goes on: asyncapiproxy task watch {task.id}")
-    raise typer.Exit(_exit_code(task, accepted=respond_async))
+            hint(f"The task goes on: asyncapiproxy task watch {task.id}")
+    raise typer.Exit(exit_code(task, accepted=respond_async))
 
 
 @task_app.command()
@@ -139,8 +125,8 @@ def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
 
     Exits with 0 if there is such a task, wherever it stands; 1 if not; 2 where no proxy answers.
     """
-    with _proxy(url, as_json=as_json) as client:
-        _show(client.task(task_id), as_json=as_json)
+    with open_proxy(url, as_json=as_json) as client:
+        show(client.task(task_id), as_json=as_json)
 
 
 @task_app.command()
@@ -152,14 +138,77 @@ def watch(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None
     Exits with 0 if the task succeeded, 1 if it failed, was cancelled or expired or if there is no
     such task, 2 where no proxy answers, 130 after Ctrl-C, which leaves the task alone.
     """
-    with _proxy(url, as_json=as_json) as client:
+    with open_proxy(url, as_json=as_json) as client:
         task = client.task(task_id)
         if as_json:
             *_, task = follow(client, task)
-            _show(task, as_json=True)
+            show(task, as_json=True)
         else:
             task = _follow_live(client, task)
-    raise typer.Exit(_exit_code(task))
+    raise typer.Exit(exit_code(task))
+
+
+@task_app.command(name="list")
+def list_tasks(
+    *,
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are queued, running, failed, …")
+    ] = None,
+    operation: Annotated[str | None, typer.Option(help="Only those of this operation.")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")] = 20,
+    page_token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Goes on where a page has ended.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL,
+) -> None:
+    """List tasks, the newest first.
+
+    asyncapiproxy task list --status failed --operation create-client
+    """
+    with open_proxy(url, as_json=as_json) as client:
+        page = client.tasks(
+            status=status,
+            operation=operation,
+            label=label,
+            page_size=limit,
+            page_token=page_token,
+        )
+        if as_json:
+            typer.echo(page.text)
+            return
+        console().print(tasks_view(page.tasks))
+        if page.next_token:
+            hint(f"There may be more: --page-token {page.next_token}")
+
+
+@task_app.command()
+def cancel(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+    """End a task: at once where it is queued; where it runs its executor stops the call.
+
+        asyncapiproxy task cancel 01a20d27-4842-7030-8580-6a45b8f6a9d0
+
+    Exits with 0 if its end is asked for, 1 if it has finished already or there is no such task, 2
+    where no proxy answers.
+    """
+    with open_proxy(url, as_json=as_json) as client:
+        show(client.cancel(task_id), as_json=as_json)
+
+
+@task_app.command()
+def retry(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+    """Run a failed, cancelled or expired task once more, under the same id.
+
+        asyncapiproxy task retry 01a20d27-4842-7030-8580-6a45b8f6a9d0
+
+    Exits with 0 if it is queued anew, 1 if it has not finished or has succeeded or there is no such
+    task, 2 where no proxy answers.
+    """
+    with open_proxy(url, as_json=as_json) as client:
+        show(client.retry(task_id), as_json=as_json)
 
 
 def _follow_live(client: ProxyClient, task: SeenTask) -> SeenTask:
@@ -169,30 +218,10 @@ def _follow_live(client: ProxyClient, task: SeenTask) -> SeenTask:
     def view() -> RenderableType:
         return progress_view(shown.document, seconds=time.monotonic() - began)
 
-    with Live(get_renderable=view, console=_console(), refresh_per_second=8):
+    with Live(get_renderable=view, console=console(), refresh_per_second=8):
         for seen in follow(client, task):
             shown = seen
     return shown
-
-
-@contextmanager
-def _proxy(url: str, *, as_json: bool) -> Generator[ProxyClient]:
-    """The proxy at the URL; what goes wrong with it ends the command."""
-    try:
-        with ProxyClient(url) as client:
-            yield client
-    except ProblemError as error:
-        if as_json:
-            typer.echo(error.text)
-        else:
-            _console(stderr=True).print(problem_view(error.problem))
-        raise typer.Exit(ExitCode.FAILED) from error
-    except AsyncApiProxyError as error:
-        text = Text.assemble(("Error:", "bold red"), " ", str(error))
-        _console(stderr=True).print(text, soft_wrap=True)
-        raise typer.Exit(ExitCode.USAGE) from error
-    except KeyboardInterrupt as error:
-        raise typer.Exit(ExitCode.INTERRUPTED) from error
 
 
 def _read(file: str) -> str:
@@ -201,25 +230,3 @@ def _read(file: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ArgumentTextError(f"--arguments: {file}: {reason}") from error
-
-
-def _exit_code(task: SeenTask, *, accepted: bool = False) -> ExitCode:
-    if task.document["status"] == "succeeded" or (accepted and not task.is_done):
-        return ExitCode.SUCCEEDED
-    return ExitCode.FAILED if task.is_done else ExitCode.STILL_RUNNING
-
-
-def _show(task: SeenTask, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(task.text)
-    else:
-        _console().print(task_view(task.document))
-
-
-def _hint(text: str) -> None:
-    _console(stderr=True).print(text, style="dim", soft_wrap=True)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    # Made when it is needed: what stdout is may have changed since the import.
-    return Console(stderr=stderr, highlight=False)

@@ -229,7 +229,9 @@ async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
     assert watched.exit_code == 0
 
 
-@pytest.mark.parametrize("command", [(), ("submit",), ("get",), ("watch",)])
+@pytest.mark.parametrize(
+    "command", [(), ("submit",), ("get",), ("watch",), ("cancel",), ("retry",)]
+)
 def test_help_tells_the_exit_codes(command: tuple[str, ...]):
     text = " ".join(task(*command, "--help", url="").stdout.split())
     assert "130" in text or "Exits with 0" in text
@@ -239,3 +241,39 @@ def test_the_services_commands_are_there_too():
     listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"}).stdout
     for command in ("up", "proxy", "executor", "migrate", "demo-api", "sealing-key", "task"):
         assert f"│ {command}" in listed
+
+
+def test_a_running_task_is_cancelled_and_runs_again_when_retried(url: str):
+    given = ("submit", "create-client", email("slow+20"), "name=Sam", "--async", "--json")
+    task_id = document(task(*given, url=url))["id"]
+    assert task("retry", task_id, url=url).exit_code == 1
+    assert task("cancel", task_id, url=url).exit_code == 0
+    watched = task("watch", task_id, url=url)
+    assert watched.exit_code == 1
+    assert "● cancelled" in watched.stdout
+    again = task("cancel", task_id, url=url)
+    assert again.exit_code == 1
+    assert "(409)" in again.stderr
+    retried = task("retry", task_id, "--json", url=url)
+    assert retried.exit_code == 0
+    assert document(retried)["status"] in {"queued", "running"}
+    assert task("cancel", task_id, url=url).exit_code == 0
+
+
+def test_tasks_are_listed_newest_first_in_pages(url: str):
+    given = ("submit", "create-client", "name=Ann", "--json")
+    first, second = (document(task(*given, email(), url=url))["id"] for _ in range(2))
+    page = task("list", "--limit", "1", url=url)
+    assert page.exit_code == 0
+    assert second in page.stdout
+    assert first not in page.stdout
+    token = page.stderr.split()[-1]
+    assert first in task("list", "--page-token", token, url=url).stdout
+    listed = document(task("list", "--status", "failed", "--limit", "5", "--json", url=url))
+    assert {it["status"] for it in listed["tasks"]} <= {"failed"}
+    assert task("list", "--status", "nonsense", url=url).exit_code == 1
+
+
+def test_the_same_key_joins_the_first_task(url: str):
+    given = ("submit", "create-client", email(), "name=Ann", "--key", uuid4().hex, "--json")
+    assert document(task(*given, url=url))["id"] == document(task(*given, url=url))["id"]
