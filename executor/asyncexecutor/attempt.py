@@ -91,9 +91,7 @@ def judge(
             failures=task.attempt - task.interruptions,
             max_attempts=task.max_attempts,
             jitter=jitter,
-            upstream_asks_seconds=result.retry_after_seconds
-            if isinstance(result, Answer)
-            else None,
+            upstream_asks_seconds=asks,
         )
         if isinstance(following, Retry):
             return Outcome(

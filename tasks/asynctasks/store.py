@@ -1,4 +1,4 @@
-"""The statements on the task table that a proxy makes for its callers: add, find, cancel and the like.
+"""The statements on the task table that a proxy makes for its callers.
 
 Adding goes through GroupCommit: one statement for many callers, and it may be repeated. The
 executor's statements are in `asynctasks.claims`, the relay's in `asynctasks.upkeep`.
