@@ -47,7 +47,11 @@ async def run_proxy(
     )
     upkeep = Upkeep(connections.database)
     relay = Relay(store, upkeep, broker, settings)
-    watch = Watch(store, interval_seconds=settings.watch_interval_seconds)
+    watch = Watch(
+        store,
+        interval_seconds=settings.watch_interval_seconds,
+        max_watched=settings.max_waiting,
+    )
     admission = Admission(upkeep, settings)
     async with (
         listening_replies(settings.reply_strategy, broker=broker, store=store) as replies,

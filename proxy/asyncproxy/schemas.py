@@ -114,6 +114,14 @@ PAGE: Responses = {
     422: problem("A filter has a value that cannot be used"),
     503: _STORE_AWAY,
 }
+EVENTS: Responses = {
+    200: {
+        "description": "Events whose data is the task and whose id is its version",
+        "content": {"text/event-stream": {}},
+    },
+    404: _UNKNOWN,
+    503: _STORE_AWAY,
+}
 CANCEL: Responses = {
     200: _json("It was queued and is cancelled", "Task"),
     202: _json("Its executor has been asked to stop it", "Task"),

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from asyncproxy import schemas
+from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.task_view import (
     accepted_response,
@@ -140,6 +141,13 @@ def task_routes(tasks: Tasks) -> APIRouter:
         )
         return await tasks.page(request, which, page_size, page_token)
 
+    async def get_events(
+        task_id: str, last_event_id: Annotated[str | None, Header()] = None
+    ) -> Response:
+        """Follow a task by server-sent events, one for each change, until it has finished."""
+        task = await tasks.store.find(_parsed(task_id))
+        return events_response(task, tasks.watch, last_event_id=last_event_id)
+
     async def cancel(task_id: str) -> Response:
         """End a task: 200 where it was queued, 202 where its executor has to stop it."""
         return await tasks.cancel(task_id)
@@ -159,6 +167,9 @@ def task_routes(tasks: Tasks) -> APIRouter:
     router.get(
         "/tasks/{task_id}/response", summary="Get a task's response", responses=schemas.RESPONSE
     )(get_response)
+    router.get("/tasks/{task_id}/events", summary="Follow a task", responses=schemas.EVENTS)(
+        get_events
+    )
     router.post("/tasks/{task_id}/cancel", summary="Cancel a task", responses=schemas.CANCEL)(
         cancel
     )

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from asynctasks.messages import Reply
     from asynctasks.task import Task
 
-_LINKS = {"self": "", "response": "/response", "cancel": "/cancel", "retry": "/retry"}
+_LINKS = {
+    "self": "",
+    "response": "/response",
+    "events": "/events",
+    "cancel": "/cancel",
+    "retry": "/retry",
+}
 _BODILESS = frozenset({204, 205, 304})
 
 

@@ -29,19 +29,21 @@ log = structlog.get_logger(__name__)
 class Watch:
     """The watchers of one proxy process."""
 
-    def __init__(self, store: TaskStore, *, interval_seconds: float) -> None:
+    def __init__(self, store: TaskStore, *, interval_seconds: float, max_watched: int) -> None:
         self._store = store
         self._interval_seconds = interval_seconds
+        self._max_watched = max_watched
         self._watched: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
         self._is_needed = asyncio.Event()
-        self._is_leaving = False
+        self.is_leaving = False
 
     async def until_changed(self, task: Task, *, seconds: float) -> Task:
         """The task when it differs from what was seen, or as it was seen after so long.
 
+        With too many watched already, or when the proxy leaves, nobody is kept waiting.
         Raises TaskNotFoundError where it was deleted meanwhile, DatabaseUnavailableError.
         """
-        if self._is_leaving or seconds <= 0:
+        if self.is_leaving or seconds <= 0 or len(self._watched) >= self._max_watched:
             return task
         with self._watching(task) as watcher:
             try:
@@ -54,13 +56,13 @@ class Watch:
         """The task when it has finished, or as it stands after so long; raises likewise."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
-        while not task.status.is_final and not self._is_leaving and loop.time() < ends:
+        while not task.status.is_final and not self.is_leaving and loop.time() < ends:
             task = await self.until_changed(task, seconds=ends - loop.time())
         return task
 
     def release_all(self) -> None:
         """Let every watcher go on now: the proxy is leaving."""
-        self._is_leaving = True
+        self.is_leaving = True
         for watchers in self._watched.values():
             for watcher in watchers:
                 watcher.changed.set()
