@@ -6,6 +6,7 @@ Keys are text, values are JSON's, and it ends soon on any input: nesting and ali
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -25,6 +26,7 @@ TAGS = frozenset(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
@@ -88,6 +90,11 @@ class _Loader(yaml.SafeLoader):
             raise YamlError(node.start_mark.line + 1, f"cannot be read as {tag}") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise YamlError(node.start_mark.line + 1, "expected a finite number")
+        if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            raise YamlError(
+                node.start_mark.line + 1,
+                "expected whole characters, not one half of a surrogate pair",
+            )
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise YamlError(node.start_mark.line + 1, "expected a number of 64 bits at most")
         return value
