@@ -1,0 +1,141 @@
+"""A wrong setting is named by its variable, and no secret is shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.settings import ProxySettings
+from asynctasks.errors import SettingsError
+from asynctasks.settings import Settings, unknown_variables
+
+PASSWORD = "s3cr3t-Zaphod"
+GOOD = {
+    "ASYNCAPI_DATABASE_URL": f"postgresql://ann:{PASSWORD}@db/tasks",
+    "ASYNCAPI_BROKER_URL": f"amqp://ann:{PASSWORD}@broker/",
+    "ASYNCAPI_SEALING_KEYS": f"{PASSWORD}1, {PASSWORD}2 ,",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Hold no variables of ours but the good ones."""
+    for name in unknown_variables():
+        monkeypatch.delenv(name)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def fault(kind: type[Settings] = Settings, given: dict[str, Any] | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        kind.read(given)
+    cause = f"{caught.value.__cause__} {caught.value.__cause__!r}"
+    for told in (str(caught.value), cause):
+        assert PASSWORD not in told
+    return str(caught.value)
+
+
+def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
+    environment.setenv("ASYNCAPI_OPERATIONS_FILE", "/etc/operations.yaml")
+    environment.setenv("ASYNCAPI_PUBLISH_SECONDS", "2.5")
+    settings = Settings.read()
+    assert settings.database_url == GOOD["ASYNCAPI_DATABASE_URL"]
+    assert settings.operations_file == Path("/etc/operations.yaml")
+    assert settings.publish_seconds == 2.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PUBLISH_SECONDS", "soon", "expected a valid number"),
+        ("PUBLISH_SECONDS", "0", "expected greater than 0 (it is '0')"),
+        ("DATABASE_CONNECTIONS", "0", "expected greater than or equal to 1 (it is '0')"),
+        ("DATABASE_CONNECTIONS", "", "expected a valid integer"),
+        ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warning' or 'error' (it is 'loud')"),
+        ("BROKER_PREFIX", "a b", "String should match pattern"),
+        ("BROKER_URL", f"http://ann:{PASSWORD}@b/", "expected amqp://user:password@host/vhost,"),
+        ("BROKER_URL", "", "expected amqp://user:password@host/vhost, amqps://… or memory://"),
+        ("DATABASE_URL", f"mysql://ann:{PASSWORD}@db/x", "names 'mysql': expected postgresql://"),
+        ("DATABASE_URL", f"ann:{PASSWORD}", "is no URL: expected postgresql://"),
+        ("DATABASE_URL", "sqlite://", "names no file: expected sqlite:///file.db"),
+        ("DATABASE_URL", "", "is no URL: expected postgresql://"),
+        ("DATABASE_URL", f"postgresql://ann:{PASSWORD}@db:port/x", "has a port that is no number"),
+        ("DATABASE_URL", f"postgresql://ann@db:{PASSWORD}", "has a port that is no number"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    environment: pytest.MonkeyPatch, variable: str, value: str, expected: str
+):
+    environment.setenv(f"ASYNCAPI_{variable}", value)
+    told = fault()
+    assert told.startswith(f"ASYNCAPI_{variable}: {expected}")
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "BROKER_URL"])
+def test_a_variable_that_is_not_set_is_named(environment: pytest.MonkeyPatch, variable: str):
+    environment.delenv(f"ASYNCAPI_{variable}")
+    assert fault() == f"ASYNCAPI_{variable} is not set"
+
+
+def test_every_wrong_variable_is_named_at_once(environment: pytest.MonkeyPatch):
+    environment.setenv("ASYNCAPI_DATABASE_URL", "oracle://")
+    environment.setenv("ASYNCAPI_BROKER_URL", "kafka://")
+    environment.setenv("ASYNCAPI_PORT", "99999")
+    environment.setenv("ASYNCAPI_REPLY_STRATEGY", "pigeon")
+    assert [line.split(":")[0] for line in fault(ProxySettings).splitlines()] == [
+        "ASYNCAPI_DATABASE_URL",
+        "ASYNCAPI_BROKER_URL",
+        "ASYNCAPI_PORT",
+        "ASYNCAPI_REPLY_STRATEGY",
+    ]
+
+
+@pytest.mark.parametrize("kind", [Settings, ProxySettings, ExecutorSettings])
+def test_what_is_shown_of_settings_holds_no_password(kind: type[Settings]):
+    assert PASSWORD not in repr(kind.read())
+    assert PASSWORD not in str(kind.read())
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ("", []),
+        (" , ", []),
+        ("a", ["a"]),
+        ("a,b", ["a", "b"]),
+        (" new , old ,", ["new", "old"]),
+    ],
+)
+def test_sealing_keys_are_split_the_newest_first(
+    environment: pytest.MonkeyPatch, given: str, keys: list[str]
+):
+    environment.setenv("ASYNCAPI_SEALING_KEYS", given)
+    assert Settings.read().keys == keys
+
+
+def test_what_is_given_on_the_command_line_beats_the_environment(environment: pytest.MonkeyPatch):
+    environment.setenv("ASYNCAPI_PORT", "1111")
+    environment.setenv("ASYNCAPI_HOST", "10.0.0.1")
+    settings = ProxySettings.read({"port": 2222, "host": None})
+    assert (settings.port, settings.host) == (2222, "10.0.0.1")
+
+
+def test_a_wrong_value_of_the_command_line_is_named_as_its_variable():
+    assert fault(ProxySettings, {"port": -1}).startswith("ASYNCAPI_PORT: expected")
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.read().log_level = "debug"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_misspelt_variable_is_found(environment: pytest.MonkeyPatch):
+    environment.setenv("ASYNCAPI_CONCURENCY", "5")
+    environment.setenv("ASYNCAPI_CONCURRENCY", "5")
+    environment.setenv("ASYNCAPI_PORT", "5")
+    environment.setenv("CONCURENCY", "5")
+    assert unknown_variables(ProxySettings, ExecutorSettings) == ["ASYNCAPI_CONCURENCY"]
+    assert unknown_variables(ExecutorSettings) == ["ASYNCAPI_CONCURENCY", "ASYNCAPI_PORT"]
