@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi_swagger import patch_fastapi
+from fastapi_swagger import patch_fastapi  # pyright: ignore[reportMissingTypeStubs]
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
+from asyncproxy.front_door import FrontDoor
 from asyncproxy.health_routes import Parts, health_routes
 from asyncproxy.openapi import openapi_document
-from asyncproxy.operation_routes import operation_routes
+from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.problems import (
     on_error,
     on_http_exception,
@@ -23,6 +25,12 @@ from asyncproxy.task_routes import Tasks, task_routes
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp
+
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
     from asynctasks.operation import Operations
@@ -33,7 +41,7 @@ returned on the same connection, else you get `202 Accepted` and a task to look 
 
 def create_app(
     operations: Operations, submission: Submission, parts: Parts, settings: ProxySettings
-) -> FastAPI:
+) -> ASGIApp:
     """The proxy's ASGI application."""
     app = FastAPI(
         title="AsyncApiProxy",
@@ -43,14 +51,15 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         exception_handlers={
-            AsyncApiProxyError: on_error,
-            HTTPException: on_http_exception,
-            RequestValidationError: on_parameters_invalid,
-            Exception: on_unknown_error,
+            AsyncApiProxyError: _handler(on_error),
+            HTTPException: _handler(on_http_exception),
+            RequestValidationError: _handler(on_parameters_invalid),
+            Exception: _handler(on_unknown_error),
         },
     )
-    # The routes of the operations stand first: they are looked up for every submission.
-    app.router.routes.extend(operation_routes(operations, submission, settings))
+    endpoints = operation_endpoints(operations, submission, settings)
+    for (method, path), endpoint in endpoints.items():
+        app.router.routes.append(Route(path, endpoint, methods=[method]))
     app.include_router(
         task_routes(
             Tasks(
@@ -74,4 +83,15 @@ def create_app(
         return document
 
     app.openapi = openapi
-    return app
+    return FrontDoor(app, endpoints)
+
+
+def _handler(
+    render: Callable[[Request, Exception], Response],
+) -> Callable[[Request, Any], Coroutine[Any, Any, Response]]:
+    """Asynchronous, or Starlette would render each error in a thread."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return render(request, error)
+
+    return handle

@@ -16,8 +16,8 @@ from asyncproxy.task_view import task_json
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from asynctasks.task import Task
     from asyncproxy.watch import Watch
+    from asynctasks.task import Task
 
 HEARTBEAT_SECONDS = 15.0
 """Below the idle time-out of the proxies on the way."""

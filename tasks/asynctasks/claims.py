@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
 from sqlalchemy import case as sql_case
 
+from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
 from asynctasks.store import tasks
 from asynctasks.task import ALLOWED_MOVES, TaskStatus
@@ -154,7 +155,7 @@ _TO_RUNNING = [status for status, moves in ALLOWED_MOVES.items() if TaskStatus.R
 _CLAIMABLE = (
     select(tasks.c.id)
     .where(
-        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        is_one_of(tasks.c.id),
         tasks.c.status.in_(_TO_RUNNING),
         or_(tasks.c.run_after.is_(None), tasks.c.run_after <= seconds_from_now(0.0)),
         or_(tasks.c.deadline.is_(None), tasks.c.deadline > seconds_from_now(0.0)),
@@ -186,7 +187,7 @@ _CLAIM = (
 _EXISTS = select(tasks.c.id).where(tasks.c.id == bindparam("task_id"))
 
 _HELD = (
-    tasks.c.id.in_(bindparam("ids", expanding=True)),
+    is_one_of(tasks.c.id),
     tasks.c.status == TaskStatus.RUNNING,
     tasks.c.executor == bindparam("holder", type_=String),
 )

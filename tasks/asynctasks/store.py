@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
+from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
 from asynctasks.response import Problem
 from asynctasks.task import ALLOWED_MOVES, Task, TaskStatus
@@ -190,16 +191,12 @@ class TaskStore:
 
 _FIND = select(tasks).where(tasks.c.id == bindparam("task_id"))
 _LOCK = _FIND.with_for_update()
-_VERSIONS = select(tasks.c.id, tasks.c.version).where(
-    tasks.c.id.in_(bindparam("ids", expanding=True))
-)
-_FINISHED = select(tasks.c.id).where(
-    tasks.c.id.in_(bindparam("ids", expanding=True)), tasks.c.finished_at.is_not(None)
-)
+_VERSIONS = select(tasks.c.id, tasks.c.version).where(is_one_of(tasks.c.id))
+_FINISHED = select(tasks.c.id).where(is_one_of(tasks.c.id), tasks.c.finished_at.is_not(None))
 # Bookkeeping that nobody sees: it is no change of the task, so `version` stays.
 _MAKE_DUE = (
     update(tasks)
-    .where(tasks.c.id.in_(bindparam("ids", expanding=True)), tasks.c.status == TaskStatus.QUEUED)
+    .where(is_one_of(tasks.c.id), tasks.c.status == TaskStatus.QUEUED)
     .values(published=False, next_publish_at=seconds_from_now(0.0))
 )
 
