@@ -140,11 +140,11 @@ def watch(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None
     """
     with open_proxy(url, as_json=as_json) as client:
         task = client.task(task_id)
-        if as_json:
-            *_, task = follow(client, task)
-            show(task, as_json=True)
-        else:
+        if console().is_terminal and not as_json:
             task = _follow_live(client, task)
+        else:
+            *_, task = follow(client, task)
+            show(task, as_json=as_json)
     raise typer.Exit(exit_code(task))
 
 

@@ -72,7 +72,9 @@ def problem_view(problem: Document) -> RenderableType:
     if not errors:
         lines.append(_text(f"  {problem.get('detail', '')}"))
     lines += [
-        Text.assemble("  ", (_printable(error.get("pointer") or "/"), "bold"), "  ")
+        Text.assemble(
+            "  ", (_printable(error.get("pointer") or error.get("parameter") or "/"), "bold"), "  "
+        )
         + _text(error.get("detail", ""))
         for error in errors
     ]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from asyncapiproxy.proxy_client import SeenTask
 
 
+PIPE_WIDTH = 160
+
+
 class ExitCode(IntEnum):
     """What the process says to the shell."""
 
@@ -80,6 +83,9 @@ def hint(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for stdout or stderr; highlights nothing by itself."""
-    # Made when it is needed: what stdout is may have changed since the import.
-    return Console(stderr=stderr, highlight=False)
+    """A console for stdout or stderr, made when it is needed; highlights nothing by itself."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        # A pipe has no width of its own; an id must not be cut there.
+        made.width = max(made.width, PIPE_WIDTH)
+    return made

@@ -13,8 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from asyncapiproxy.main import app
 from eventually import eventually
@@ -58,7 +57,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def task(*arguments: str, url: str, stdin: str | None = None) -> Result:
-    environment = {"ASYNCAPI_URL": url, "COLUMNS": "120", "TERM": "dumb"}
+    environment = {"ASYNCAPI_URL": url, "COLUMNS": "80", "TERM": "dumb"}
     return CliRunner().invoke(app, ["task", *arguments], env=environment, input=stdin)
 
 
@@ -271,7 +270,9 @@ def test_tasks_are_listed_newest_first_in_pages(url: str):
     assert first in task("list", "--page-token", token, url=url).stdout
     listed = document(task("list", "--status", "failed", "--limit", "5", "--json", url=url))
     assert {it["status"] for it in listed["tasks"]} <= {"failed"}
-    assert task("list", "--status", "nonsense", url=url).exit_code == 1
+    refused = task("list", "--status", "nonsense", url=url)
+    assert refused.exit_code == 1
+    assert "  status  Input should be" in refused.stderr
 
 
 def test_the_same_key_joins_the_first_task(url: str):

@@ -1,0 +1,167 @@
+"""The documents say what the code does."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.settings import ProxySettings
+from asynctasks.operation import Operation, RetryPolicy, UpstreamCall
+from asynctasks.operations_file import parse_operations
+from asynctasks.settings import PREFIX, Settings
+from asynctasks.task import TaskStatus
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("tasks", "proxy", "executor")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def rows(document: str) -> dict[str, list[str]]:
+    """The rows of all tables whose first cell is a `word`, by that word."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / document).read_text().splitlines():
+        if match := re.match(r"\| `([^`]+)` \|", line):
+            assert match[1] not in found, f"{match[1]} stands there twice"
+            found[match[1]] = [cell.strip() for cell in line.strip("|").split(" | ")]
+    return found
+
+
+def plain(cell: str) -> str:
+    return cell.strip("`").replace(", ", ",")
+
+
+def test_every_setting_is_documented_with_its_default():
+    fields: dict[str, Any] = {}
+    for settings in (Settings, ProxySettings, ExecutorSettings):
+        fields |= settings.model_fields
+    documented = rows("docs/configuration.md")
+    assert set(documented) == {PREFIX + name.upper() for name in fields}
+    for name, field in fields.items():
+        assert plain(documented[PREFIX + name.upper()][1]) == shown_default(field.default), name
+
+
+def shown_default(default: Any) -> str:
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:.15g}" if isinstance(default, float) else str(default or "empty")
+
+
+def test_every_key_of_the_operations_file_is_documented_with_its_default():
+    documented = rows("docs/operations-file.md")
+    keys: set[str] = set()
+    for model in (Operation, UpstreamCall, RetryPolicy):
+        keys |= {key_of(model, name) for name in model.model_fields if name != "name"}
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, int | float):
+                assert plain(documented[key_of(model, name)][1]) == f"{field.default:.15g}"
+    assert set(documented) == keys
+    backoff = ",".join(f"{seconds:g}" for seconds in RetryPolicy().backoff_seconds)
+    assert plain(documented["backoffSeconds"][1]) == f"[{backoff}]"
+    statuses = ",".join(map(str, sorted(RetryPolicy().on_status)))
+    assert plain(documented["onStatus"][1]) == f"[{statuses}]"
+
+
+def key_of(model: type[BaseModel], name: str) -> str:
+    return str(model.model_fields[name].validation_alias or name)
+
+
+def test_the_operations_that_are_shown_can_be_loaded():
+    text = (ROOT / "docs/operations-file.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert list(parse_operations(example, name="example")) == ["create-client", "rename-client"]
+
+
+def test_every_problem_is_documented_with_its_status():
+    documented = {name: cells[1] for name, cells in rows("docs/http-api.md").items()}
+    problems = dict(found_problems())
+    assert len(problems) > 20
+    for name, status in problems.items():
+        assert documented.get(name) == str(status), name
+    in_tables = {name for name, status in documented.items() if status.isdigit()}
+    assert in_tables == set(problems)
+
+
+def found_problems() -> Iterator[tuple[str, int]]:
+    """The type and status of each problem that the code makes, read from its text."""
+    for tree in trees(SERVICES):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and name_of(node.func) in {"Problem", "_Kind"}:
+                yield from pair(*node.args[0:3:2])
+            elif isinstance(node, ast.Call) and name_of(node.func) == "problem_response":
+                given = {keyword.arg: keyword.value for keyword in node.keywords}
+                yield from pair(given.get("type"), given.get("status"))
+    yield from failures()
+
+
+def failures() -> Iterator[tuple[str, int]]:
+    from asyncexecutor import failures  # noqa: PLC0415 - what it is called is said here
+
+    for value in vars(failures).values():
+        if isinstance(value, type) and issubclass(value, failures.AttemptFailedError):
+            yield value.type, value.status
+
+
+def pair(*nodes: ast.expr | None) -> Iterator[tuple[str, int]]:
+    """Those that are literals; the others hand on what was literal elsewhere."""
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    if len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], int):
+        yield values[0], values[1]
+
+
+def name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def trees(folders: tuple[str, ...]) -> Iterator[ast.Module]:
+    for folder in folders:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            yield ast.parse(file.read_text())
+
+
+def test_every_path_of_the_proxy_is_documented():
+    text = (ROOT / "docs/http-api.md").read_text()
+    paths: set[str] = set()
+    for file in (ROOT / "proxy/asyncproxy").glob("*.py"):
+        for method, path in re.findall(r'router\.(\w+)\(\s*"(/[^"]*)"', file.read_text()):
+            paths.add(f"{method.upper()} {path}")
+    assert len(paths) > 8
+    assert [path for path in sorted(paths) if f"`{path}`" not in text] == []
+
+
+def test_every_status_is_in_the_glossary():
+    documented = rows("docs/glossary.md")
+    assert set(documented) == set(TaskStatus)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: str(it.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path):
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if "://" not in link:
+            assert (document.parent / link).exists(), link
+
+
+def test_services_call_by_aiohttp_and_aiormq_as_decision_3_says():
+    imported: dict[str, set[str]] = {}
+    for folder in SERVICES:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for name in imports(ast.parse(file.read_text())):
+                imported.setdefault(name, set()).add(folder)
+    assert imported.keys().isdisjoint({"httpx", "httpx_aiohttp", "aio_pika"})
+    assert imported["aiohttp"] == {"executor"}
+    assert imported["aiormq"] == {"tasks"}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
