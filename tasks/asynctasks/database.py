@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ DRIVERS = {
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """No statement of a service takes as long: one that does has a database that hangs."""
+UNAVAILABLE_SQLSTATES = ("08", "25006", "28", "3D", "40", "53", "57")
+"""How the answers begin with which PostgreSQL serves no statement now, or lets it be tried again:
+
+no connection; read-only after a failover; no such user or database; deadlock; out of connections,
+memory or disk; starting up or shutting down.
+"""
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
 
@@ -172,13 +179,16 @@ def _translated() -> Generator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            raise  # a statement that is wrong, such as one on a table that is not there
         raise DatabaseUnavailableError(
             f"The task database does not answer: {error.orig}"
         ) from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        sqlstate = str(getattr(error.orig, "sqlstate", None))
+        if not (error.connection_invalidated or sqlstate.startswith(UNAVAILABLE_SQLSTATES)):
             raise
-        raise DatabaseUnavailableError(f"The task database went away: {error.orig}") from error
+        raise DatabaseUnavailableError(f"The task database is away: {error.orig}") from error
     except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
         raise DatabaseUnavailableError(
             f"The task database does not answer: {error or type(error).__name__}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pamqp.common import FieldTable
 
     from asynctasks.broker import Consumption, OnDelivery, OnReply, OnRestored
-    from asynctasks.messages import TaskMessage
+    from asynctasks.messages import ReplyInRow, TaskMessage
 
 PERSISTENT, TRANSIENT = 2, 1
 DELIVERY_LIMIT = 20
@@ -184,10 +184,15 @@ class RabbitmqBroker:
         channel = self._up(self._unconfirmed)
         loop = asyncio.get_running_loop()
         opened, left = loop.create_future(), loop.create_future()
+
+        def on_expected(reply: Reply | ReplyInRow) -> None:
+            if not left.done():
+                on_reply(reply)
+
         # In a task of ours, because a caller who is cancelled in the midst of a call on the channel
         # would end the channel, and with it the reply queues of all other callers.
         self._tasks.create_task(
-            self._keep_reply_queue(channel, name, on_reply, opened=opened, left=left), name=name
+            self._keep_reply_queue(channel, name, on_expected, opened=opened, left=left), name=name
         )
         try:
             await opened
@@ -278,15 +283,15 @@ class RabbitmqBroker:
 
     @asynccontextmanager
     async def _kept_up(self, link: Link) -> AsyncGenerator[None]:
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
-            try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FIRST_CONNECT_SECONDS):
-                        await link.first_up.wait()
-                yield
-            finally:
-                running.cancel()
+        running = self._tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_CONNECT_SECONDS):
+                    await link.first_up.wait()
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool = False) -> Channel:

@@ -1,0 +1,95 @@
+"""What the tests of stores and brokers share: a store on a fresh database, a broker of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from asynctasks.broker import Broker
+from asynctasks.claims import Claims
+from asynctasks.database import Database
+from asynctasks.group_commit import GroupCommit
+from asynctasks.in_memory import InMemoryBroker
+from asynctasks.instants import utc_now
+from asynctasks.rabbitmq import RabbitmqBroker
+from asynctasks.store import NewTask, TaskStore
+from asynctasks.task import new_task_id
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A process's view of the task database."""
+
+    database: Database
+    commits: GroupCommit
+    store: TaskStore
+
+    def claims(self, executor: str, *, lease_seconds: float = 60) -> Claims:
+        return Claims(self.database, self.commits, executor=executor, lease_seconds=lease_seconds)
+
+
+OpenParts = Callable[[str], AbstractAsyncContextManager[Parts]]
+
+
+@asynccontextmanager
+async def _open_parts(database_url: str) -> AsyncIterator[Parts]:
+    database = Database(database_url)
+    try:
+        async with GroupCommit(database.write) as commits:
+            yield Parts(database, commits, TaskStore(database, commits))
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def open_parts() -> OpenParts:
+    """Opens a process's view; a test of two processes opens two."""
+    return _open_parts
+
+
+@pytest.fixture
+async def parts(database_url: str) -> AsyncIterator[Parts]:
+    """The view of one process on either database."""
+    async with _open_parts(database_url) as parts:
+        yield parts
+
+
+@pytest.fixture
+def new_task() -> Callable[..., NewTask]:
+    """Makes a task to add; a test names what matters to it."""
+    return _new_task
+
+
+def _new_task(**values: Any) -> NewTask:
+    defaults: dict[str, Any] = {
+        "id": new_task_id(),
+        "operation": "create-client",
+        "queue": "clients",
+        "arguments": {"name": "Ann"},
+        "sealed_arguments": None,
+        "max_attempts": 3,
+        "created_at": utc_now(),
+        "published": False,
+        "publish_in_seconds": 0.0,
+    }
+    return NewTask(**(defaults | values))
+
+
+def rabbitmq_broker(url: str, prefix: str, *, publish_seconds: float = 5) -> RabbitmqBroker:
+    return RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=publish_seconds)
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    """Either broker, with an empty queue `clients`."""
+    if request.param == "memory":
+        async with InMemoryBroker() as memory:
+            yield memory
+    else:
+        amqp_url = request.getfixturevalue("amqp_url")
+        prefix = request.getfixturevalue("queue_prefix")
+        async with rabbitmq_broker(amqp_url, f"{prefix}b") as rabbitmq:
+            assert rabbitmq.is_connected
+            yield rabbitmq

@@ -1,0 +1,202 @@
+"""The schema on both databases: from nothing, by many at once, there and back, without drift."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+import asynctasks.database
+import asynctasks.migration
+from asynctasks.database import Database
+from asynctasks.errors import SchemaOutdatedError
+from asynctasks.migration import _config, check_schema, migrate
+from asynctasks.task import Task
+
+
+@pytest.fixture
+async def empty_url(database_url: str) -> str:
+    """A database without any table."""
+    database = Database(database_url)
+    async with database.write() as connection:
+        await connection.run_sync(_drop_all)
+    await database.close()
+    return database_url
+
+
+def _drop_all(connection: Connection) -> None:
+    for table in inspect(connection).get_table_names():
+        connection.execute(text(f'DROP TABLE "{table}"'))
+
+
+async def with_connection(url: str, work: Any) -> Any:
+    database = Database(url)
+    try:
+        async with database.write() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await database.close()
+
+
+def schema(connection: Connection) -> dict[str, Any]:
+    """Tables, columns and indexes as the database knows them, the conditions of partial ones too.
+
+    SQLite and PostgreSQL each keep an index's definition as text.
+    """
+    inspector = inspect(connection)
+    statement = (
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        if connection.dialect.name == "postgresql"
+        else "SELECT name, sql FROM sqlite_master WHERE type = 'index'"
+    )
+    return {
+        "columns": {
+            table: {
+                column["name"]: (str(column["type"]), column["nullable"], column["default"])
+                for column in inspector.get_columns(table)
+            }
+            for table in inspector.get_table_names()
+        },
+        "indexes": {row[0]: row[1] for row in connection.execute(text(statement))},
+    }
+
+
+async def test_an_empty_database_gets_the_schema_and_a_second_time_changes_nothing(empty_url: str):
+    head = await migrate(empty_url)
+    first = await with_connection(empty_url, schema)
+    assert "tasks" in first["columns"]
+    assert await migrate(empty_url) == head
+    assert await with_connection(empty_url, schema) == first
+    await check(empty_url)
+
+
+async def test_models_and_migrations_do_not_drift(empty_url: str):
+    await migrate(empty_url)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, Task.metadata)
+
+    assert await with_connection(empty_url, differences) == []
+
+
+async def test_the_models_own_tables_have_the_very_indexes_of_the_migrations(empty_url: str):
+    """Alembic compares the columns of indexes, not the conditions of partial ones."""
+    await migrate(empty_url)
+    migrated = await with_connection(empty_url, schema)
+
+    def recreate(connection: Connection) -> dict[str, Any]:
+        _drop_all(connection)
+        Task.metadata.create_all(connection)
+        return schema(connection)
+
+    modelled = await with_connection(empty_url, recreate)
+    for one in (migrated, modelled):
+        one["columns"].pop("alembic_version", None)
+        one["indexes"] = {
+            name: definition and " ".join(definition.split())
+            for name, definition in one["indexes"].items()
+            if "alembic_version" not in name
+        }
+    assert modelled == migrated
+    conditions = [sql for sql in migrated["indexes"].values() if sql and "WHERE" in sql]
+    assert len(conditions) >= 5
+
+
+FOUR_MIGRATIONS = """
+import asyncio, sys
+from asynctasks.migration import migrate
+async def main():
+    print(set(await asyncio.gather(*(migrate(sys.argv[1]) for _ in range(4)))))
+asyncio.run(main())
+"""
+
+
+async def test_two_processes_may_migrate_four_times_each_at_once(empty_url: str):
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FOUR_MIGRATIONS, empty_url, stdout=-1, stderr=-1
+        )
+        for _ in range(2)
+    ]
+    outputs = await asyncio.gather(*(process.communicate() for process in processes))
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert len({output for output, _ in outputs}) == 1
+    await check(empty_url)
+
+
+async def test_the_schema_can_be_taken_back_and_made_again(empty_url: str):
+    await migrate(empty_url)
+    before = await with_connection(empty_url, schema)
+    await with_connection(empty_url, downgrade)
+    assert list((await with_connection(empty_url, schema))["columns"]) == ["alembic_version"]
+    await migrate(empty_url)
+    assert await with_connection(empty_url, schema) == before
+
+
+def downgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, "base")
+
+
+async def check(url: str) -> None:
+    database = Database(url)
+    try:
+        await check_schema(database)
+    finally:
+        await database.close()
+
+
+async def test_a_database_without_a_schema_is_outdated_and_the_error_says_what_to_do(
+    empty_url: str,
+):
+    with pytest.raises(SchemaOutdatedError, match=r"revision none.*asyncapiproxy migrate"):
+        await check(empty_url)
+
+
+async def test_a_database_at_an_earlier_revision_is_outdated(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A later version of ours is one with a migration more; its path holds a percent sign."""
+    package = tmp_path / "100%" / "migrations"
+    (package / "versions").mkdir(parents=True)
+    ours = Path(asynctasks.migration.__file__).parent / "migrations"
+    head = await migrate(database_url)
+    for path in [Path("env.py"), *(p.relative_to(ours) for p in ours.glob("versions/0*.py"))]:
+        (package / path).write_text((ours / path).read_text())
+    (package / "versions" / "9999_later.py").write_text(
+        f"revision = '9999'\ndown_revision = {head!r}\ndef upgrade(): pass\ndef downgrade(): pass\n"
+    )
+    monkeypatch.setattr(asynctasks.migration, "__file__", str(package.parent / "migration.py"))
+    with pytest.raises(SchemaOutdatedError, match=f"revision {head}.*needs 9999"):
+        await check(database_url)
+    assert await migrate(database_url) == "9999"
+    await check(database_url)
+
+
+async def test_a_database_at_a_revision_of_a_later_version_is_served(database_url: str):
+    def advance(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    await with_connection(database_url, advance)
+    await check(database_url)
+
+
+async def test_a_migration_waits_for_another_longer_than_a_statement_may_take(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asynctasks.database, "STATEMENT_SECONDS", 0.2)
+    holder = await asyncpg.connect(postgresql_url)
+    await holder.execute("SELECT pg_advisory_lock($1)", asynctasks.migration.ADVISORY_LOCK)
+    waiting = asyncio.create_task(migrate(postgresql_url))
+    done, _ = await asyncio.wait([waiting], timeout=0.6)
+    assert not done
+    await holder.close()
+    assert await waiting
