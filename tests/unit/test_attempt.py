@@ -192,7 +192,7 @@ class Fake:
         self._run = run
         self.arguments: dict[str, Any] | None = None
 
-    async def run(self, task_id: object, arguments: dict[str, Any]) -> Answer:
+    async def run(self, task_id: object, arguments: dict[str, Any]) -> Answer:  # noqa: ARG002 - the protocol's
         self.arguments = arguments
         return self._run()
 

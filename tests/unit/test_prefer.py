@@ -57,7 +57,7 @@ NOTHING = Preferences()
         (["wait=ten"], NOTHING),
         (["wait=10 20"], NOTHING),
         (["wait=²"], NOTHING),
-        (["wait=١"], NOTHING),
+        (["wait=\u0661"], NOTHING),
         (["wait=007"], Preferences(wait_seconds=7)),
         (["wait=000000000000007"], Preferences(wait_seconds=7)),
         # Others' preferences and garbage are passed over.
@@ -122,7 +122,7 @@ def test_the_window_is_what_is_preferred_and_allowed_and_it_is_said(
 def test_no_window_is_negative_or_above_the_cap_asked_for(
     wait: int | None,
     respond_async: bool,
-    cap: float,  # noqa: FBT001
+    cap: float,
 ):
     preferences = Preferences(respond_async=respond_async, wait_seconds=wait)
     window = preferences.window(default_seconds=0, max_seconds=cap)
