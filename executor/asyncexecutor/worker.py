@@ -11,6 +11,7 @@ import structlog
 from asyncexecutor.attempt import run_attempt
 from asyncexecutor.failures import ArgumentsUnreadableError, OperationUnknownError
 from asynctasks.attempts import with_ended_attempt
+from asynctasks.claims import CANCELLED_WHILE_RUNNING
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
 from asynctasks.instants import utc_now
 from asynctasks.messages import Reply, TaskMessage
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 1.0
 """Between tries while the database is away."""
 
-CANCELLED = Problem(
-    "task-cancelled", "The task was cancelled", 409, "Someone asked for its end while it ran."
-)
 INTERRUPTED_TOO_OFTEN = Problem(
     "task-interrupted-too-often",
     "The task was interrupted too often",
@@ -139,7 +137,10 @@ class Worker:
     async def _run(self, task: ClaimedTask) -> Problem | None:
         """Bring the task to the end of this attempt; its error, where it has failed for good."""
         outcome = await self._attempt(task)
-        if outcome is None or not await _when_there(lambda: self._claims.finish(task, outcome)):
+        if outcome is not None:
+            ended = outcome
+            outcome = await _when_there(lambda: self._claims.finish(task, ended))
+        if outcome is None:
             log.warning("attempt abandoned: the task is no longer ours", task_id=str(task.id))
             return None
         if not outcome.status.is_final:
@@ -170,7 +171,7 @@ def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
         return None
     attempts = with_ended_attempt(task, outcome=reason, finished_at=utc_now())
     if reason is StopReason.CANCEL:
-        return Outcome(TaskStatus.CANCELLED, error=CANCELLED, attempts=attempts)
+        return Outcome(TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=attempts)
     return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_interrupted=True, attempts=attempts)
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import case as sql_case
 
 from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
+from asynctasks.outcome import Outcome
+from asynctasks.response import Problem
 from asynctasks.store import tasks
 from asynctasks.task import ALLOWED_MOVES, TaskStatus
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
-    from asynctasks.outcome import Outcome
+
+CANCELLED_WHILE_RUNNING = Problem(
+    "task-cancelled", "The task was cancelled", 409, "Someone asked for its end while it ran."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +81,11 @@ class Claims:
         """Take the task; None where it is not (or not yet) anybody's to take."""
         return await self._commits.write(self._claim, task_id)
 
-    async def finish(self, task: ClaimedTask, outcome: Outcome) -> bool:
-        """Record how the attempt ended; False where the task is no longer ours."""
+    async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
+        """Record how the attempt ended; what was recorded, None where the task is no longer ours.
+
+        A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
+        """
         return await self._commits.write(self._finish, _Finish(task, outcome))
 
     async def exists(self, task_id: UUID) -> bool:
@@ -121,23 +129,41 @@ class Claims:
         # Two messages about one task may share a batch: the first takes it, the other finds none.
         return [claimed.pop(task_id, None) for task_id in task_ids]
 
-    async def _finish(self, connection: AsyncConnection, finishes: Sequence[_Finish]) -> list[bool]:
+    async def _finish(
+        self, connection: AsyncConnection, finishes: Sequence[_Finish]
+    ) -> list[Outcome | None]:
         ids = [finish.task.id for finish in finishes]
         rows = await connection.execute(_OURS, {"ids": ids, "holder": self._executor})
-        ours = {(row.id, row.attempt) for row in rows}
-        answers = [(finish.task.id, finish.task.attempt) in ours for finish in finishes]
+        ours = {(row.id, row.attempt): row.cancel_requested for row in rows}
+        outcomes = [
+            _unless_cancelled(finish.outcome, ours.get((finish.task.id, finish.task.attempt)))
+            for finish in finishes
+        ]
         updates = [
-            _values(finish) for finish, is_ours in zip(finishes, answers, strict=True) if is_ours
+            _values(finish.task.id, outcome)
+            for finish, outcome in zip(finishes, outcomes, strict=True)
+            if outcome is not None
         ]
         if updates:
             await connection.execute(_FINISH, updates)
-        return answers
+        return outcomes
 
 
-def _values(finish: _Finish) -> dict[str, Any]:
-    outcome, response = finish.outcome, finish.outcome.response
+def _unless_cancelled(outcome: Outcome, cancel_requested: bool | None) -> Outcome | None:
+    """The outcome to record; None where there is no row of ours to say anything of a cancel."""
+    if cancel_requested is None:
+        return None
+    if cancel_requested and outcome.status is TaskStatus.QUEUED:
+        return Outcome(
+            TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=outcome.attempts
+        )
+    return outcome
+
+
+def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
+    response = outcome.response
     return {
-        "task_id": finish.task.id,
+        "task_id": task_id,
         "new_status": outcome.status,
         "new_attempts": outcome.attempts,
         "new_response_status": response and response.status,
@@ -191,8 +217,8 @@ _HELD = (
     tasks.c.status == TaskStatus.RUNNING,
     tasks.c.executor == bindparam("holder", type_=String),
 )
-_OURS = select(tasks.c.id, tasks.c.attempt).where(*_HELD).order_by(tasks.c.id).with_for_update()
 _LOOK = select(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested).where(*_HELD)
+_OURS = _LOOK.order_by(tasks.c.id).with_for_update()
 _RENEW = (
     update(tasks)
     .where(tasks.c.id.in_(select(tasks.c.id).where(*_HELD).order_by(tasks.c.id).with_for_update()))
