@@ -358,3 +358,10 @@ async def claimed_task(parts: Any, new_task: MakeTask) -> ClaimedTask:
     task = await parts.claims("one").claim(new.id)
     assert task is not None
     return task
+
+
+async def test_the_text_of_a_refusal_repeats_no_callers_data(parts: Any, new_task: MakeTask):
+    naive = datetime(2030, 1, 1)  # noqa: DTZ001 - what is to be refused
+    with pytest.raises(StatementError) as caught:
+        await parts.store.add(new_task(arguments={"name": "Ann Example"}, deadline=naive))
+    assert "Ann Example" not in str(caught.value)
