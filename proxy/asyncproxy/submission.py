@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from asynctasks.sealing import Sealing
     from asynctasks.store import Added, TaskStore
 
+LAST_LOOK_SECONDS = 2.0
+"""How long the row is asked for after the window: a database that hangs holds no caller longer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -159,8 +162,9 @@ class Submission:
         if isinstance(reply, Reply):
             return reply
         try:
-            return await self.store.find(task.id)
-        except DatabaseUnavailableError:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                return await self.store.find(task.id)
+        except (DatabaseUnavailableError, TimeoutError):
             # It was committed, so the caller gets its id whatever has happened since.
             return _as_accepted(task)
 
