@@ -12,7 +12,7 @@ from asynctasks.task import TaskStatus, new_task_id
 
 
 class HangingStore:
-    async def find(self, task_id: UUID) -> Any:
+    async def find(self, _: UUID) -> Any:
         await asyncio.sleep(3_600)
 
 
