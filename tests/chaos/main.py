@@ -1,0 +1,132 @@
+"""`./dev chaos`: break everything under load, then see whether anything was lost.
+
+Real processes on this machine's loopback: two proxies, three executors, the demo Customer API, a
+private PostgreSQL and RabbitMQ. The seed decides what is posted and what is broken when. Ends with
+status 0 only where every check holds.
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import report
+import structlog
+from checks import CHECKS, Evidence, read_customers
+from cluster import DEMO_API, PREFIX, Cluster
+from faults import WARM_UP_SECONDS, Injector, schedule
+from history import count_unfinished, read_all, record_changes
+from ledger import Ledger
+from load import Load
+from rich.console import Console
+
+QUIET_SECONDS = 90
+"""How long after the last fault and the last post every task must be final."""
+SETTLE_SECONDS = 6
+"""Then a moment more, for acks, heartbeats of the leaving, and memory to be given back."""
+
+log = structlog.get_logger(__name__)
+
+
+async def run(
+    cluster: Cluster, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
+) -> Evidence:
+    """Load and faults, then quiet; all that is known after that."""
+    await record_changes(cluster.postgresql.url)
+    ledger, stop = Ledger(), asyncio.Event()
+    load = Load(cluster, ledger, seed=seed, rate=rate)
+    injector = Injector(cluster, thread)
+    async with asyncio.TaskGroup() as tasks:
+        supervising = tasks.create_task(injector.supervise())
+        loading = tasks.create_task(load.run(stop))
+        breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds)))
+        await asyncio.sleep(WARM_UP_SECONDS - 1)
+        before = {name: service.rss for name, service in cluster.services.items()}
+        await asyncio.sleep(seconds - WARM_UP_SECONDS + 1)
+        stop.set()
+        await breaking
+        await injector.restore()
+        log.info("faults and posts have ended", posts=len(ledger.entries))
+        await loading
+        await _quiet(cluster)
+        supervising.cancel()
+    after = {name: service.rss for name, service in cluster.services.items()}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{cluster.url(DEMO_API)}/stats") as answer,
+    ):
+        upstream = await answer.json()
+    customers, refusals = read_customers(cluster.customers)
+    return Evidence(
+        ledger=ledger,
+        found=await read_all(cluster.postgresql.url),
+        injected=injector.injected,
+        queues=cluster.queue_lengths(),
+        customers=customers,
+        refusals=refusals,
+        upstream=upstream,
+        memory_before=before,
+        memory_after=after,
+    )
+
+
+async def _quiet(cluster: Cluster) -> None:
+    """Return when every task is final and the queues are empty, or the time for it is over."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    while time.monotonic() < deadline:
+        await asyncio.sleep(1)
+        with suppress(OSError, asyncpg.PostgresError):
+            if await count_unfinished(cluster.postgresql.url):
+                continue
+            queues = await asyncio.to_thread(cluster.queue_lengths)
+            if not any(n for name, n in queues.items() if name.startswith(PREFIX)):
+                break
+    await asyncio.sleep(SETTLE_SECONDS)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3, help="how long faults are made (3)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="by chance")
+    parser.add_argument("--rate", type=float, default=40, help="posts a second (40)")
+    parser.add_argument("--keep", action="store_true", help="leave the logs of the processes")
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("info"))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    again = f"./dev chaos --minutes {given.minutes:g} --seed {given.seed}"
+    console.print(f"seed {given.seed}: repeat with {again}")
+    folder = Path(tempfile.mkdtemp(prefix="asyncapiproxy-chaos-"))
+    # One thread for all that starts processes: they end with the thread that started them.
+    with ThreadPoolExecutor(1) as thread:
+        cluster = thread.submit(Cluster, folder).result()
+        try:
+            thread.submit(cluster.__enter__).result()
+            evidence = asyncio.run(
+                run(cluster, thread, seed=given.seed, seconds=given.minutes * 60, rate=given.rate)
+            )
+            violations = {check.__name__: list(check(evidence)) for check in CHECKS}
+            report.show(
+                console, evidence, violations, seed=given.seed, minutes=given.minutes, folder=folder
+            )
+        except KeyboardInterrupt:
+            console.print("stopped; no verdict")
+            return 130
+        finally:
+            thread.submit(cluster.close).result()
+            if given.keep:
+                console.print(f"logs: {folder}")
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+    return 1 if any(violations.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
