@@ -48,8 +48,11 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(with_signals())
-    except* AsyncApiProxyError as group:
-        error = first_error(group)
+    except Exception as fault:
+        error = known_error(fault)
+        if error is None:
+            log.critical("stopped by a fault", exc_info=fault)
+            sys.exit(FAILURE)
         show_error(error)
         sys.exit(USAGE if isinstance(error, SettingsError) else FAILURE)
 
@@ -59,7 +62,12 @@ def show_error(error: Exception) -> None:
     Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {error}", soft_wrap=True)
 
 
-def first_error(group: BaseExceptionGroup[AsyncApiProxyError]) -> AsyncApiProxyError:
-    """The first error inside nested groups."""
-    error = group.exceptions[0]
-    return first_error(error) if isinstance(error, BaseExceptionGroup) else error
+def known_error(error: BaseException) -> AsyncApiProxyError | None:
+    """The error that we can name, out of its groups; None where any other went with it."""
+    if isinstance(error, AsyncApiProxyError):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    members: tuple[BaseException, ...] = error.exceptions  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - isinstance tells no type argument
+    errors = [known_error(member) for member in members]
+    return None if None in errors else errors[0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import structlog
 import typer
 
+from asyncapiproxy.data_folder import make_data_folder
 from asyncapiproxy.demo_api import create_demo_api
 from asyncapiproxy.process import run
 from asyncapiproxy.up import run_up
@@ -25,6 +25,9 @@ from asynctasks.migration import migrate
 from asynctasks.operations_file import load_operations
 from asynctasks.sealing import new_sealing_key
 from asynctasks.settings import Settings, unknown_variables
+
+if TYPE_CHECKING:
+    import asyncio
 
 DatabaseUrl = Annotated[
     str | None,
@@ -59,11 +62,11 @@ def up(
     ] = Path(".data"),
     operations_file: OperationsFile = None,
 ) -> None:
-    """Run everything in one process: proxy, executor, demo Customer API, on SQLite.
+    r"""Run everything in one process: proxy, executor, demo Customer API, on SQLite.
 
     Nothing else is needed: the queue is in memory, and the tasks are in the data folder. Try
 
-        curl -i -X POST localhost:8080/clients/ -H 'content-type: application/json' \\
+        curl -i -X POST localhost:8080/clients/ -H 'content-type: application/json' \
              -d '{"email": "ann@example.com", "name": "Ann"}'
     """
     run(lambda stop: run_up(stop, host=host, port=port, data=data, operations_file=operations_file))
@@ -151,7 +154,7 @@ def demo_api(
 
     async def main(stop: asyncio.Event) -> None:
         configure_logging(level="info", log_format="auto")
-        data.mkdir(parents=True, exist_ok=True)
+        make_data_folder(data)
         listener = listen(host, port)
         log.info("demo Customer API listens", url=f"http://{host}:{listener.getsockname()[1]}")
         await serve(

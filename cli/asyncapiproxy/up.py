@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
+from asyncapiproxy.data_folder import make_data_folder, writing_into
 from asyncapiproxy.demo_api import create_demo_api
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
@@ -31,7 +32,7 @@ async def run_up(
     stop: asyncio.Event, *, host: str, port: int, data: Path, operations_file: Path | None
 ) -> None:
     """Serve until `stop` is set. Variables of the environment win over what is chosen here."""
-    data.mkdir(parents=True, exist_ok=True)
+    make_data_folder(data)
     given = _given(host=host, port=port, data=data, operations_file=operations_file)
     proxy_settings = ProxySettings.read(given)
     executor_settings = ExecutorSettings.read(given)
@@ -83,12 +84,15 @@ def _given(*, host: str, port: int, data: Path, operations_file: Path | None) ->
         "operations_file": _default_operations_file(),
         "drain_seconds": 5,
         "shutdown_seconds": 5,
+        # The queue in memory is empty after each start, and what it held is published again.
+        "publish_grace_seconds": 2,
     }
     for name, value in defaults.items():
         if f"ASYNCAPI_{name.upper()}" not in os.environ and given.get(name) is None:
             given[name] = value
     if "ASYNCAPI_SEALING_KEYS" not in os.environ:
-        given["sealing_keys"] = kept_sealing_key(data / "sealing.key")
+        with writing_into(data):
+            given["sealing_keys"] = kept_sealing_key(data / "sealing.key")
     return given
 
 

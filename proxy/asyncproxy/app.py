@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi_swagger import patch_fastapi  # pyright: ignore[reportMissingTypeStubs]
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from asyncproxy.docs_page import docs_routes
 from asyncproxy.front_door import FrontDoor
 from asyncproxy.health_routes import Parts, health_routes
 from asyncproxy.openapi import openapi_document
@@ -73,8 +73,7 @@ def create_app(
         )
     )
     app.include_router(health_routes(parts))
-    # The page's own script and style come from a package: /docs works without the internet.
-    patch_fastapi(app, redirect_from_root_to_docs=True)
+    app.router.routes.extend(docs_routes(title=app.title))
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:

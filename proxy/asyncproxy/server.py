@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from asynctasks.errors import SettingsError
+from asynctasks.errors import AsyncApiProxyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 
 log = structlog.get_logger(__name__)
+
+
+class ServerStartError(AsyncApiProxyError):
+    """The server could not start; the log says why."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,6 +41,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def run_until_told(self, listener: socket.socket) -> None:
+        """Raises ServerStartError where uvicorn would end the whole process from inside a task."""
+        try:
+            await self.serve(sockets=[listener])
+        except SystemExit as error:
+            raise ServerStartError from error
 
 
 async def serve(
@@ -60,7 +71,7 @@ async def serve(
     )
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[listener]), name="uvicorn")
+        tasks.create_task(server.run_until_told(listener), name="uvicorn")
         await stop.wait()
         server.should_exit = True
         on_stopping()
