@@ -33,11 +33,16 @@ DRIVERS = {
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """No statement of a service takes as long: one that does has a database that hangs."""
-UNAVAILABLE_SQLSTATES = ("08", "25006", "28", "3D", "40", "53", "57")
+IDLE_SECONDS = 5
+"""How long PostgreSQL keeps the transaction of a process that has gone silent in its midst.
+
+One that is stopped, or cut off, would hold its rows, and all who wait for them, as long as it is.
+"""
+UNAVAILABLE_SQLSTATES = ("08", "25006", "25P03", "28", "3D", "40", "53", "57")
 """How the answers begin with which PostgreSQL serves no statement now, or lets it be tried again:
 
-no connection; read-only after a failover; no such user or database; deadlock; out of connections,
-memory or disk; starting up or shutting down.
+no connection; read-only after a failover; silent for too long; no such user or database; deadlock;
+out of connections, memory or disk; starting up or shutting down.
 """
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
@@ -141,7 +146,16 @@ def _postgresql_engine(
         if dbapi_connection.driver_connection.is_closed():
             raise DisconnectionError
 
+    def limit_silence(dbapi_connection: Any, *_: Any) -> None:
+        # A statement, because PgBouncer refuses to pass it on as a parameter of the connection.
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        cursor.close()
+        dbapi_connection.commit()
+
     event.listen(engine.sync_engine, "checkout", replace_closed)
+    if statement_seconds is not None:
+        event.listen(engine.sync_engine, "connect", limit_silence)
     return engine
 
 
