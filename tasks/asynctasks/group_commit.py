@@ -81,7 +81,7 @@ class GroupCommit:
         write = _Write(batch, item, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         self._wake.set()
-        return await asyncio.shield(write.done)
+        return await write.done
 
     async def _flush_until_closed(self) -> None:
         writes: Sequence[_Write] = []

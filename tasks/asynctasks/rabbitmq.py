@@ -154,10 +154,7 @@ class RabbitmqBroker:
         link = Link(self._url, name=f"consume {queue}", set_up=consumption.set_up)
         consumption.on_cancelled = link.restart
         async with self._kept_up(link):
-            try:
-                yield consumption
-            finally:
-                await consumption.flush()
+            yield consumption
 
     @asynccontextmanager
     async def shared_reply_queue(

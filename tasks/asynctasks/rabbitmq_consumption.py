@@ -58,12 +58,6 @@ class RabbitmqConsumption:
         self._is_stopped = True
         await self._cancel()
 
-    async def flush(self) -> None:
-        """Return when all acks have left: closing the connection would drop the last ones."""
-        if self._channel is not None:
-            with suppress(BrokerUnavailableError), translated():
-                await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
-
     async def _cancel(self) -> None:
         if self._channel is not None and self._tag is not None:
             tag, self._tag = self._tag, None

@@ -228,7 +228,7 @@ def server() -> Iterator[PostgresqlServer]:
         yield server
 
 
-async def test_a_restart_of_the_database_goes_unnoticed_by_the_next_writer(
+async def test_a_restart_of_the_database_goes_unnoticed_by_the_next_reader_and_writer(
     server: PostgresqlServer,
 ):
     database = Database(server.url)
@@ -237,6 +237,7 @@ async def test_a_restart_of_the_database_goes_unnoticed_by_the_next_writer(
         await asyncio.gather(*(read_one(database) for _ in range(5)))  # fills the pool
         server.stop()
         server.start()
+        assert await stored(database) == []
         assert await commits.write(insert, 1) == 10
         assert await stored(database) == [1]
     await database.close()

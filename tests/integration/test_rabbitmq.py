@@ -16,6 +16,7 @@ import aiormq
 import pytest
 import structlog
 
+import asynctasks.rabbitmq_consumption
 from asynctasks.broker import Delivery
 from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
 from asynctasks.link import Link, backoff_seconds
@@ -422,11 +423,17 @@ async def test_callers_cancelled_while_their_reply_queue_opens_leave_the_others_
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        ping = asyncio.create_task(broker.ping())
-        await asyncio.sleep(0)
-        ping.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await ping
+
+        def only_mine() -> None:
+            assert len(broker._tasks._tasks) == 2  # the link's own and my queue's
+
+        await eventually(only_mine)
+        for steps in range(8):
+            ping = asyncio.create_task(broker.ping())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            ping.cancel()
+            await asyncio.wait([ping])
         await broker.reply(mine, reply(7))
 
         def there() -> None:
@@ -476,15 +483,16 @@ async def test_a_connection_that_ends_under_publishers_fails_them_without_cancel
     server.start()  # by this thread: the server ends with the one that started it
 
 
+@pytest.mark.parametrize("reason", [None, asyncio.CancelledError])
 async def test_a_connection_that_ends_without_a_reason_is_the_brokers_absence(
-    broker: RabbitmqBroker,
+    broker: RabbitmqBroker, reason: Any
 ):
-    """Without one aiormq fails whoever waits with a bare Exception."""
+    """Without one aiormq fails whoever waits with a bare Exception, or cancels it."""
     assert broker._confirmed is not None
     connection: Any = broker._confirmed.connection
     frozen = asyncio.create_task(broker.publish("clients", message(1)))
     await asyncio.sleep(0)
-    await connection._cancel_tasks(None)
+    await connection._cancel_tasks(reason)
     with pytest.raises(BrokerUnavailableError):
         await frozen
 
@@ -504,6 +512,28 @@ async def test_acks_on_a_connection_that_dies_return(
         async with asyncio.timeout(15):
             await asyncio.gather(*(delivery.release() for delivery in held))
     server.start()  # by this thread: the server ends with the one that started it
+
+
+async def test_an_ack_that_nobody_writes_any_more_returns(
+    broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """As on a connection whose writer has ended and that aiormq has not yet closed."""
+    monkeypatch.setattr(asynctasks.rabbitmq_consumption, "SETTLE_SECONDS", 0.1)
+    held: list[Delivery] = []
+    async with broker.consume("clients", prefetch=1, on_delivery=held.append):
+        await broker.publish("clients", message(1))
+
+        def delivered() -> None:
+            assert held
+
+        await eventually(delivered)
+        channel: Any = held[0]._channel  # type: ignore[attr-defined]
+        written, channel.write_queue = channel.write_queue, asyncio.Queue(maxsize=1)
+        channel.write_queue.put_nowait(None)
+        async with asyncio.timeout(5):
+            await held[0].ack()
+            await held[0].release()
+        channel.write_queue = written
 
 
 async def test_leaving_while_the_broker_hangs_takes_seconds_and_raises_nothing(
