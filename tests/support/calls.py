@@ -1,0 +1,49 @@
+"""What a caller of the proxy does, in the words of a test."""
+
+import itertools
+from typing import Any
+
+import httpx
+
+from eventually import eventually
+
+JSON = {"Content-Type": "application/json"}
+_numbers = itertools.count(1)
+
+
+def caller(url: str) -> httpx.AsyncClient:
+    """A caller with the patience of a wait window, and no proxy of this machine's in between."""
+    return httpx.AsyncClient(base_url=url, timeout=40, trust_env=False)
+
+
+def new_email(local_part: str = "ann") -> str:
+    """An address that no other test has; `slow+1` and its like ask for what they say."""
+    return f"number-{next(_numbers)}.{local_part}@example.com"
+
+
+async def create_client(
+    client: httpx.AsyncClient, email: str, *, prefer: str | None = None, **more: Any
+) -> httpx.Response:
+    """POST /clients/ with a name, and whatever else is given."""
+    headers = {} if prefer is None else {"Prefer": prefer}
+    arguments = {"email": email, "name": "Ann", **more}
+    return await client.post("/clients/", json=arguments, headers=headers)
+
+
+async def get_task(client: httpx.AsyncClient, task_id: str) -> dict[str, Any]:
+    answer = await client.get(f"/task/{task_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def finished_task(
+    client: httpx.AsyncClient, task_id: str, *, timeout_seconds: float = 20
+) -> dict[str, Any]:
+    """The task once it is done."""
+
+    async def done() -> dict[str, Any]:
+        task = await get_task(client, task_id)
+        assert task["done"], task
+        return task
+
+    return await eventually(done, timeout_seconds=timeout_seconds)
