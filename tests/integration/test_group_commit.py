@@ -235,7 +235,7 @@ async def test_a_restart_of_the_database_goes_unnoticed_by_the_next_reader_and_w
     await make_facts(database)
     async with GroupCommit(database.write) as commits:
         await asyncio.gather(*(read_one(database) for _ in range(5)))  # fills the pool
-        server.stop()
+        await asyncio.to_thread(server.stop)  # meanwhile the loop sees the connections close
         server.start()
         assert await stored(database) == []
         assert await commits.write(insert, 1) == 10
