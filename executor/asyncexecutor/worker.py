@@ -156,6 +156,9 @@ class Worker:
             return Outcome(
                 TaskStatus.FAILED, error=INTERRUPTED_TOO_OFTEN, attempts=list(task.attempts)
             )
+        if earlier := self._running.get(task.id):
+            # Its lease had run out, and the message came to us once more before we had noticed.
+            earlier.stop(StopReason.LOST)
         running = self._running[task.id] = _Running(task.attempt)
         try:
             async with running.scope:
@@ -163,7 +166,8 @@ class Worker:
         except TimeoutError:
             return _stopped(task, running.stop_reason)
         finally:
-            del self._running[task.id]
+            if self._running.get(task.id) is running:
+                del self._running[task.id]
 
 
 def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:

@@ -170,6 +170,8 @@ class Injector:
         service = self._cluster.services[fault.target]
         outage = self._outage(fault.target, fault.name)
         was_ready = service.is_ready
+        # Where the machine is so slow that it is stopped still, against the schedule.
+        service.resume()
         service.ask_to_end()
         code = service.wait_end()
         if code != 0 and was_ready:
@@ -194,7 +196,8 @@ class Injector:
 
     async def _resume_later(self, fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
-        await self._do(self._cluster.services[fault.target].resume)
+        # Not in the thread: it may be waiting for this very process.
+        self._cluster.services[fault.target].resume()
         for outage in self.injected.outages:
             if outage.service == fault.target and outage.cause == fault.name:
                 outage.until = min(outage.until, time.time() + CATCH_UP_SECONDS)

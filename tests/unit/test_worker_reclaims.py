@@ -1,0 +1,84 @@
+"""An executor that claims a task anew of which it still runs an earlier attempt."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from asyncexecutor.runner import Answer, Runnable
+from asyncexecutor.worker import Worker
+from asynctasks.claims import ClaimedTask
+from asynctasks.instants import utc_now
+from asynctasks.operation import Operation
+from asynctasks.outcome import Outcome
+from asynctasks.response import Response
+from asynctasks.sealing import Sealing
+from asynctasks.task import new_task_id
+
+TASK = new_task_id()
+OPERATION = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")
+
+
+class Claims:
+    """The newest attempt alone may finish."""
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        self.finished: list[int] = []
+
+    async def claim(self, task_id: UUID) -> ClaimedTask:
+        self.attempt += 1
+        return ClaimedTask(
+            id=task_id,
+            operation="wait",
+            arguments={},
+            sealed_arguments=None,
+            attempt=self.attempt,
+            interruptions=0,
+            max_attempts=5,
+            attempts=[],
+            attempt_started_at=utc_now(),
+            executor="one",
+            reply_to=None,
+        )
+
+    async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
+        if task.attempt != self.attempt:
+            return None
+        self.finished.append(task.attempt)
+        return outcome
+
+
+class Runner:
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.is_called = asyncio.Event()
+
+    async def run(self, *_: Any) -> Answer:
+        self.is_called.set()
+        await self.may_end.wait()
+        return Answer(Response(200, "", b""))
+
+
+class Delivery:
+    body = b'{"task": "%s", "operation": "wait"}' % str(TASK).encode()
+    acked = False
+
+    async def ack(self) -> None:
+        self.acked = True
+
+
+async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():
+    claims, runner = Claims(), Runner()
+    parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
+    worker = Worker(*parts, max_interruptions=5)
+    deliveries: list[Any] = [Delivery(), Delivery()]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(worker.handle(deliveries[0]))
+        await runner.is_called.wait()
+        second = tasks.create_task(worker.handle(deliveries[1]))
+        await first
+        assert worker.running == [TASK]  # so its lease is renewed
+        runner.may_end.set()
+        await second
+    assert [delivery.acked for delivery in deliveries] == [True, True]
+    assert (claims.finished, worker.running) == ([2], [])
