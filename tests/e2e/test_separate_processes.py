@@ -1,6 +1,7 @@
 """Proxies, executors and the upstream as processes of their own, on PostgreSQL and RabbitMQ."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -32,7 +33,7 @@ def running(  # noqa: PLR0917 - fixtures
     rabbitmq_server: RabbitmqServer | GivenServer,
     module_queue_prefix: str,
     keep_in_module: Keep,
-) -> Running:
+) -> Iterator[Running]:
     installation = Installation(
         tmp_path_factory.mktemp(request.param),
         database_url=empty_database_url,
@@ -52,7 +53,10 @@ def running(  # noqa: PLR0917 - fixtures
         keep_in_module(service).launch()
     for service in running.services:
         service.wait_until_ready()
-    return running
+    yield running
+    # The next parameter's relays are to be alone with the database.
+    for service in running.services:
+        service.kill()
 
 
 async def test_a_quick_call_is_answered_as_the_upstream_answered(running: Running):
