@@ -42,6 +42,12 @@ FAULTS = {
 }
 """How often each is drawn, relative to the others."""
 
+CLOSE_CONNECTIONS = """
+    [spawn(fun() -> rabbit_networking:close_connection(Pid, "chaos") end)
+     || Pid <- rabbit_networking:connections()], ok.
+"""
+"""`rabbitmqctl close_all_connections` waits for each client in turn, for stopped ones as well."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -115,11 +121,14 @@ class Injector:
         self.injected = Injected()
         self._database_down: list[Outage] = []
 
-    async def run(self, faults: list[Fault]) -> None:
+    async def run(self, faults: list[Fault], stop: asyncio.Event) -> None:
+        """Follow the schedule until its end, or until `stop` where the machine lags behind it."""
         started = time.time()
         async with asyncio.TaskGroup() as stops:
             for fault in faults:
                 await asyncio.sleep(max(0.0, started + fault.at - time.time()))
+                if stop.is_set():
+                    break
                 log.info(
                     "fault", at=f"{time.time() - started:.1f}", what=fault.name, target=fault.target
                 )
@@ -213,7 +222,7 @@ class Injector:
 
     def _close_connections(self, _: Fault) -> None:
         with suppress(ServerCommandError):
-            self._cluster.rabbitmq.ctl("close_all_connections", "chaos")
+            self._cluster.rabbitmq.ctl("eval", CLOSE_CONNECTIONS)
 
     async def _terminate_backends(self) -> None:
         with suppress(OSError, asyncpg.PostgresError):

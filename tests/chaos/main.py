@@ -47,7 +47,7 @@ async def run(
     async with asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
-        breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds)))
+        breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
         before = {name: service.rss for name, service in cluster.services.items()}
         await asyncio.sleep(seconds - WARM_UP_SECONDS + 1)
