@@ -19,10 +19,15 @@ from asyncapiproxy.demo_answers import json_answer, problem
 from asyncapiproxy.demo_create import CreateClient
 from asyncapiproxy.demo_stats import CallStats
 from asyncapiproxy.demo_store import ClientStore
+from asynctasks.database import check_sqlite_file
 
 
 def create_demo_api(database: Path) -> Starlette:
-    """The API over this SQLite file, which is open while the application's lifespan lasts."""
+    """The API over this SQLite file, which is open while the application's lifespan lasts.
+
+    Raises SettingsError where the file is not one that SQLite can open.
+    """
+    check_sqlite_file(database)
     store = ClientStore(database)
     stats = CallStats()
 

@@ -83,9 +83,10 @@ class Tasks:
         )
         return accepted_response(task, retry_after_seconds=self._retry_after(task))
 
-    async def page(self, request: Request, which: Filter, size: int, token: str | None) -> Response:
-        """The newest tasks first; the token is the id that the next page goes on below."""
-        before = _parsed(token) if token is not None else None
+    async def page(
+        self, request: Request, which: Filter, size: int, before: UUID | None
+    ) -> Response:
+        """The newest tasks first; a page's token is the id that the next one goes on below."""
         tasks = await self.store.page(which, before=before, size=size)
         if len(tasks) < size:
             return page_response(tasks, next_page=None, token=None)
@@ -129,7 +130,7 @@ def task_routes(tasks: Tasks) -> APIRouter:
         label: Annotated[str | None, Query(pattern=r"^[^=]+=[^=]*$", examples=["team=a"])] = None,
         created_after: datetime | None = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
-        page_token: str | None = None,
+        page_token: UUID | None = None,
     ) -> Response:
         """List tasks, the newest first, in pages."""
         name, _, value = (label or "").partition("=")

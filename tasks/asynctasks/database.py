@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -44,6 +45,7 @@ UNAVAILABLE_SQLSTATES = ("08", "25006", "25P03", "28", "3D", "40", "53", "57")
 no connection; read-only after a failover; silent for too long; no such user or database; deadlock;
 out of connections, memory or disk; starting up or shutting down.
 """
+SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
 
@@ -73,6 +75,7 @@ class Database:
         url = driver_url(database_url)
         self.dialect = url.get_backend_name()
         if self.dialect == "sqlite":
+            check_sqlite_file(Path(url.database or ""))
             self._writers = _sqlite_engine(url, connections=1)
             self._readers = _sqlite_engine(url, connections=connections)
         else:
@@ -110,11 +113,14 @@ def driver_url(database_url: str) -> URL:
     """The URL with the driver we use; raises SettingsError where it names no such database."""
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
+    except ArgumentError:
         raise SettingsError(
             "ASYNCAPI_DATABASE_URL is no URL: expected postgresql://user:password@host/database "
             "or sqlite:///file.db"
-        ) from error
+        ) from None
+    except ValueError:
+        # Its text quotes what stands in the port's place, which may be a part of the password.
+        raise SettingsError("ASYNCAPI_DATABASE_URL has a port that is no number") from None
     backend = url.drivername.partition("+")[0]
     if backend not in DRIVERS:
         raise SettingsError(
@@ -127,6 +133,21 @@ def driver_url(database_url: str) -> URL:
             {"ssl": url.query["sslmode"]}
         )
     return url.set(drivername=DRIVERS[backend])
+
+
+def check_sqlite_file(file: Path) -> None:
+    """Raise SettingsError where SQLite could not open the file, or make it."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(len(SQLITE_MAGIC))
+    except FileNotFoundError as error:
+        if not file.parent.is_dir():
+            raise SettingsError(f"{file}: there is no folder {file.parent}") from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be opened: {error.strerror}") from error
+    else:
+        if start not in (b"", SQLITE_MAGIC):
+            raise SettingsError(f"{file}: is no SQLite database")
 
 
 def _postgresql_engine(

@@ -54,9 +54,6 @@ class Settings(BaseSettings):
             driver_url(value)
         except SettingsError as error:
             raise ValueError(str(error).removeprefix(f"{PREFIX}DATABASE_URL ")) from error
-        except ValueError:
-            # Its text quotes what stands in the port's place, which may be a part of the password.
-            raise ValueError("has a port that is no number") from None
         return value
 
     @field_validator("broker_url")
