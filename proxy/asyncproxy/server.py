@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 BACKLOG = 2048
+ACCEPTED = 16
+"""New connections that are taken each time the loop goes round.
+
+uvloop takes one for each handle that listens (libuv since 1.45), so the one socket has so many.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +50,7 @@ class _Server(uvicorn.Server):
     async def run_until_told(self, listener: socket.socket) -> None:
         """Raises ServerStartError where uvicorn would end the whole process from inside a task."""
         try:
-            await self.serve(sockets=[listener])
+            await self.serve(sockets=[listener, *(listener.dup() for _ in range(ACCEPTED - 1))])
         except SystemExit as error:
             raise ServerStartError from error
 
