@@ -21,10 +21,7 @@ GAP_SECONDS = (2.0, 7.0)
 DOWN_SECONDS = (0.3, 4.0)
 STOP_SECONDS = (5.0, 40.0)
 CATCH_UP_SECONDS = 10.0
-"""After a stop: until a proxy has worked off those who queued at its socket meanwhile.
-
-Some 800 after 40 s, of whom uvloop accepts one each time it goes round its loop.
-"""
+"""After a stop: until a proxy has worked off those who queued at its socket, 800 and more."""
 FAULTS = {
     "kill -9 proxy": 3,
     "kill -9 executor": 4,
