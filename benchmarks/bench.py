@@ -1,0 +1,87 @@
+"""What all measurements share: private servers, the upstream, a folder, fresh databases."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+from programs import HERE, Program, server_pids
+from rich.console import Console
+
+from servers import PostgresqlServer, RabbitmqServer, free_port
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The servers of one run of the benchmark."""
+
+    folder: Path
+    postgresql: PostgresqlServer
+    postgresql_pids: list[int]
+    rabbitmq: RabbitmqServer
+    rabbitmq_pids: list[int]
+    upstream: Program
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, dropped afterwards."""
+        name = f"bench_{uuid4().hex[:12]}"
+        self.sql(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(self.postgresql.url)._replace(path=f"/{name}").geturl()
+        finally:
+            self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+            # Else what this run left to write would be written during the next.
+            self.sql("CHECKPOINT")
+
+    @contextmanager
+    def queue_prefix(self) -> Iterator[str]:
+        """What the names of a system's queues begin with; they are deleted afterwards."""
+        prefix = f"bench-{uuid4().hex[:8]}"
+        try:
+            yield prefix
+        finally:
+            self.rabbitmq.delete_queues(prefix=prefix)
+
+    def sql(self, statement: str, *, url: str = "") -> list[Any]:
+        """The rows of one statement, which may take as long as it likes."""
+        return asyncio.run(_fetch(url or self.postgresql.url, statement))
+
+
+async def _fetch(url: str, statement: str) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def started_bench() -> Iterator[Bench]:
+    """Start it all; nothing of it is left afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="asyncapiproxy-bench-"))
+    postgresql, rabbitmq = PostgresqlServer(), RabbitmqServer()
+    port = free_port()
+    upstream = Program(
+        *(sys.executable, str(HERE / "upstream.py"), str(port)),
+        name="upstream",
+        folder=folder,
+        port=port,
+    )
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(postgresql.close)
+        stack.callback(rabbitmq.close)
+        postgresql_pids, rabbitmq_pids = server_pids(postgresql), server_pids(rabbitmq)
+        stack.enter_context(upstream)
+        yield Bench(folder, postgresql, postgresql_pids, rabbitmq, rabbitmq_pids, upstream)

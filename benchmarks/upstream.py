@@ -1,0 +1,60 @@
+"""The Customer API of all systems: as little work as an HTTP answer needs.
+
+`python upstream.py PORT`. It answers 201 with the client, after N seconds where the email holds
+`slow+N`. The demo Customer API stores its clients and would take the CPU that is measured.
+"""
+
+import asyncio
+import re
+import sys
+from typing import cast
+
+import orjson
+import uvloop
+
+SLOW = re.compile(rb"slow\+([0-9.]+[0-9])")
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+HEAD = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+
+
+class Upstream(asyncio.Protocol):
+    """One connection, kept alive; a client sends its next request after the answer."""
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep it for the answers."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer when the request is complete."""
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        if not separator or len(body) < (int(length[1]) if length else 0):
+            return
+        self._received = b""
+        slow = SLOW.search(body)
+        if slow:
+            asyncio.get_running_loop().call_later(float(slow[1]), self._answer, body)
+        else:
+            self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        new = orjson.loads(body) if body else {"email": "", "name": ""}
+        client = orjson.dumps({"id": "c-1", "email": new["email"], "name": new["name"]})
+        if not self._transport.is_closing():
+            self._transport.write(HEAD % (len(client), client))
+
+
+async def main(port: int) -> None:
+    """Serve until ended."""
+    server = await asyncio.get_running_loop().create_server(
+        Upstream, "127.0.0.1", port, backlog=2048
+    )
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))
