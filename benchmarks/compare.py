@@ -70,10 +70,11 @@ def _one_system(
                     delay_seconds=delay,
                 )
                 measured[name, delay, callers].append(one)
-                _say(name, delay, callers, one)
+                say(name, delay, callers, one)
 
 
-def _say(name: str, delay: float, callers: int, one: Measured) -> None:
+def say(name: str, delay: float, callers: int, one: Measured) -> None:
+    """One line on the terminal, so that a long run is seen to go on."""
     errors = f"  [red]{one.load.others}[/]" if one.load.others else ""
     console.print(
         f"  {name:10} {callers:>5} callers, upstream {delay * 1000:3.0f} ms: "

@@ -25,7 +25,7 @@ from asynctasks.database import check_sqlite_file
 def create_demo_api(database: Path) -> Starlette:
     """The API over this SQLite file, which is open while the application's lifespan lasts.
 
-    Raises SettingsError where the file is not one that SQLite can open.
+    Raises SettingsError where the file is something else.
     """
     check_sqlite_file(database)
     store = ClientStore(database)

@@ -136,18 +136,16 @@ def driver_url(database_url: str) -> URL:
 
 
 def check_sqlite_file(file: Path) -> None:
-    """Raise SettingsError where SQLite could not open the file, or make it."""
+    """Raise SettingsError where there is something that is no SQLite database."""
     try:
         with file.open("rb") as opened:
             start = opened.read(len(SQLITE_MAGIC))
-    except FileNotFoundError as error:
-        if not file.parent.is_dir():
-            raise SettingsError(f"{file}: there is no folder {file.parent}") from error
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise SettingsError(f"{file}: cannot be opened: {error.strerror}") from error
-    else:
-        if start not in (b"", SQLITE_MAGIC):
-            raise SettingsError(f"{file}: is no SQLite database")
+    if start not in {b"", SQLITE_MAGIC}:
+        raise SettingsError(f"{file}: is no SQLite database")
 
 
 def _postgresql_engine(
