@@ -77,7 +77,7 @@ def _new_task(**values: Any) -> NewTask:
     return NewTask(**(defaults | values))
 
 
-def rabbitmq_broker(url: str, prefix: str, *, publish_seconds: float = 5) -> RabbitmqBroker:
+def rabbitmq_broker(url: str, prefix: str, *, publish_seconds: float = 20) -> RabbitmqBroker:
     return RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=publish_seconds)
 
 
