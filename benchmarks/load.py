@@ -28,6 +28,7 @@ class Load:
 
     @property
     def per_second(self) -> float:
+        """Good answers."""
         return self.good / self.seconds
 
 
@@ -68,7 +69,12 @@ def _wrk(
     seconds: float,
     good: tuple[int, ...],
 ) -> Load:
-    command = ["wrk", "--threads=1", f"--connections={callers}", f"--duration={max(1, round(seconds))}s"]
+    command = [
+        "wrk",
+        "--threads=1",
+        f"--connections={callers}",
+        f"--duration={max(1, round(seconds))}s",
+    ]
     command += [f"--timeout={ANSWER_SECONDS}s", f"--script={script}", url, "--", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)

@@ -1,7 +1,7 @@
 """One measurement: load on a system, and what the system's parts used for it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -20,9 +20,6 @@ class Measured:
     outside_us: dict[str, float] = field(default_factory=dict[str, float])
     """The same of what is no part of the system: the upstream."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "per_second": self.load.per_second}
-
 
 def measure(
     running: Running,
@@ -35,9 +32,7 @@ def measure(
     """From quiet to quiet: what callers no longer wait for is work of theirs all the same."""
     everything = {**running.parts, **outside}
     before = wait_until_quiet(everything)
-    load = post_clients(
-        running.urls, callers=callers, seconds=seconds, delay_seconds=delay_seconds
-    )
+    load = post_clients(running.urls, callers=callers, seconds=seconds, delay_seconds=delay_seconds)
     spent = used(before, wait_until_quiet(everything))
     each = {name: ns / 1e3 / max(1, load.sent) for name, ns in spent.items()}
     return Measured(

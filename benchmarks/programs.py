@@ -52,15 +52,18 @@ class Program:
 
     @property
     def pid(self) -> int:
+        """Of the process that was started; it may have children."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def url(self) -> str:
+        """Where it serves, if it has a port."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
+        """What it has written so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self) -> Self:

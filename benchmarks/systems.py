@@ -1,4 +1,4 @@
-"""The systems that are compared, each as a way to start it and the processes that it consists of."""
+"""The systems that are compared: how each is started, and the processes that it consists of."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping

@@ -84,9 +84,7 @@ async def create_client(new: NewClient, database: Annotated[AsyncSession, Depend
     finally:
         await replies.cancel(consumer)
         await replies.delete(if_unused=False, if_empty=False)
-    return Response(
-        orjson.dumps(answer["result"]), answer["status"], media_type="application/json"
-    )
+    return Response(orjson.dumps(answer["result"]), answer["status"], media_type="application/json")
 
 
 @app.get("/task/{item_id}")
