@@ -88,7 +88,7 @@ def judge(
         asks = result.retry_after_seconds if isinstance(result, Answer) else None
         following = next_attempt(
             policy,
-            failures=task.attempt - task.interruptions,
+            failures=task.attempt - task.interruptions - task.drains,
             max_attempts=task.max_attempts,
             jitter=jitter,
             upstream_asks_seconds=asks,

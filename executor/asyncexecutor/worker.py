@@ -51,7 +51,7 @@ class StopReason(StrEnum):
     """Why an attempt is ended from outside; for a cancel and a drain, how the history calls it."""
 
     CANCEL = "cancelled"
-    DRAIN = "interrupted"
+    DRAIN = "given back"
     LOST = "lost"
     """The row is no longer ours: its lease ran out, or it was expired."""
 
@@ -96,6 +96,14 @@ class Worker:
 
     async def handle(self, delivery: Delivery) -> None:
         """Deal with one delivery, whatever it holds."""
+        try:
+            await self._handle(delivery)
+        except Exception as error:
+            # A fault of ours must cost this task its attempt, not the executor all its others.
+            log.exception("delivery failed unexpectedly")
+            await delivery.dead_letter(f"the executor has a fault: {type(error).__name__}")
+
+    async def _handle(self, delivery: Delivery) -> None:
         try:
             task_id = TaskMessage.decode(delivery.body).task_id
         except MalformedMessageError as error:
@@ -176,7 +184,7 @@ def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
     attempts = with_ended_attempt(task, outcome=reason, finished_at=utc_now())
     if reason is StopReason.CANCEL:
         return Outcome(TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=attempts)
-    return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_interrupted=True, attempts=attempts)
+    return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True, attempts=attempts)
 
 
 async def _put_aside(delivery: Delivery, reason: str) -> None:

@@ -44,7 +44,9 @@ class _Queue:
         # Without a backlog the rate is that of the callers and says nothing of the executors.
         if queued and self.queued:
             old = finished_per_second if self.rate is None else self.rate
-            self.rate = old + SMOOTHING * (finished_per_second - old)
+            smoothed = old + SMOOTHING * (finished_per_second - old)
+            # Slow to lose faith, quick to gain it: after a stall callers may wait again at once.
+            self.rate = max(smoothed, finished_per_second)
         self.queued = queued
 
     @property

@@ -29,6 +29,8 @@ PURGE_BATCH = 1_000
 LATE_SECONDS = 1.0
 """How often dead leases and passed deadlines are looked for."""
 PURGE_SECONDS = 60.0
+SETTLE_SECONDS = 5.0
+"""After an outage of the database executors renew their leases; until then they only seem dead."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,14 +48,22 @@ class Relay:
         """Do all of it until cancelled; a database or broker that is away is waited for."""
         grace = self.settings.publish_grace_seconds
         async with asyncio.TaskGroup() as tasks:
-            for step, interval in (
-                (self.publish_due, self.settings.relay_interval_seconds),
-                (self.publish_lost, grace / 2),
-                (self.return_dead, LATE_SECONDS),
-                (self.expire, LATE_SECONDS),
-                (self.purge, PURGE_SECONDS),
+            for step, interval, settle in (
+                (self.publish_due, self.settings.relay_interval_seconds, 0.0),
+                (self.publish_lost, grace / 2, 0.0),
+                (self.return_dead, LATE_SECONDS, SETTLE_SECONDS),
+                (self.expire, LATE_SECONDS, 0.0),
+                (self.purge, PURGE_SECONDS, 0.0),
             ):
-                tasks.create_task(_repeat(step, interval), name=f"relay {step.__name__}")
+                tasks.create_task(
+                    _repeat(
+                        step,
+                        interval,
+                        settle_seconds=settle,
+                        is_database_there=self.upkeep.ping,
+                    ),
+                    name=f"relay {step.__name__}",
+                )
         raise AssertionError("the relay's loops have no end")
 
     async def publish_due(self) -> bool:
@@ -144,12 +154,29 @@ class Relay:
                 await self.broker.reply(task.reply_to, reply)
 
 
-async def _repeat(step: Callable[[], Awaitable[bool]], interval_seconds: float) -> NoReturn:
-    """Take the step, again at once while there is more, and after the interval for ever."""
+async def _repeat(
+    step: Callable[[], Awaitable[bool]],
+    interval_seconds: float,
+    *,
+    settle_seconds: float,
+    is_database_there: Callable[[], Awaitable[None]],
+) -> NoReturn:
+    """Take the step, again at once while there is more, and after the interval for ever.
+
+    After the database was away, wait for it and then so long as it takes to settle.
+    """
+    was_away = False
     while True:
         try:
+            if was_away and settle_seconds:
+                await is_database_there()
+                await asyncio.sleep(settle_seconds)
+            was_away = False
             while await step():
                 pass
-        except (DatabaseUnavailableError, BrokerUnavailableError) as error:
+        except DatabaseUnavailableError as error:
+            was_away = True
+            log.warning("relay waits", step=step.__name__, reason=str(error))
+        except BrokerUnavailableError as error:
             log.warning("relay waits", step=step.__name__, reason=str(error))
         await asyncio.sleep(interval_seconds)

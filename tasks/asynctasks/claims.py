@@ -44,6 +44,7 @@ class ClaimedTask:
     sealed_arguments: str | None
     attempt: int
     interruptions: int
+    drains: int = 0
     max_attempts: int
     attempts: list[dict[str, Any]]
     attempt_started_at: datetime
@@ -172,7 +173,7 @@ def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
         "new_error": outcome.error and outcome.error.to_json(),
         "finished_in_seconds": 0.0 if outcome.status.is_final else None,
         "retry_in_seconds": outcome.retry_after_seconds,
-        "interrupted": int(outcome.is_interrupted),
+        "given_back": int(outcome.is_given_back),
     }
 
 
@@ -236,7 +237,7 @@ _FINISH = (
     .where(tasks.c.id == bindparam("task_id"))
     .values(
         version=tasks.c.version + 1,
-        interruptions=tasks.c.interruptions + bindparam("interrupted", type_=Integer),
+        drains=tasks.c.drains + bindparam("given_back", type_=Integer),
         lease_until=None,
         finished_at=seconds_from_now(bindparam("finished_in_seconds")),
         run_after=seconds_from_now(bindparam("retry_in_seconds")),

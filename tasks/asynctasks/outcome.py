@@ -20,7 +20,7 @@ class Outcome:
     error: Problem | None = None
     retry_after_seconds: float | None = None
     """With `queued`: how long until the next attempt."""
-    is_interrupted: bool = False
-    """With `queued`: the attempt was cut short by us and does not count as a failure."""
+    is_given_back: bool = False
+    """With `queued`: its executor had to leave, and the attempt does not count as a failure."""
     attempts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """The task's ended attempts, this one the last."""

@@ -166,6 +166,7 @@ class TaskStore:
                 # All attempts so far count as used, interrupted ones too, and none is owed.
                 "max_attempts": task.attempt + more_attempts,
                 "interruptions": 0,
+                "drains": 0,
                 "published": False,
                 "next_publish_at": seconds_from_now(0.0),
                 "run_after": None,

@@ -110,6 +110,8 @@ class Task(SQLModel, table=True):
     """How often it was claimed. With the id it fences: only the newest attempt may finish it."""
     interruptions: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How many of those attempts ended with their executor instead of with an outcome."""
+    drains: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many of those attempts were given back by an executor that had to leave."""
     max_attempts: int
     attempts: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSON, nullable=False, server_default="[]")

@@ -64,6 +64,10 @@ class Upkeep:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def ping(self) -> None:
+        """One round trip."""
+        await self._database.ping()
+
     async def take_due(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Tasks to publish now, each given to one caller, and marked as published."""
         return await self._take(_DUE, limit=limit, again_in_seconds=again_in_seconds)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from asynctasks.task import TaskStatus, may_move
 from cluster import PREFIX, PROXIES
 from faults import Injected, Outage
 from history import Change, Found, Row
 from ledger import Entry, Ledger
-
-from asynctasks.task import TaskStatus, may_move
 
 ANSWER_SECONDS = 5.0
 """Above its window: what an answer may take."""

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from service import Service
-
 from servers import PostgresqlServer, RabbitmqServer, free_port
+from service import Service
 
 PROXIES = ("proxy-1", "proxy-2")
 EXECUTORS = ("executor-1", "executor-2", "executor-3")

@@ -11,10 +11,10 @@ from functools import partial
 
 import asyncpg
 import structlog
-from cluster import EXECUTORS, PROXIES, Cluster
-from service import Death
 
+from cluster import EXECUTORS, PROXIES, Cluster
 from servers import ServerCommandError
+from service import Death
 
 WARM_UP_SECONDS = 15
 GAP_SECONDS = (2.0, 7.0)

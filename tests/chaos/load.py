@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import aiohttp
+
 from cluster import PROXIES, Cluster
 from ledger import Entry, Ledger
 

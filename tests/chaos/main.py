@@ -18,15 +18,16 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
-import report
 import structlog
+from rich.console import Console
+
+import report
 from checks import CHECKS, Evidence, read_customers
 from cluster import DEMO_API, PREFIX, Cluster
 from faults import WARM_UP_SECONDS, Injector, schedule
 from history import count_unfinished, read_all, record_changes
 from ledger import Ledger
 from load import Load
-from rich.console import Console
 
 QUIET_SECONDS = 90
 """How long after the last fault and the last post every task must be final."""

@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from checks import CHECKS, Evidence, Violation, excuses
-from cluster import PROXIES
 from rich.console import Console
 from rich.table import Table
+
+from checks import CHECKS, Evidence, Violation, excuses
+from cluster import PROXIES
 
 SHOWN_VIOLATIONS = 5
 """Of one check: the first ones tell; the rest is counted."""

@@ -12,7 +12,7 @@ from asynctasks.task import TaskStatus
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b"{}"))
 RETRY = Outcome(TaskStatus.QUEUED, retry_after_seconds=0)
-INTERRUPTED = Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_interrupted=True)
+INTERRUPTED = Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True)
 
 
 @pytest.mark.parametrize("outcome", [RETRY, INTERRUPTED])

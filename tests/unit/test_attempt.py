@@ -84,7 +84,7 @@ def test_an_answer_from_500_on_fails_and_is_not_the_callers(status: int, line: s
 def test_a_status_of_the_policy_is_worth_another_attempt(status: int):
     outcome = judged(answer(status))
     assert (outcome.status, outcome.retry_after_seconds) == (TaskStatus.QUEUED, 1)
-    assert (outcome.response, outcome.error, outcome.is_interrupted) == (None, None, False)
+    assert (outcome.response, outcome.error, outcome.is_given_back) == (None, None, False)
 
 
 def test_retry_after_is_honoured():

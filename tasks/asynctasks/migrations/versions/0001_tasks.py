@@ -43,6 +43,7 @@ def upgrade() -> None:
         ),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("interruptions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("drains", sa.Integer(), server_default="0", nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
