@@ -8,12 +8,12 @@ from uuid import UUID
 
 import aiormq
 import aiormq.abc
+
+from asynctasks.messages import TaskMessage
 from bench import Bench, console
 from cpu import cpu_times, used
 from fill import add_queued
 from systems import installed
-
-from asynctasks.messages import TaskMessage
 
 SETTLE_SECONDS = 3
 SMALL = 100_000

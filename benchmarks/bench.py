@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
-from programs import HERE, Program, server_pids
 from rich.console import Console
 
+from programs import HERE, Program, server_pids
 from servers import PostgresqlServer, RabbitmqServer, free_port
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)

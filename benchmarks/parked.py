@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import orjson
+
 from bench import Bench, console
 from cpu import cpu_times, rss_bytes, used
 from systems import installed

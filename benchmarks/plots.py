@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from bars import Results, cell
 from matplotlib.figure import Figure
+
+from bars import Results, cell
 
 mpl.use("Agg")
 

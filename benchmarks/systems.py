@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import Bench
-from programs import HERE, Program, module, redis_server, uvicorn
-
 from processes import Installation, Service, answers, free_port_pair, settings_environment
+from programs import HERE, Program, module, redis_server, uvicorn
 
 OPERATIONS = (HERE.parent / "cli/asyncapiproxy/operations.yaml").read_text()
 

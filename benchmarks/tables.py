@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bars import Results, bars, cell
 from rich.table import Table as RichTable
+
+from bars import Results, bars, cell
 
 USABLE_SHARE = 0.7
 """Of a core: what is planned for; the rest is for peaks, and for a part that is restarted."""

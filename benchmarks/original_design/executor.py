@@ -10,6 +10,7 @@ import httpx
 import orjson
 import uvloop
 from aio_pika.abc import AbstractIncomingMessage
+
 from original_design.item import BROKER_URL, PREFETCH, QUEUE, Item, Session
 
 URL = os.environ["CUSTOMER_API_URL"] + "/clients"

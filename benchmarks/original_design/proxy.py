@@ -10,10 +10,11 @@ import aio_pika
 import orjson
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import Depends, FastAPI, HTTPException, Response
-from original_design.item import BROKER_URL, QUEUE, Item, Session, engine
 from pydantic import BaseModel, Field
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from original_design.item import BROKER_URL, QUEUE, Item, Session, engine
 
 WAIT_SECONDS = 10
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from fastapi import FastAPI
+
 from rivals.celery_tasks import create_client
 from rivals.customer import CONCURRENCY
 from rivals.front import Result, create_front

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import urllib3
 from celery import Celery
+
 from rivals.customer import CONCURRENCY, prefixed
 
 app = Celery("rivals", broker=os.environ["BENCH_BROKER_URL"], backend="rpc://")

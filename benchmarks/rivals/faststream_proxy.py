@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 from fastapi import FastAPI
 from faststream.rabbit import RabbitBroker, RabbitQueue
+
 from rivals.customer import prefixed
 from rivals.front import Result, create_front
 

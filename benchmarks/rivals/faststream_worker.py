@@ -6,6 +6,7 @@ from typing import Any
 
 import uvloop
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
+
 from rivals.customer import CONCURRENCY, Customer, prefixed
 
 

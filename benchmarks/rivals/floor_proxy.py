@@ -11,6 +11,7 @@ import aio_pika
 import orjson
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI
+
 from rivals.customer import prefixed
 from rivals.front import Result, create_front
 

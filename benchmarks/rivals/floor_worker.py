@@ -7,6 +7,7 @@ import aio_pika
 import orjson
 import uvloop
 from aio_pika.abc import AbstractIncomingMessage
+
 from rivals.customer import CONCURRENCY, prefixed
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+
 from rivals.front import Result, create_front
 from rivals.taskiq_tasks import broker, create_client
 

@@ -3,12 +3,13 @@
 import os
 from typing import Any
 
-from rivals.customer import CONCURRENCY, Customer, prefixed
 from taskiq import Context, TaskiqDepends, TaskiqEvents, TaskiqState
 from taskiq_aio_pika import AioPikaBroker
 from taskiq_aio_pika.exchange import Exchange
 from taskiq_aio_pika.queue import Queue, QueueType
 from taskiq_redis import RedisAsyncResultBackend
+
+from rivals.customer import CONCURRENCY, Customer, prefixed
 
 broker = AioPikaBroker(
     os.environ["BENCH_BROKER_URL"],
