@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-from starlette.responses import StreamingResponse
+import structlog
+from starlette.responses import Response, StreamingResponse
 
 from asyncproxy.task_view import task_json
+from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -22,10 +24,17 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 15.0
 """Below the idle time-out of the proxies on the way."""
 
+log = structlog.get_logger(__name__)
 
-def events_response(task: Task, watch: Watch, *, last_event_id: str | None) -> StreamingResponse:
-    """The task as it stands, unless that was seen, then each change, until it has finished."""
+
+def events_response(task: Task, watch: Watch, *, last_event_id: str | None) -> Response:
+    """The task as it stands, unless that was seen, then each change, until it has finished.
+
+    204 where nothing can follow: by that a client stops connecting anew (HTML §9.2.3).
+    """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if task.status.is_final and str(task.version) == last_event_id:
+        return Response(status_code=204, headers=headers)
     return StreamingResponse(
         _events(task, watch, last_event_id), headers=headers, media_type="text/event-stream"
     )
@@ -36,8 +45,13 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     if str(task.version) != last_event_id:
         yield _event(task)
-    while not task.status.is_final and not watch.is_leaving:
-        changed = await watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
+    # Without room for one more watcher, as on an error, the client connects again in a while.
+    while not task.status.is_final and watch.has_room:
+        try:
+            changed = await watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
+        except (TaskNotFoundError, DatabaseUnavailableError) as error:
+            log.info("events ended", task_id=str(task.id), reason=str(error))
+            return
         yield _event(changed) if changed.version != task.version else b": still here\n\n"
         task = changed
 

@@ -119,6 +119,7 @@ EVENTS: Responses = {
         "description": "Events whose data is the task and whose id is its version",
         "content": {"text/event-stream": {}},
     },
+    204: {"description": "It has finished, and its last event is the one in Last-Event-ID"},
     404: _UNKNOWN,
     503: _STORE_AWAY,
 }

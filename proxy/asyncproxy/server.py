@@ -71,6 +71,8 @@ async def serve(
         app,
         log_config=None,
         access_log=False,
+        # Nothing here asks who called or by which scheme: all links are relative.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
     )

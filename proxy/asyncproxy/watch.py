@@ -34,16 +34,22 @@ class Watch:
         self._interval_seconds = interval_seconds
         self._max_watched = max_watched
         self._watched: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
+        self._watchers = 0
         self._is_needed = asyncio.Event()
         self.is_leaving = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more can wait; without room a caller must not ask again in a loop."""
+        return not self.is_leaving and self._watchers < self._max_watched
 
     async def until_changed(self, task: Task, *, seconds: float) -> Task:
         """The task when it differs from what was seen, or as it was seen after so long.
 
-        With too many watched already, or when the proxy leaves, nobody is kept waiting.
+        Where there is no room for one more nobody is kept waiting.
         Raises TaskNotFoundError where it was deleted meanwhile, DatabaseUnavailableError.
         """
-        if self.is_leaving or seconds <= 0 or len(self._watched) >= self._max_watched:
+        if seconds <= 0 or not self.has_room:
             return task
         with self._watching(task) as watcher:
             try:
@@ -56,7 +62,7 @@ class Watch:
         """The task when it has finished, or as it stands after so long; raises likewise."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
-        while not task.status.is_final and not self.is_leaving and loop.time() < ends:
+        while not task.status.is_final and self.has_room and loop.time() < ends:
             task = await self.until_changed(task, seconds=ends - loop.time())
         return task
 
@@ -91,10 +97,12 @@ class Watch:
     def _watching(self, task: Task) -> Generator[_Watcher]:
         watcher = _Watcher(task.version)
         self._watched[task.id].add(watcher)
+        self._watchers += 1
         self._is_needed.set()
         try:
             yield watcher
         finally:
+            self._watchers -= 1
             self._watched[task.id].discard(watcher)
             if not self._watched[task.id]:
                 del self._watched[task.id]
