@@ -4,9 +4,12 @@ import json
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
+
+import httpx
 
 HERE = Path(__file__).parent
 ANSWER_SECONDS = 60
@@ -52,6 +55,16 @@ def post_clients(
 
     with ThreadPoolExecutor(len(urls)) as threads:
         return _sum(list(threads.map(run, urls)))
+
+
+def wait_for_one(url: str) -> None:
+    """Post one client and wait for whatever comes, behind all that the callers before have left.
+
+    A system that works on one call at a time is idle by its CPU and yet has many to go.
+    """
+    client = {"email": f"last-{uuid4().hex}@example.com", "name": "Ann"}
+    with suppress(httpx.HTTPError):
+        httpx.post(f"{url}/clients", json=client, timeout=2 * ANSWER_SECONDS, trust_env=False)
 
 
 def get_paths(url: str, paths: Path, *, callers: int, seconds: float) -> Load:

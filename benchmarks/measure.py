@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from cpu import used, wait_until_quiet
-from load import Load, post_clients
+from load import Load, post_clients, wait_for_one
 from systems import Running
 
 
@@ -33,6 +33,8 @@ def measure(
     everything = {**running.parts, **outside}
     before = wait_until_quiet(everything)
     load = post_clients(running.urls, callers=callers, seconds=seconds, delay_seconds=delay_seconds)
+    for url in running.urls:
+        wait_for_one(url)
     spent = used(before, wait_until_quiet(everything))
     each = {name: ns / 1e3 / max(1, load.sent) for name, ns in spent.items()}
     return Measured(
