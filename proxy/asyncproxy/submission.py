@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -110,6 +111,7 @@ class Submission:
             "created_at": utc_now(),
             "labels": conditions.labels,
             "deadline": conditions.deadline,
+            "deadline_seconds": conditions.deadline_seconds,
             "delay_seconds": conditions.delay_seconds,
             "published": is_now,
             "publish_in_seconds": (
@@ -181,4 +183,6 @@ class Submission:
 def _as_accepted(task: NewTask) -> Task:
     """The row as it was stored a moment ago."""
     values = {name: value for name, value in vars(task).items() if name in Task.model_fields}
+    if task.deadline_seconds is not None:
+        values["deadline"] = task.created_at + timedelta(seconds=task.deadline_seconds)
     return Task(**values)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncproxy.problems import HeaderInvalidError
 
@@ -21,7 +21,8 @@ MAX_SECONDS = 366 * 86_400.0
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+_NOT_TO_COME = "Task-Deadline: expected a time to come, within a year."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +31,30 @@ class Conditions:
 
     idempotency_key: str | None = None
     deadline: datetime | None = None
+    deadline_seconds: float | None = None
+    """In place of an instant: from acceptance, by the clock of the database."""
     delay_seconds: float | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def read_conditions(headers: Headers, operation: Operation, *, now: datetime) -> Conditions:
     """What the headers ask for, with the operation's defaults; raises HeaderInvalidError."""
-    deadline = headers.get("task-deadline")
-    delay = headers.get("task-delay")
-    labels = headers.get("task-labels")
-    default_deadline = operation.deadline_seconds
-    return Conditions(
+    conditions = Conditions(
         idempotency_key=_key(headers.get("idempotency-key")),
-        deadline=(
-            _deadline(deadline, now)
-            if deadline is not None
-            else now + timedelta(seconds=default_deadline)
-            if default_deadline is not None
-            else None
-        ),
-        delay_seconds=_delay(delay) if delay is not None else operation.delay_seconds,
-        labels={**operation.labels, **(_labels(labels) if labels is not None else {})},
+        **_deadline(headers.get("task-deadline"), operation, now),
+        delay_seconds=_delay(headers.get("task-delay"), operation),
+        labels={**operation.labels, **_labels(",".join(headers.getlist("task-labels")))},
     )
+    _check_order(conditions, now)
+    return conditions
+
+
+def _check_order(conditions: Conditions, now: datetime) -> None:
+    deadline = conditions.deadline_seconds
+    if conditions.deadline is not None:
+        deadline = (conditions.deadline - now).total_seconds()
+    if deadline is not None and deadline <= (conditions.delay_seconds or 0.0):
+        raise HeaderInvalidError("Task-Deadline: expected a time after the task's delay is over.")
 
 
 def _key(header: str | None) -> str | None:
@@ -68,29 +71,36 @@ def _key(header: str | None) -> str | None:
     return key
 
 
-def _deadline(header: str, now: datetime) -> datetime:
+def _deadline(header: str | None, operation: Operation, now: datetime) -> dict[str, Any]:
+    if header is None:
+        return {"deadline_seconds": operation.deadline_seconds}
     text = header.strip()
-    is_seconds = _SECONDS.fullmatch(text)
-    deadline = now + timedelta(seconds=float(text)) if is_seconds else _instant(text)
+    if _SECONDS.fullmatch(text):
+        if not 0 < float(text) <= MAX_SECONDS:
+            raise HeaderInvalidError(_NOT_TO_COME)
+        return {"deadline_seconds": float(text)}
+    deadline = _instant(text)
     if not now < deadline <= now + timedelta(seconds=MAX_SECONDS):
-        raise HeaderInvalidError("Task-Deadline: expected a time to come, within a year.")
-    return deadline
+        raise HeaderInvalidError(_NOT_TO_COME)
+    return {"deadline": deadline}
 
 
 def _instant(text: str) -> datetime:
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             instant = parse(text)
-        except (ValueError, TypeError):
+            if instant.tzinfo is not None:
+                return instant.astimezone(UTC)
+        except (ValueError, TypeError, OverflowError):
             continue
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
     raise HeaderInvalidError(
         "Task-Deadline: expected seconds (90), RFC 3339 (2026-01-31T12:00:00Z) or an HTTP date."
     )
 
 
-def _delay(header: str) -> float | None:
+def _delay(header: str | None, operation: Operation) -> float | None:
+    if header is None:
+        return operation.delay_seconds
     text = header.strip()
     if not _SECONDS.fullmatch(text) or float(text) > MAX_SECONDS:
         raise HeaderInvalidError("Task-Delay: expected seconds, a year at most: 30.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import bindparam, case, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -58,6 +58,8 @@ class NewTask:
     labels: dict[str, str] = field(default_factory=dict[str, str])
     delay_seconds: float | None = None
     deadline: datetime | None = None
+    deadline_seconds: float | None = None
+    """In place of an instant: so long from now, by the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,10 @@ class TaskStore:
                 "cancel_requested": False,
                 "reply_to": None,
                 "finished_at": None,
-                # A deadline that has passed would end it again at once.
-                "deadline": None if task.status is TaskStatus.EXPIRED else task.deadline,
+                # One that has passed, perhaps after it had failed, would end it again at once.
+                "deadline": case(
+                    (tasks.c.deadline > seconds_from_now(0.0), tasks.c.deadline), else_=None
+                ),
                 **dict.fromkeys(
                     ("response_status", "response_content_type", "response_body", "error")
                 ),
@@ -202,13 +206,17 @@ _MAKE_DUE = (
 )
 
 _NEW = {
-    "status": TaskStatus.QUEUED,
-    "run_after": seconds_from_now(bindparam("delay_seconds")),
-    "next_publish_at": seconds_from_now(bindparam("publish_in_seconds")),
-} | {
     name: bindparam(name, type_=tasks.c[name].type)
     for name in NewTask.__dataclass_fields__
     if name in tasks.c
+} | {
+    "status": TaskStatus.QUEUED,
+    "deadline": func.coalesce(
+        bindparam("deadline", type_=tasks.c.deadline.type),
+        seconds_from_now(bindparam("deadline_seconds")),
+    ),
+    "run_after": seconds_from_now(bindparam("delay_seconds")),
+    "next_publish_at": seconds_from_now(bindparam("publish_in_seconds")),
 }
 _ADD = {
     "postgresql": postgresql.insert(tasks).values(_NEW).on_conflict_do_nothing(),

@@ -1,0 +1,203 @@
+"""Long-polls and server-sent events: what a caller who follows a task sees."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import delete
+
+import asyncproxy.events
+from asynctasks.store import tasks
+from calls import finished_task
+from eventually import eventually
+from inside import Inside, held, inside, one_of_each, slow
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+async def installation(database_url: str):
+    async with inside(
+        database_url=database_url, broker_url="memory://", watch_interval_seconds=0.05
+    ) as installation:
+        yield installation
+
+
+async def accepted(client: httpx.AsyncClient, **headers: str) -> str:
+    answer = await client.post("/create-client", json={}, headers={**ASYNC, **headers})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):
+    client = await one_of_each(installation)
+    may_end = asyncio.Event()
+    installation.upstream.will(held(may_end))
+    task_id = await accepted(client)
+
+    async def running() -> httpx.Response:
+        shown = await client.get(f"/tasks/{task_id}")
+        assert shown.json()["status"] == "running"
+        return shown
+
+    seen = await eventually(running)
+    headers = {"Prefer": "wait=10", "If-None-Match": seen.headers["etag"]}
+    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers=headers))
+    await asyncio.sleep(0.2)
+    assert not polling.done()
+    may_end.set()
+    answer = await polling
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+    assert answer.headers["preference-applied"] == "wait=10"
+    assert answer.elapsed.total_seconds() < 5
+
+
+async def test_a_long_poll_of_an_unchanged_task_is_304_after_its_wait(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    task_id = await accepted(client)
+    tag = (await client.get(f"/tasks/{task_id}")).headers["etag"]
+    started = time.monotonic()
+    answer = await client.get(
+        f"/tasks/{task_id}", headers={"Prefer": "wait=1", "If-None-Match": f'"0", W/{tag}'}
+    )
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert 0.9 < time.monotonic() - started < 5
+
+
+async def test_a_long_poll_of_a_changed_task_returns_at_once(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    task_id = await accepted(client)
+    started = time.monotonic()
+    answer = await client.get(
+        f"/tasks/{task_id}", headers={"Prefer": "wait=20", "If-None-Match": '"999"'}
+    )
+    assert answer.status_code == 200
+    assert time.monotonic() - started < 5
+
+
+async def test_a_long_poll_of_a_task_that_is_forgotten_meanwhile_is_404(installation: Inside):
+    proxy = await installation.proxy()
+    client = await installation.client(proxy)
+    task_id = await accepted(client)
+    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=20"}))
+    await asyncio.sleep(0.2)
+    async with proxy.connections.database.write() as connection:
+        await connection.execute(delete(tasks))
+    assert (await polling).status_code == 404
+
+
+async def test_events_tell_each_change_until_the_end(installation: Inside):
+    client = await one_of_each(installation)
+    installation.upstream.will(slow(0.5))
+    task_id = await accepted(client)
+    async with client.stream("GET", f"/tasks/{task_id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [event async for event in _events(answer)]
+    assert [event["status"] for event in events][-2:] == ["running", "succeeded"]
+    ids = [int(event["id"]) for event in events]
+    assert ids == sorted(set(ids))
+    assert events[-1]["data"] == (await client.get(f"/tasks/{task_id}")).json()
+
+
+async def test_events_resume_after_the_last_one_seen(installation: Inside):
+    client = await one_of_each(installation)
+    task_id = await accepted(client)
+    task = await finished_task(client, task_id)
+    assert task["status"] == "succeeded"
+    async with client.stream("GET", f"/tasks/{task_id}/events") as answer:
+        (last,) = [event async for event in _events(answer)]
+    resumed = await client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": "1"})
+    assert f"id: {last['id']}\n" in resumed.text
+    # 204 is how an EventSource is told not to connect again (HTML §9.2.3).
+    seen_all = await client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": last["id"]})
+    assert (seen_all.status_code, seen_all.content) == (204, b"")
+
+
+async def test_events_of_an_idle_task_keep_the_connection_alive(
+    installation: Inside, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asyncproxy.events, "HEARTBEAT_SECONDS", 0.1)
+    client = await installation.client(await installation.proxy())
+    task_id = await accepted(client)
+    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
+        text = ""
+        async for part in answer.aiter_text():
+            text += part
+            if text.count(": still here") == 2:
+                break
+    assert text.count("id: ") == 1
+
+
+async def test_events_of_a_task_that_is_forgotten_end(
+    installation: Inside, capfd: pytest.CaptureFixture[str]
+):
+    proxy = await installation.proxy()
+    client = await installation.client(proxy)
+    task_id = await accepted(client)
+    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
+        parts = answer.aiter_text()
+        assert "id: 1" in await anext(parts)
+        async with proxy.connections.database.write() as connection:
+            await connection.execute(delete(tasks))
+        assert [part async for part in parts if "id: " in part] == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+async def test_a_stopping_proxy_ends_long_polls_and_events(installation: Inside):
+    proxy = await installation.proxy()
+    client = await installation.client(proxy)
+    task_id = await accepted(client)
+    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=30"}))
+    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
+        parts = answer.aiter_text()
+        assert "id: 1" in await anext(parts)
+        started = time.monotonic()
+        proxy.stop.set()
+        assert [part async for part in parts if "id: " in part] == []
+        assert (await polling).status_code == 200
+        await proxy.ended.wait()
+    assert time.monotonic() - started < 3
+
+
+async def test_with_as_many_watched_as_it_takes_a_proxy_keeps_nobody_waiting_nor_busy(
+    database_url: str,
+):
+    async with inside(
+        database_url=database_url, broker_url="memory://", max_waiting=2
+    ) as installation:
+        client = await installation.client(await installation.proxy())
+        first = await accepted(client, **{"Idempotency-Key": "first"})
+        async with client.stream("GET", f"/tasks/{first}/events") as watching:
+            parts = watching.aiter_text()  # which ends the stream once nobody has it
+            assert "id: 1" in await anext(parts)
+            async with client.stream("GET", f"/tasks/{first}/events") as again:
+                other_parts = again.aiter_text()
+                assert "id: 1" in await anext(other_parts)
+                started = time.monotonic()
+                async with asyncio.timeout(20):
+                    shown = await client.get(f"/tasks/{first}", headers={"Prefer": "wait=3"})
+                    assert shown.status_code == 200
+                    repeat = await client.post(
+                        "/create-client",
+                        json={},
+                        headers={"Idempotency-Key": "first", "Prefer": "wait=3"},
+                    )
+                    assert repeat.status_code == 202
+                    stream = await client.get(f"/tasks/{first}/events")
+                    assert stream.text.count("still here") <= 1
+                assert time.monotonic() - started < 2.5
+
+
+async def _events(answer: httpx.Response) -> Any:
+    event: dict[str, Any] = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if name == "id":
+            event = {"id": value}
+        elif name == "event":
+            event["status"] = value
+        elif name == "data":
+            yield {**event, "data": json.loads(value)}

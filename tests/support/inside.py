@@ -1,0 +1,208 @@
+"""A whole installation inside the test's own process: real proxies, executors and upstream.
+
+They differ from the deployed ones only in that a test can reach into them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from aiohttp import web
+
+from asyncexecutor.executor import run_executor
+from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.proxy import run_proxy
+from asyncproxy.settings import ProxySettings
+from asynctasks.connections import Connections, connect
+from asynctasks.operation import Operation
+from asynctasks.sealing import new_sealing_key
+from calls import caller
+from eventually import eventually
+from servers import free_port
+
+KEY = new_sealing_key()
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "password": {"type": "string", "writeOnly": True},
+    },
+}
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def operation(name: str = "create-client", **declared: Any) -> Operation:
+    """An operation of the queue `clients` with quick retries, unless declared otherwise."""
+    defaults: dict[str, Any] = {
+        "name": name,
+        "route": f"POST /{name}",
+        "queue": "clients",
+        "arguments": ARGUMENTS,
+        "upstream": {"url": "{UPSTREAM}/clients"},
+        "retry": {"maxAttempts": 3, "backoffSeconds": [0.05, 0.1]},
+    }
+    return Operation.model_validate(defaults | declared)
+
+
+@dataclass
+class Upstream:
+    """Answers 201 to every call, or what the test puts in `answers`, first come first served."""
+
+    url: str = ""
+    keys: list[str] = field(default_factory=list[str])
+    disconnects: int = 0
+    answers: list[Answer] = field(default_factory=list[Answer])
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.keys.append(request.headers["Idempotency-Key"])
+        try:
+            if self.answers:
+                return await self.answers.pop(0)(request)
+            return web.json_response({"number": len(self.keys)}, status=201)
+        except asyncio.CancelledError:
+            self.disconnects += 1
+            raise
+
+    def will(self, *answers: Answer) -> None:
+        self.answers.extend(answers)
+
+
+def status(code: int, **headers: str) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.json_response({"status": code}, status=code, headers=named)
+
+    return answer
+
+
+def slow(seconds: float) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return web.json_response({"slow": seconds}, status=201)
+
+    return answer
+
+
+def held(until: asyncio.Event) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await until.wait()
+        return web.json_response({"held": True}, status=201)
+
+    return answer
+
+
+@asynccontextmanager
+async def upstream() -> AsyncGenerator[Upstream]:
+    served = Upstream()
+    app = web.Application()
+    app.router.add_post("/clients", served.answer)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield served
+    finally:
+        await runner.cleanup()
+
+
+class Stoppable:
+    """A running proxy or executor."""
+
+    def __init__(self, connections: Connections, url: str = "") -> None:
+        self.connections = connections
+        self.url = url
+        self.stop = asyncio.Event()
+        self.ended = asyncio.Event()
+
+
+class Inside:
+    """Starts proxies and executors over one database and one broker; the test's end stops them."""
+
+    def __init__(self, stack: AsyncExitStack, given: Mapping[str, Any]) -> None:
+        self._stack = stack
+        self._tasks = asyncio.TaskGroup()
+        self._given = {"sealing_keys": KEY, "drain_seconds": 0, "shutdown_seconds": 1, **given}
+        self._shared: Connections | None = None
+        self.operations: dict[str, Operation] = {}
+        self.upstream = Upstream()
+
+    async def open(self, *operations: Operation) -> None:
+        self.operations = {each.name: each for each in operations or (operation(),)}
+        self.upstream = await self._stack.enter_async_context(upstream())
+        self._stack.push_async_exit(self._tasks)
+        await self._tasks.__aenter__()
+
+    async def proxy(self, **settings: Any) -> Stoppable:
+        connections = await self._connections(settings)
+        url = f"http://127.0.0.1:{free_port()}"
+        proxy = Stoppable(connections, url)
+        read = ProxySettings.read({**self._given, **settings, "port": url.rpartition(":")[2]})
+        self._run(proxy, run_proxy(read, self.operations, connections, proxy.stop))
+
+        async def serves() -> None:
+            async with caller(url) as client:
+                try:
+                    assert (await client.get("/readyz")).status_code == 200
+                except httpx.ConnectError as error:
+                    raise AssertionError("not listening") from error
+
+        await eventually(serves, timeout_seconds=20)
+        return proxy
+
+    async def executor(self, *operations: Operation, **settings: Any) -> Stoppable:
+        connections = await self._connections(settings)
+        executor = Stoppable(connections)
+        running = run_executor(
+            ExecutorSettings.read({**self._given, "watch_seconds": 0.1, **settings}),
+            {each.name: each for each in operations} or self.operations,
+            connections,
+            queue="clients",
+            environment={"UPSTREAM": self.upstream.url},
+            stop=executor.stop,
+        )
+        self._run(executor, running)
+        return executor
+
+    async def client(self, proxy: Stoppable) -> httpx.AsyncClient:
+        return await self._stack.enter_async_context(caller(proxy.url))
+
+    async def _connections(self, settings: Mapping[str, Any]) -> Connections:
+        """Shared where the broker is in memory, since it has to be; else each its own."""
+        if self._shared is not None:
+            return self._shared
+        read = ProxySettings.read({**self._given, **settings})
+        connections = await self._stack.enter_async_context(connect(read, self.operations))
+        if read.broker_url.startswith("memory:"):
+            self._shared = connections
+        return connections
+
+    def _run(self, what: Stoppable, running: Any) -> None:
+        async def run() -> None:
+            try:
+                await running
+            finally:
+                what.ended.set()
+
+        self._tasks.create_task(run())
+        self._stack.callback(what.stop.set)
+
+
+@asynccontextmanager
+async def inside(*operations: Operation, **given: Any) -> AsyncGenerator[Inside]:
+    """An installation with these operations and settings."""
+    async with AsyncExitStack() as stack:
+        installation = Inside(stack, given)
+        await installation.open(*operations)
+        yield installation
+
+
+async def one_of_each(installation: Inside) -> httpx.AsyncClient:
+    """A caller of a proxy with an executor behind it."""
+    proxy = await installation.proxy()
+    await installation.executor()
+    return await installation.client(proxy)

@@ -1,0 +1,51 @@
+"""The digests by which a repeat is told from another use of the same key."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncproxy.fingerprint import fingerprints
+
+OLD, NEW = "old-key", "new-key"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def test_the_order_of_the_arguments_does_not_matter():
+    assert fingerprints({"a": 1, "b": {"c": 2, "d": 3}}, [NEW]) == fingerprints(
+        {"b": {"d": 3, "c": 2}, "a": 1}, [NEW]
+    )
+
+
+def test_a_fingerprint_that_was_kept_before_a_rotation_is_still_known():
+    kept = fingerprints({"a": 1}, [OLD])[0]
+    assert kept in fingerprints({"a": 1}, [NEW, OLD])
+    assert kept not in fingerprints({"a": 2}, [NEW, OLD])
+    assert kept not in fingerprints({"a": 1}, [NEW])
+
+
+def test_one_that_was_kept_before_there_was_a_key_is_known_for_ever():
+    assert fingerprints({"a": 1}, [])[0] in fingerprints({"a": 1}, [NEW, OLD])
+
+
+def test_the_newest_key_makes_the_one_to_keep_and_a_guesser_without_it_has_nothing():
+    kept = fingerprints({"pin": "1234"}, [NEW, OLD])[0]
+    assert kept == fingerprints({"pin": "1234"}, [NEW])[0]
+    assert kept not in fingerprints({"pin": "1234"}, [])
+    assert "1234" not in kept
+
+
+@given(one=st.dictionaries(st.text(), JSON), other=st.dictionaries(st.text(), JSON))
+def test_equal_arguments_and_they_alone_have_equal_fingerprints(
+    one: dict[str, object], other: dict[str, object]
+):
+    same = fingerprints(one, [NEW]) == fingerprints(other, [NEW])
+    assert same is (repr(sorted_all(one)) == repr(sorted_all(other)))
+
+
+def sorted_all(value: object) -> object:
+    if isinstance(value, dict):
+        return sorted((key, sorted_all(inner)) for key, inner in value.items())
+    return [sorted_all(inner) for inner in value] if isinstance(value, list) else value

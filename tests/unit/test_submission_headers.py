@@ -1,0 +1,194 @@
+"""The request headers that say how a task is to be run."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from asyncproxy.problems import HeaderInvalidError
+from asyncproxy.submission_headers import Conditions, read_conditions
+from asynctasks.operation import Operation
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+PLAIN = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")
+WITH_DEFAULTS = Operation.model_validate(
+    {
+        "name": "wait",
+        "route": "POST /wait",
+        "handler": "asyncio:sleep",
+        "deadlineSeconds": 60,
+        "delaySeconds": 5,
+        "labels": {"team": "blue", "tier": "1"},
+    }
+)
+
+
+def read(operation: Operation = PLAIN, /, **headers: str) -> Conditions:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_conditions(Headers(named), operation, now=NOW)
+
+
+def test_without_headers_the_operations_defaults_count():
+    assert read() == Conditions()
+    assert read(WITH_DEFAULTS) == Conditions(
+        deadline_seconds=60, delay_seconds=5, labels={"team": "blue", "tier": "1"}
+    )
+
+
+def test_the_callers_headers_come_before_the_operations_defaults():
+    given = read(WITH_DEFAULTS, task_deadline="90", task_delay="0", task_labels="tier=2, owner=ann")
+    assert given.deadline_seconds == 90
+    assert given.delay_seconds is None
+    assert given.labels == {"team": "blue", "tier": "2", "owner": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ("abc", "abc"),
+        ('"abc"', "abc"),
+        ('"a\\"b\\\\c"', 'a"b\\c'),
+        ("8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+        (" spaced key ", "spaced key"),
+        ("k" * 255, "k" * 255),
+        ('"', '"'),
+    ],
+)
+def test_a_key_is_read_quoted_or_bare(header: str, key: str):
+    assert read(idempotency_key=header).idempotency_key == key
+
+
+@pytest.mark.parametrize("header", ["", '""', "   ", "k" * 256, "schlüssel", "a\x01b", "a\tb"])
+def test_a_key_that_cannot_be_used_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Idempotency-Key"):
+        read(idempotency_key=header)
+
+
+@pytest.mark.parametrize("header", ["90", "90.0", " 90 "])
+def test_a_deadline_in_seconds_is_left_to_the_databases_clock(header: str):
+    assert read(task_deadline=header) == Conditions(deadline_seconds=90)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "2026-01-31T12:01:30Z",
+        "2026-01-31T13:01:30+01:00",
+        "2026-01-31t12:01:30.000Z",
+        "Sat, 31 Jan 2026 12:01:30 GMT",
+    ],
+)
+def test_a_deadline_may_be_a_date(header: str):
+    assert read(task_deadline=header) == Conditions(deadline=NOW + timedelta(seconds=90))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "0",
+        "0.0",
+        "-1",
+        "soon",
+        "",
+        "1e3",
+        "NaN",
+        "99999999999",
+        "31622401",
+        "2026-01-31T11:59:59Z",
+        "2026-01-31T12:00:00Z",
+        "2026-01-31T12:01:30",
+        "2028-01-31T12:00:00Z",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "Sat, 31 Jan 2026 12:01:30",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Sat, 99 Jan 2026 12:01:30 GMT",
+    ],
+)
+def test_a_deadline_that_cannot_be_kept_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Task-Deadline"):
+        read(task_deadline=header)
+
+
+@pytest.mark.parametrize("header", ["-1", "soon", "", "31622401", "2026-01-31T12:01:30Z", "1e1"])
+def test_a_delay_that_is_none_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Task-Delay"):
+        read(task_delay=header)
+
+
+@pytest.mark.parametrize("deadline", ["5", "2026-01-31T12:00:05Z"])
+def test_a_deadline_before_the_delay_is_over_is_refused(deadline: str):
+    """It could only expire."""
+    with pytest.raises(HeaderInvalidError, match="Task-Deadline"):
+        read(task_deadline=deadline, task_delay="5")
+
+
+@pytest.mark.parametrize(
+    ("header", "labels"),
+    [
+        ("a=1", {"a": "1"}),
+        (" a = 1 , b= ,, ", {"a": "1", "b": ""}),
+        ("example.com/team=blue", {"example.com/team": "blue"}),
+        ("a=1,a=2", {"a": "2"}),
+        ("", {}),
+    ],
+)
+def test_labels_are_pairs(header: str, labels: dict[str, str]):
+    assert read(task_labels=header).labels == labels
+
+
+def test_labels_may_stand_in_several_headers():
+    """A list may be sent in parts (RFC 9110 §5.3)."""
+    headers = Headers(raw=[(b"task-labels", b"a=1"), (b"task-labels", b"b=2, c=3")])
+    assert read_conditions(headers, PLAIN, now=NOW).labels == {"a": "1", "b": "2", "c": "3"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "a",
+        "=1",
+        "a=1=2",
+        "ä=1",
+        "a=b c",
+        "-a=1",
+        "a=" + "x" * 64,
+        "x" * 64 + "=1",
+        'a"b=1',
+        ",".join(f"l{n}=1" for n in range(21)),
+    ],
+)
+def test_a_label_that_is_none_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Task-Labels"):
+        read(task_labels=header)
+
+
+def test_the_callers_labels_are_limited_and_the_operations_come_on_top():
+    labels = ",".join(f"l{n}=1" for n in range(20))
+    assert len(read(WITH_DEFAULTS, task_labels=labels).labels) == 22
+
+
+@given(
+    header=st.text(st.characters(max_codepoint=255), max_size=80),
+    name=st.sampled_from(["Task-Deadline", "Task-Delay", "Task-Labels", "Idempotency-Key"]),
+)
+def test_any_header_is_read_or_refused(header: str, name: str):
+    try:
+        conditions = read_conditions(Headers({name: header}), PLAIN, now=NOW)
+    except HeaderInvalidError as error:
+        assert str(error).startswith(name)
+    else:
+        assert conditions.deadline is None or conditions.deadline > NOW
+
+
+@given(at=st.datetimes(timezones=st.timezones()), form=st.sampled_from(["iso", "http"]))
+def test_any_date_is_read_or_refused(at: datetime, form: str):
+    text = at.isoformat() if form == "iso" else at.strftime("%a, %d %b %Y %H:%M:%S %z")
+    try:
+        deadline = read(task_deadline=text).deadline
+    except HeaderInvalidError:
+        return
+    assert deadline is not None
+    assert NOW < deadline <= NOW + timedelta(days=366)
