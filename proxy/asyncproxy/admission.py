@@ -57,6 +57,14 @@ class _Queue:
         return self.queued / self.rate if self.rate else None
 
 
+@dataclass(slots=True)
+class Place:
+    """A call that was admitted."""
+
+    leaves_task: bool = False
+    """Whether it leaves a task that has not finished: not where it was refused, or answered."""
+
+
 class Admission:
     """What one proxy knows of the queues, and how many callers it holds."""
 
@@ -68,7 +76,7 @@ class Admission:
         self._queued: Counter[str] = Counter()
 
     @contextmanager
-    def admit(self, operation: Operation) -> Generator[None]:
+    def admit(self, operation: Operation) -> Generator[Place]:
         """Hold a place for a call; raises OverloadedError, QueueFullError."""
         if self._waiting >= self._settings.max_waiting:
             raise OverloadedError(
@@ -82,11 +90,14 @@ class Admission:
             )
         self._waiting += 1
         # Until the next sample: a burst between two samples must not pass the limit unseen.
-        self._queued[operation.name] += 1
+        queued, place = self._queued, Place()
+        queued[operation.name] += 1
         try:
-            yield
+            yield place
         finally:
             self._waiting -= 1
+            if not place.leaves_task:
+                queued[operation.name] -= 1  # a sample since then has begun a count of its own
 
     def window_seconds(self, operation: Operation, asked: float) -> float:
         """The window worth holding: none where the queue alone takes longer."""

@@ -59,6 +59,11 @@ class Submitted:
     is_replay: bool = False
     """Whether the answer is that of an earlier call with the same idempotency key."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has finished."""
+        return self.result.status.is_final
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -80,14 +85,19 @@ class Submission:
         """
         window_ends = time.monotonic() + call.window_seconds
         call.operation.schema.check(call.arguments)
-        with self.admission.admit(call.operation):
-            new = self._values(call)
-            window = self.admission.window_seconds(call.operation, call.window_seconds)
-            if window <= (call.conditions.delay_seconds or 0.0):
-                return await self._submit(call, NewTask(**new), None, time.monotonic())
-            async with self.replies.expect(new["id"]) as expected:
-                task = NewTask(**new, reply_to=expected.reply_to)
-                return await self._submit(call, task, expected, window_ends)
+        with self.admission.admit(call.operation) as place:
+            submitted = await self._admitted(call, window_ends)
+            place.leaves_task = not submitted.is_final
+            return submitted
+
+    async def _admitted(self, call: Call, window_ends: float) -> Submitted:
+        new = self._values(call)
+        window = self.admission.window_seconds(call.operation, call.window_seconds)
+        if window <= (call.conditions.delay_seconds or 0.0):
+            return await self._submit(call, NewTask(**new), None, time.monotonic())
+        async with self.replies.expect(new["id"]) as expected:
+            task = NewTask(**new, reply_to=expected.reply_to)
+            return await self._submit(call, task, expected, window_ends)
 
     def _values(self, call: Call) -> dict[str, Any]:
         operation, conditions = call.operation, call.conditions
@@ -125,8 +135,9 @@ class Submission:
         added = await self._add(task)
         if not added.is_new:
             return await self._join(call, added, window_ends)
-        is_published = task.published and await self._publish(task)
-        if not is_published or expected is None or expected.reply_to is None:
+        # A task that starts within the window is worth waiting for; the relay publishes it.
+        will_run = task.delay_seconds is not None or (task.published and await self._publish(task))
+        if not will_run or expected is None or expected.reply_to is None:
             return Submitted(_as_accepted(task))
         return Submitted(await self._wait(task, expected, window_ends))
 

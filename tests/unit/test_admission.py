@@ -1,0 +1,132 @@
+"""Whether a call is taken and is worth waiting for, as the samples of its queue say."""
+
+from typing import Any
+
+import pytest
+
+from asyncproxy.admission import Admission
+from asyncproxy.problems import OverloadedError, QueueFullError
+from asyncproxy.settings import ProxySettings
+from asynctasks.operation import Operation
+from asynctasks.upkeep import Backlog
+
+WAIT = Operation(name="wait", route="POST /wait", handler="asyncio:sleep", queue="clients")
+FEW = Operation.model_validate(
+    {"name": "few", "route": "POST /few", "handler": "asyncio:sleep", "maxQueued": 3}
+)
+
+
+class Upkeep:
+    """Answers with the backlogs that the test gives it."""
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Backlog] = {}
+
+    async def backlogs(self, *, seconds: float) -> dict[str, Backlog]:
+        del seconds
+        return self.answer
+
+
+def admission(**settings: Any) -> tuple[Admission, Any]:
+    upkeep: Any = Upkeep()
+    read = ProxySettings.read(
+        {"database_url": "sqlite:///x.db", "broker_url": "memory://", **settings}
+    )
+    return Admission(upkeep, read), upkeep
+
+
+async def sampled(*samples: tuple[int, int], seconds: float = 2, **settings: Any) -> Admission:
+    """After samples of (queued, finished within the seconds)."""
+    admitting, upkeep = admission(**settings)
+    for queued, finished in samples:
+        upkeep.answer = {"clients": Backlog({"wait": queued}, finished)}
+        await admitting._sample(seconds)
+    return admitting
+
+
+@pytest.mark.parametrize(
+    ("samples", "retry_after", "window"),
+    [
+        ([], 1, 10),
+        ([(0, 0)], 1, 10),
+        ([(100, 20)], 1, 10),  # whether that is the executors' rate is not known yet
+        ([(100, 20), (100, 20)], 10, 10),  # 10 a second
+        ([(100, 20), (101, 20)], 11, 0),
+        ([(100, 20), (20, 20)], 2, 10),
+        ([(100, 20), (0, 20)], 1, 10),
+        ([(100, 0), (100, 0)], 1, 10),  # no executor: unknown
+        ([(100_000, 20), (100_000, 20)], 300, 0),
+    ],
+)
+async def test_the_queue_and_its_rate_say_how_long_a_task_waits(
+    samples: list[tuple[int, int]], retry_after: int, window: float
+):
+    admitting = await sampled(*samples)
+    assert admitting.retry_after_seconds("clients") == retry_after
+    assert admitting.window_seconds(WAIT, 10) == window
+
+
+async def test_a_rate_falls_slowly_and_rises_at_once():
+    slower = await sampled((100, 20), (100, 20), (100, 0))
+    assert slower.retry_after_seconds("clients") == 15  # by 0.3 of what is missing: 7 a second
+    faster = await sampled((100, 20), (100, 20), (100, 40))
+    assert faster.retry_after_seconds("clients") == 5
+
+
+async def test_a_queue_that_is_no_longer_there_is_empty():
+    admitting, upkeep = admission()
+    upkeep.answer = {"clients": Backlog({"wait": 100}, 20)}
+    await admitting._sample(2)
+    await admitting._sample(2)
+    upkeep.answer = {}
+    await admitting._sample(2)
+    assert admitting.retry_after_seconds("clients") == 1
+
+
+async def test_without_the_adaptive_window_the_window_is_what_was_asked_for():
+    admitting = await sampled((9_000, 20), (9_000, 20), adaptive_window=False)
+    assert admitting.window_seconds(WAIT, 10) == 10
+
+
+def test_no_more_callers_wait_than_may():
+    admitting, _ = admission(max_waiting=2)
+    with admitting.admit(WAIT), admitting.admit(WAIT):
+        with pytest.raises(OverloadedError) as refused, admitting.admit(WAIT):
+            pass
+        assert not isinstance(refused.value, QueueFullError)
+        assert refused.value.retry_after_seconds == 1
+    with admitting.admit(WAIT):
+        pass
+
+
+def test_a_burst_between_two_samples_does_not_pass_the_limit():
+    admitting, _ = admission()
+    for _ in range(3):
+        with admitting.admit(FEW) as place:
+            place.leaves_task = True
+    with pytest.raises(QueueFullError), admitting.admit(FEW):
+        pass
+    with admitting.admit(WAIT):
+        pass
+
+
+def test_calls_that_leave_no_task_do_not_fill_the_queue():
+    """They were answered in time, repeated an earlier call, or could not be stored."""
+    admitting, _ = admission()
+    for _ in range(10):
+        with admitting.admit(FEW):
+            pass
+        with pytest.raises(ZeroDivisionError), admitting.admit(FEW):
+            raise ZeroDivisionError
+    with admitting.admit(FEW), admitting.admit(FEW), admitting.admit(FEW):  # noqa: SIM117
+        with pytest.raises(QueueFullError), admitting.admit(FEW):
+            pass
+
+
+async def test_a_call_that_outlives_a_sample_is_not_subtracted_from_the_next_count():
+    admitting, upkeep = admission()
+    with admitting.admit(FEW), admitting.admit(FEW):
+        upkeep.answer = {"default": Backlog({"few": 3}, 0)}
+        await admitting._sample(2)
+    with pytest.raises(QueueFullError), admitting.admit(FEW):
+        pass
