@@ -30,9 +30,10 @@ def write(results: Results) -> list[Path]:
 
 
 def _machine(results: Results) -> str:
-    lines: list[str] = []
+    sections: dict[str, list[str]] = {}
     for section, machine in results.get("machine", {}).items():
-        lines.append(f"- {section}: {_one_machine(machine)}")
+        sections.setdefault(_one_machine(machine), []).append(section)
+    lines = [f"- {', '.join(names)}: {machine}" for machine, names in sections.items()]
     return "\n".join(lines) or "Not measured yet."
 
 
