@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from bench import Bench
 from processes import Installation, Service, answers, free_port_pair, settings_environment
@@ -76,7 +77,10 @@ def installed(bench: Bench, database_url: str, prefix: str) -> Installation:
         operations=OPERATIONS,
     )
     installation.demo_url = bench.upstream.url
-    installation.migrate()
+    try:
+        installation.migrate()
+    except CalledProcessError as error:
+        raise SystemStartError(f"`asyncapiproxy migrate` failed:\n{error.stderr}") from error
     return installation
 
 
@@ -190,6 +194,10 @@ def celery(bench: Bench) -> Iterator[Running]:
         )
         with worker, _front("celery", folder, environment) as proxy:
             yield Running([proxy.url], _parts(bench, proxy, worker))
+
+
+class SystemStartError(RuntimeError):
+    """A system could not be prepared; the text ends with what it printed."""
 
 
 class SystemMissingError(RuntimeError):
