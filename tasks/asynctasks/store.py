@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -30,6 +40,17 @@ if TYPE_CHECKING:
     from asynctasks.group_commit import GroupCommit
 
 tasks = SQLModel.metadata.tables["tasks"]
+
+
+def is_status(*statuses: TaskStatus) -> ColumnElement[bool]:
+    """Whether a row has one of the statuses, written out in the SQL.
+
+    A partial index serves a prepared statement only where its condition holds for all parameters.
+    """
+    column: ColumnElement[Any] = tasks.c.status
+    written = [literal(status, type_=column.type, literal_execute=True) for status in statuses]
+    return column == written[0] if len(written) == 1 else column.in_(written)
+
 
 CANCELLED_WHILE_QUEUED = Problem(
     "task-cancelled", "The task was cancelled", 409, "Someone asked for its end before it ran."
@@ -114,7 +135,7 @@ class TaskStore:
         if before is not None:
             statement = statement.where(tasks.c.id < before)
         if which.status is not None:
-            statement = statement.where(tasks.c.status == which.status)
+            statement = statement.where(is_status(which.status))
         if which.operation is not None:
             statement = statement.where(tasks.c.operation == which.operation)
         if which.label is not None:

@@ -65,6 +65,11 @@ def upgrade() -> None:
         sa.Column("response_body", sa.LargeBinary(), nullable=True),
         sa.Column("error", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        postgresql_with={
+            "fillfactor": 80,
+            "autovacuum_vacuum_scale_factor": 0.02,
+            "autovacuum_vacuum_insert_scale_factor": 0.05,
+        },
     )
     op.create_index(
         "ix_tasks_deadline",
@@ -80,7 +85,7 @@ def upgrade() -> None:
         ["next_publish_at"],
         unique=False,
         postgresql_where=sa.text("status = 'queued' AND NOT published"),
-        sqlite_where=sa.text("status = 'queued' AND NOT published"),
+        sqlite_where=sa.text("status = 'queued' AND published = 0"),
     )
     op.create_index(
         "ix_tasks_published",
@@ -88,7 +93,7 @@ def upgrade() -> None:
         ["queue", "next_publish_at"],
         unique=False,
         postgresql_where=sa.text("status = 'queued' AND published"),
-        sqlite_where=sa.text("status = 'queued' AND published"),
+        sqlite_where=sa.text("status = 'queued' AND published = 1"),
     )
     op.create_index(
         "ix_tasks_finished",
@@ -99,13 +104,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("finished_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_tasks_leased",
+        "ix_tasks_running",
         "tasks",
-        ["lease_until"],
+        ["id"],
         unique=False,
         postgresql_where=sa.text("status = 'running'"),
         sqlite_where=sa.text("status = 'running'"),
     )
+    op.create_index(
+        "ix_tasks_unsuccessful",
+        "tasks",
+        ["status", "id"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('failed', 'cancelled', 'expired')"),
+        sqlite_where=sa.text("status IN ('failed', 'cancelled', 'expired')"),
+    )
+    op.create_index("ix_tasks_operation", "tasks", ["operation", "id"], unique=False)
     op.create_index(
         "uq_tasks_idempotency",
         "tasks",
