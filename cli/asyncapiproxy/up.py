@@ -105,6 +105,7 @@ def _default_operations_file() -> Path:
 def _say_hello(port: int, demo_url: str, data: Path) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold green]AsyncApiProxy[/]")
-    console.print(f"  proxy         http://localhost:{port}      (try it at /docs)")
+    where = f"http://localhost:{port}" if port else "on the port that the log tells"
+    console.print(f"  proxy         {where}      (try it at /docs)")
     console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
     console.print(f"  data          {data.resolve()}")

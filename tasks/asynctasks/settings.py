@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "ASYNCAPI_"
+NOT_OURS = frozenset({f"{PREFIX}URL"})
+"""Variables with our prefix that `asyncapiproxy task` reads, and no service."""
 
 
 class Settings(BaseSettings):
@@ -100,4 +102,5 @@ def _fault(fault: Any) -> str:
 def unknown_variables(*known: type[Settings]) -> list[str]:
     """Variables with our prefix that no settings class knows: most likely misspelt."""
     names = {PREFIX + field.upper() for settings in known for field in settings.model_fields}
+    names |= NOT_OURS
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in names)
