@@ -19,9 +19,9 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-async def installation(database_url: str):
+async def installation(sqlite_url: str):
     async with inside(
-        database_url=database_url, broker_url="memory://", watch_interval_seconds=0.05
+        database_url=sqlite_url, broker_url="memory://", watch_interval_seconds=0.05
     ) as installation:
         yield installation
 
@@ -163,10 +163,10 @@ async def test_a_stopping_proxy_ends_long_polls_and_events(installation: Inside)
 
 
 async def test_with_as_many_watched_as_it_takes_a_proxy_keeps_nobody_waiting_nor_busy(
-    database_url: str,
+    sqlite_url: str,
 ):
     async with inside(
-        database_url=database_url, broker_url="memory://", max_waiting=2
+        database_url=sqlite_url, broker_url="memory://", max_waiting=2
     ) as installation:
         client = await installation.client(await installation.proxy())
         first = await accepted(client, **{"Idempotency-Key": "first"})

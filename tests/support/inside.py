@@ -17,6 +17,7 @@ from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
 from asyncproxy.settings import ProxySettings
 from asynctasks.connections import Connections, connect
+from asynctasks.database import Database
 from asynctasks.operation import Operation
 from asynctasks.sealing import new_sealing_key
 from calls import caller
@@ -24,6 +25,7 @@ from eventually import eventually
 from servers import free_port
 
 KEY = new_sealing_key()
+CONNECTIONS = 3
 ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -119,6 +121,11 @@ class Stoppable:
         self.stop = asyncio.Event()
         self.ended = asyncio.Event()
 
+    async def finish(self) -> None:
+        """Stop it in good order, as long as it still has its connections."""
+        self.stop.set()
+        await self.ended.wait()
+
 
 class Inside:
     """Starts proxies and executors over one database and one broker; the test's end stops them."""
@@ -126,7 +133,13 @@ class Inside:
     def __init__(self, stack: AsyncExitStack, given: Mapping[str, Any]) -> None:
         self._stack = stack
         self._tasks = asyncio.TaskGroup()
-        self._given = {"sealing_keys": KEY, "drain_seconds": 0, "shutdown_seconds": 1, **given}
+        self._given = {
+            "sealing_keys": KEY,
+            "drain_seconds": 0,
+            "shutdown_seconds": 1,
+            "database_connections": CONNECTIONS,
+            **given,
+        }
         self._shared: Connections | None = None
         self.operations: dict[str, Operation] = {}
         self.upstream = Upstream()
@@ -177,6 +190,7 @@ class Inside:
             return self._shared
         read = ProxySettings.read({**self._given, **settings})
         connections = await self._stack.enter_async_context(connect(read, self.operations))
+        await _open_all(connections.database)
         if read.broker_url.startswith("memory:"):
             self._shared = connections
         return connections
@@ -189,7 +203,15 @@ class Inside:
                 what.ended.set()
 
         self._tasks.create_task(run())
-        self._stack.callback(what.stop.set)
+        self._stack.push_async_callback(what.finish)
+
+
+async def _open_all(database: Database) -> None:
+    """Open the pool's connections: one that a stop cancels as it opens is never closed."""
+    async with AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS - 1):
+            await stack.enter_async_context(database.read())
+        await stack.enter_async_context(database.write())
 
 
 @asynccontextmanager

@@ -1,0 +1,229 @@
+"""The relay over either database and either broker: nothing lost, nothing published for nothing."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import aiormq
+import pytest
+import structlog.testing
+from sqlalchemy import update
+
+import asyncproxy.relay
+from asyncproxy.relay import Relay
+from asyncproxy.settings import ProxySettings
+from asynctasks.broker import Broker
+from asynctasks.errors import BrokerUnavailableError
+from asynctasks.in_memory import InMemoryBroker
+from asynctasks.instants import utc_now
+from asynctasks.messages import Reply, TaskMessage
+from asynctasks.rabbitmq import RabbitmqBroker
+from asynctasks.store import NewTask, tasks
+from asynctasks.task import TaskStatus
+from asynctasks.upkeep import Upkeep
+from eventually import eventually
+
+MakeTask = Callable[..., NewTask]
+OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
+
+
+def relay_of(parts: Any, broker: Broker, *, grace: float = 30) -> Relay:
+    settings = ProxySettings.read(
+        {
+            "database_url": "sqlite:///x.db",
+            "broker_url": "memory://",
+            "publish_grace_seconds": grace,
+            "relay_interval_seconds": 0.05,
+        }
+    )
+    return Relay(parts.store, Upkeep(parts.database), broker, settings)
+
+
+async def set_rows(parts: Any, **values: Any) -> None:
+    async with parts.database.write() as connection:
+        await connection.execute(update(tasks).values(**values))
+
+
+async def add(parts: Any, new_task: MakeTask, count: int, **values: Any) -> list[NewTask]:
+    news = [new_task(**values) for _ in range(count)]
+    await asyncio.gather(*map(parts.store.add, news))
+    return news
+
+
+async def purge(broker: Broker, url: str) -> None:
+    """Behind the back of all that use it."""
+    assert isinstance(broker, RabbitmqBroker)
+    connection = await aiormq.connect(url)
+    try:
+        channel = await connection.channel()
+        await channel.queue_purge(broker.queue_name("clients"))
+    finally:
+        await connection.close()
+
+
+class RefusingBroker(InMemoryBroker):
+    async def publish(self, queue: str, message: TaskMessage) -> None:
+        if queue != "good":
+            raise BrokerUnavailableError
+        await super().publish(queue, message)
+
+
+async def test_what_is_due_is_published_once(parts: Any, broker: Broker, new_task: MakeTask):
+    await add(parts, new_task, 5)
+    await add(parts, new_task, 2, publish_in_seconds=60)
+    relay = relay_of(parts, broker)
+    assert await relay.publish_due() is False
+    assert await relay.publish_due() is False
+    await eventually(lambda: _has_ready(broker, 5))
+
+
+async def test_two_relays_at_once_publish_each_task_once(
+    database_url: str, open_parts: OpenParts, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asyncproxy.relay, "BATCH", 7)
+    broker = InMemoryBroker()
+    async with open_parts(database_url) as one, open_parts(database_url) as other:
+        news = await add(one, new_task, 40)
+        relays = [relay_of(parts, broker) for parts in (one, other)]
+
+        async def publish_all(relay: Relay) -> None:
+            while await relay.publish_due():
+                pass
+
+        await asyncio.gather(*map(publish_all, relays))
+        published = [TaskMessage.decode(body).task_id for body in broker._ready["clients"]]
+        assert sorted(published) == sorted(new.id for new in news)
+
+
+async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(
+    parts: Any, new_task: MakeTask
+):
+    await add(parts, new_task, 3)
+    await add(parts, new_task, 2, queue="good")
+    broker = RefusingBroker()
+    with pytest.raises(BrokerUnavailableError):
+        await relay_of(parts, broker).publish_due()
+    assert await broker.count_ready("good") == 2
+    due = await Upkeep(parts.database).take_due(limit=10, again_in_seconds=60)
+    assert [task.queue for task in due] == ["clients"] * 3
+
+
+@pytest.mark.parametrize("lost", [10, 4])
+async def test_lost_messages_are_published_again_and_no_more_than_are_missing(
+    parts: Any, amqp_url: str, queue_prefix: str, new_task: MakeTask, lost: int
+):
+    prefix = f"{queue_prefix}r"
+    async with RabbitmqBroker(
+        amqp_url, queues=["clients"], prefix=prefix, publish_seconds=20
+    ) as broker:
+        relay = relay_of(parts, broker)
+        news = await add(parts, new_task, lost)
+        await relay.publish_due()
+        await eventually(lambda: _has_ready(broker, lost))
+        await purge(broker, amqp_url)
+        await eventually(lambda: _has_ready(broker, 0))
+        news += await add(parts, new_task, 10 - lost)
+        await relay.publish_due()
+        await eventually(lambda: _has_ready(broker, 10 - lost))
+        await relay.publish_lost()
+        await _has_ready(broker, 10 - lost)  # within their grace nothing is taken for lost
+        await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
+        await relay.publish_lost()
+        await eventually(lambda: _has_ready(broker, 10))
+        for _ in range(3):
+            await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
+            await relay.publish_lost()
+        await _has_ready(broker, 10)
+
+
+async def test_a_backlog_without_executors_is_not_published_again(
+    parts: Any, broker: Broker, new_task: MakeTask
+):
+    await add(parts, new_task, 20)
+    relay = relay_of(parts, broker)
+    await relay.publish_due()
+    await eventually(lambda: _has_ready(broker, 20))
+    for _ in range(5):
+        await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
+        await relay.publish_lost()
+        await relay.publish_due()
+    await _has_ready(broker, 20)
+
+
+async def test_a_queue_without_messages_for_its_tasks_does_not_hide_behind_another(
+    parts: Any, new_task: MakeTask
+):
+    broker = InMemoryBroker()
+    await add(parts, new_task, 3, published=True, publish_in_seconds=0)
+    for _ in range(10):
+        await broker.publish("other", TaskMessage(new_task().id, "create-client"))
+    await relay_of(parts, broker).publish_lost()
+    assert await broker.count_ready("clients") == 3
+
+
+async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses(
+    parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asyncproxy.relay, "LATE_SECONDS", 0.05)
+    await add(parts, new_task, 1)
+    (late,) = await add(parts, new_task, 1, deadline_seconds=0.1, delay_seconds=60)
+    (dead,) = await add(parts, new_task, 1, queue="good")
+    short = parts.claims("dead", lease_seconds=0.1)
+    assert await short.claim(dead.id) is not None
+    broker = RefusingBroker()
+    running = asyncio.ensure_future(relay_of(parts, broker).run())
+
+    async def all_done() -> None:
+        assert (await parts.store.find(late.id)).status is TaskStatus.EXPIRED
+        assert (await parts.store.find(dead.id)).interruptions == 1
+        assert await broker.count_ready("good") == 1
+
+    try:
+        await eventually(all_done)
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_who_waits_for_a_task_that_the_relay_ends_is_told(parts: Any, new_task: MakeTask):
+    broker = InMemoryBroker()
+    replies: list[Any] = []
+    async with broker.temporary_reply_queue(replies.append) as name:
+        (late,) = await add(parts, new_task, 1, reply_to=name)
+        (dead,) = await add(parts, new_task, 1, reply_to=name)
+        await parts.claims("dead").claim(dead.id)
+        await parts.store.cancel(dead.id)
+        past = utc_now() - timedelta(seconds=1)
+        async with parts.database.write() as connection:
+            for task_id, column in ((late.id, "deadline"), (dead.id, "lease_until")):
+                statement = update(tasks).where(tasks.c.id == task_id)
+                await connection.execute(statement.values({column: past}))
+        relay = relay_of(parts, broker)
+        await relay.expire()
+        await relay.return_dead()
+        await asyncio.sleep(0)
+    told: dict[Any, Reply] = {reply.task_id: reply for reply in replies}
+    assert told[late.id].status is TaskStatus.EXPIRED
+    assert (told[late.id].error.type, told[late.id].error.status) == ("task-expired", 504)
+    assert told[dead.id].status is TaskStatus.CANCELLED
+
+
+async def test_old_tasks_are_forgotten_in_batches_and_the_log_says_how_many(
+    parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asyncproxy.relay, "PURGE_BATCH", 2)
+    await add(parts, new_task, 5)
+    await set_rows(parts, status=TaskStatus.FAILED, finished_at=utc_now() - timedelta(days=30))
+    relay = relay_of(parts, InMemoryBroker())
+    with structlog.testing.capture_logs() as logs:
+        assert [await relay.purge() for _ in range(3)] == [True, True, False]
+        assert await relay.purge() is False
+    lines = [line for line in logs if line["event"] == "finished tasks forgotten"]
+    assert [line["tasks"] for line in lines] == [2, 2, 1]
+
+
+async def _has_ready(broker: Broker, count: int) -> None:
+    assert await broker.count_ready("clients") == count
