@@ -127,8 +127,10 @@ class Admission:
             await asyncio.sleep(max(SAMPLE_SECONDS, took / LARGEST_SHARE))
 
     async def _sample(self, seconds: float) -> None:
+        before = self._queued.copy()
         backlogs = await self._upkeep.backlogs(seconds=seconds)
-        self._queued = Counter()
+        # Those admitted while the database counted: some are counted twice rather than none not.
+        self._queued = self._queued - before
         for backlog in backlogs.values():
             self._queued.update(backlog.queued)
         for name in self._queues.keys() | backlogs.keys():

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LAST_LOOK_SECONDS = 2.0
 """How long the row is asked for after the window: a database that hangs holds no caller longer."""
 
+_COLUMNS = frozenset(Task.model_fields)
+
 log = structlog.get_logger(__name__)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations at run time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from asyncproxy import schemas
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from asynctasks.task import Task
 
 MAX_PAGE_SIZE = 1_000
+_LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
+"""What neither database takes for a part of a path or for no text at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,9 @@ def task_routes(tasks: Tasks) -> APIRouter:
         request: Request,
         *,
         status: TaskStatus | None = None,
-        operation: str | None = None,
-        label: Annotated[str | None, Query(pattern=r"^[^=]+=[^=]*$", examples=["team=a"])] = None,
-        created_after: datetime | None = None,
+        operation: Annotated[str | None, Query(pattern=r"^[^\x00]*$")] = None,
+        label: Annotated[str | None, Query(pattern=_LABEL, examples=["team=a"])] = None,
+        created_after: Annotated[datetime, AfterValidator(_in_utc)] | None = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
         page_token: UUID | None = None,
     ) -> Response:
@@ -177,6 +180,15 @@ def task_routes(tasks: Tasks) -> APIRouter:
     router.post("/tasks/{task_id}/retry", summary="Retry a task", responses=schemas.RETRY)(retry)
     router.delete("/tasks/{task_id}", summary="Forget a task", responses=schemas.FORGET)(forget)
     return router
+
+
+def _in_utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("expected a time zone, such as Z")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is beyond the calendar") from None
 
 
 def _parsed(task_id: str) -> UUID:

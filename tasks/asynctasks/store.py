@@ -144,7 +144,7 @@ class TaskStore:
         if which.created_after is not None:
             statement = statement.where(tasks.c.created_at > which.created_after)
         async with self._database.read() as connection:
-            return [Task(**row) for row in (await connection.execute(statement)).mappings()]
+            return [Task.of_row(row) for row in (await connection.execute(statement)).mappings()]
 
     async def make_due(self, task_ids: Sequence[UUID]) -> None:
         """Let the relay publish these at once: publishing them has just failed."""
@@ -276,7 +276,7 @@ async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Ta
     row = (await connection.execute(statement, {"task_id": task_id})).mappings().one_or_none()
     if row is None:
         raise TaskNotFoundError(task_id)
-    return Task(**row)
+    return Task.of_row(row)
 
 
 async def _change(connection: AsyncConnection, task: Task, values: dict[str, Any]) -> Task:
@@ -286,4 +286,4 @@ async def _change(connection: AsyncConnection, task: Task, values: dict[str, Any
         .values(version=tasks.c.version + 1, **values)
         .returning(tasks)
     )
-    return Task(**changed.mappings().one())
+    return Task.of_row(changed.mappings().one())

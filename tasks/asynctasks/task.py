@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
 import uuid_utils.compat
@@ -14,6 +14,11 @@ from sqlmodel import Field, SQLModel
 
 from asynctasks.instants import UtcDateTime
 from asynctasks.response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import RowMapping
 
 
 class TaskStatus(StrEnum):
@@ -75,10 +80,8 @@ def _values(statuses: type[TaskStatus]) -> list[str]:
     return [status.value for status in statuses]
 
 
-class Task(SQLModel, table=True):
-    """The row that is the truth about a task. Every change of it adds one to `version`."""
-
-    __tablename__: ClassVar[Any] = "tasks"
+class Task(SQLModel):
+    """A task as its row stands. Every change of it adds one to `version`."""
 
     id: UUID = Field(default_factory=new_task_id, sa_column=Column(UuidType(), primary_key=True))
     version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
@@ -161,6 +164,16 @@ class Task(SQLModel, table=True):
             self.response_status, self.response_content_type or "", self.response_body or b""
         )
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any] | RowMapping) -> Self:
+        """The task of a row, which holds nothing that would need to be checked."""
+        return cls.model_construct(**row)
+
+
+class TaskRow(Task, table=True):
+    """The table. Statements are written in Core, and rows are read as `Task`: see `of_row`."""
+
+    __tablename__: ClassVar[Any] = "tasks"
     __table_args__ = (
         Index(
             "ix_tasks_due",
