@@ -130,3 +130,18 @@ async def test_a_call_that_outlives_a_sample_is_not_subtracted_from_the_next_cou
         await admitting._sample(2)
     with pytest.raises(QueueFullError), admitting.admit(FEW):
         pass
+
+
+async def test_what_is_admitted_while_the_database_counts_is_not_forgotten():
+    admitting, upkeep = admission()
+
+    async def slow_count(*, seconds: float) -> dict[str, Backlog]:
+        del seconds
+        with admitting.admit(FEW) as place:
+            place.leaves_task = True
+        return {"default": Backlog({"few": 2}, 0)}
+
+    upkeep.backlogs = slow_count
+    await admitting._sample(2)
+    with pytest.raises(QueueFullError), admitting.admit(FEW):
+        pass
