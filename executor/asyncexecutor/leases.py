@@ -38,4 +38,4 @@ async def keep_leases(
             continue
         if is_renewal_due:
             renewed_at = time.monotonic()
-        worker.observe(set(running), held)
+        worker.observe(running, held)

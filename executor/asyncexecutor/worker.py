@@ -90,9 +90,9 @@ class Worker:
         self._running: dict[UUID, _Running] = {}
 
     @property
-    def running(self) -> list[UUID]:
-        """The tasks whose attempts run now."""
-        return list(self._running)
+    def running(self) -> dict[UUID, int]:
+        """The tasks whose attempts run now, and the number of each attempt."""
+        return {task_id: running.attempt for task_id, running in self._running.items()}
 
     async def handle(self, delivery: Delivery) -> None:
         """Deal with one delivery, whatever it holds."""
@@ -121,15 +121,16 @@ class Worker:
         # Else another executor has it, it has finished, or it is not due yet: forget the message.
         await delivery.ack()
 
-    def observe(self, asked: set[UUID], held: list[Held]) -> None:
+    def observe(self, asked: Mapping[UUID, int], held: list[Held]) -> None:
         """Stop the attempts whose end was asked for, and those that are no longer ours.
 
-        `held` is what the database answered about the tasks `asked`.
+        `held` is what the database answered about the attempts `asked`, of which some may have
+        ended since then, and others of the same tasks begun.
         """
         ours = {one.id: one for one in held}
-        for task_id in asked:
+        for task_id, attempt in asked.items():
             running = self._running.get(task_id)
-            if running is None:
+            if running is None or running.attempt != attempt:
                 continue
             one = ours.get(task_id)
             if one is None or one.attempt != running.attempt:

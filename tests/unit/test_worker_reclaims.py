@@ -77,8 +77,23 @@ async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():
         await runner.is_called.wait()
         second = tasks.create_task(worker.handle(deliveries[1]))
         await first
-        assert worker.running == [TASK]  # so its lease is renewed
+        assert worker.running == {TASK: 2}  # so its lease is renewed
         runner.may_end.set()
         await second
     assert [delivery.acked for delivery in deliveries] == [True, True]
-    assert (claims.finished, worker.running) == ([2], [])
+    assert (claims.finished, worker.running) == ([2], {})
+
+
+async def test_what_was_asked_about_an_earlier_attempt_does_not_stop_a_newer_one():
+    claims, runner = Claims(), Runner()
+    parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
+    worker = Worker(*parts, max_interruptions=5)
+    delivery: Any = Delivery()
+    claims.attempt = 1
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        handling = tasks.create_task(worker.handle(delivery))
+        await runner.is_called.wait()
+        worker.observe({TASK: 1}, [])  # asked before, answered since
+        runner.may_end.set()
+        await handling
+    assert claims.finished == [2]
