@@ -37,6 +37,8 @@ class Evidence:
     upstream: dict[str, Any]
     memory_before: dict[str, int]
     memory_after: dict[str, int]
+    exceptions: list[str]
+    """The log lines that hold a traceback, each with its process."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +289,12 @@ def processes_live_until_ended(evidence: Evidence) -> Iterator[Violation]:
         yield Violation(text)
 
 
+def nothing_meets_the_unexpected(evidence: Evidence) -> Iterator[Violation]:
+    """Whatever is broken around a process is expected: none logs a traceback."""
+    for line in evidence.exceptions:
+        yield Violation(line)
+
+
 def memory_is_given_back(evidence: Evidence) -> Iterator[Violation]:
     """After the quiet period within 20 % of the warm-up's, but for what a burst leaves behind."""
     for service, after in evidence.memory_after.items():
@@ -313,6 +321,7 @@ CHECKS: tuple[Check, ...] = (
     deadlines_are_kept,
     every_caller_is_answered,
     processes_live_until_ended,
+    nothing_meets_the_unexpected,
     memory_is_given_back,
 )
 

@@ -76,6 +76,11 @@ async def run(
         upstream=upstream,
         memory_before=before,
         memory_after=after,
+        exceptions=[
+            f"{service.name}: {line}"
+            for service in cluster.services.values()
+            for line in service.exceptions()
+        ],
     )
 
 

@@ -136,6 +136,11 @@ class Service:
         text = self.log.read_bytes()[self._log_start :].decode(errors="replace")
         return text[-3_000:]
 
+    def exceptions(self) -> list[str]:
+        """The lines of the whole log that hold a traceback."""
+        with self.log.open(errors="replace") as log:
+            return [line.strip() for line in log if '"exception":' in line]
+
     def _has_said(self, sign: bytes) -> bool:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
