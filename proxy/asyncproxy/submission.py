@@ -195,7 +195,7 @@ class Submission:
 
 def _as_accepted(task: NewTask) -> Task:
     """The row as it was stored a moment ago."""
-    values = {name: value for name, value in vars(task).items() if name in Task.model_fields}
+    values = {name: value for name, value in vars(task).items() if name in _COLUMNS}
     if task.deadline_seconds is not None:
         values["deadline"] = task.created_at + timedelta(seconds=task.deadline_seconds)
-    return Task(**values)
+    return Task.of_row(values)
