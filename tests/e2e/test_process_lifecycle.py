@@ -77,7 +77,7 @@ async def test_an_attempt_longer_than_the_drain_is_given_to_another_executor(
         assert time.monotonic() - asked_at < 15
         task = await finished_task(client, task_id)
     assert (task["status"], task["attempt"]) == ("succeeded", 2)
-    assert [attempt["outcome"] for attempt in task["attempts"]] == ["interrupted", "succeeded"]
+    assert [attempt["outcome"] for attempt in task["attempts"]] == ["given back", "succeeded"]
 
 
 async def test_the_task_of_a_killed_executor_is_finished_by_another(
