@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import orjson
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
@@ -222,6 +223,10 @@ def _translated() -> Generator[None]:
         if not (error.connection_invalidated or sqlstate.startswith(UNAVAILABLE_SQLSTATES)):
             raise
         raise DatabaseUnavailableError(f"The task database is away: {error.orig}") from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # asyncpg's own word, which SQLAlchemy passes on as it is: the server ended the connection
+        # while a statement was on its way.
+        raise DatabaseUnavailableError(f"The task database went away: {error}") from error
     except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
         raise DatabaseUnavailableError(
             f"The task database does not answer: {error or type(error).__name__}"

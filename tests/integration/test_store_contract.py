@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -365,3 +366,12 @@ async def test_the_text_of_a_refusal_repeats_no_callers_data(parts: Any, new_tas
     with pytest.raises(StatementError) as caught:
         await parts.store.add(new_task(arguments={"name": "Ann Example"}, deadline=naive))
     assert "Ann Example" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [asyncpg.InternalClientError, asyncpg.InterfaceError])
+async def test_a_connection_that_ends_under_a_statement_is_an_unavailable_database(
+    database: Database, error: type[Exception]
+):
+    with pytest.raises(DatabaseUnavailableError, match="cannot switch to state 15"):
+        async with database.read():
+            raise error("cannot switch to state 15; another operation (2) is in progress")
