@@ -370,8 +370,10 @@ async def test_the_text_of_a_refusal_repeats_no_callers_data(parts: Any, new_tas
 
 @pytest.mark.parametrize("error", [asyncpg.InternalClientError, asyncpg.InterfaceError])
 async def test_a_connection_that_ends_under_a_statement_is_an_unavailable_database(
-    database: Database, error: type[Exception]
+    postgresql_url: str, error: type[Exception]
 ):
+    database = Database(postgresql_url)
     with pytest.raises(DatabaseUnavailableError, match="cannot switch to state 15"):
         async with database.read():
             raise error("cannot switch to state 15; another operation (2) is in progress")
+    await database.close()
