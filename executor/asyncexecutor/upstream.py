@@ -137,19 +137,20 @@ class Upstream:
             raise UpstreamUrlError(f"The upstream's URL is not valid: {error}") from error
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        declared = answer.content_length or 0
-        too_large = ResponseTooLargeError(
-            f"The upstream answered {answer.status} with more than "
-            f"{self._max_response_bytes} bytes, the most that is kept."
-        )
-        if declared > self._max_response_bytes:
-            raise too_large
+        if (answer.content_length or 0) > self._max_response_bytes:
+            raise self._too_large(answer)
         body = bytearray()
         async for chunk in answer.content.iter_any():
             body += chunk
             if len(body) > self._max_response_bytes:
-                raise too_large
+                raise self._too_large(answer)
         return bytes(body)
+
+    def _too_large(self, answer: aiohttp.ClientResponse) -> ResponseTooLargeError:
+        return ResponseTooLargeError(
+            f"The upstream answered {answer.status} with more than "
+            f"{self._max_response_bytes} bytes, the most that is kept."
+        )
 
 
 def retry_after_seconds(header: str | None) -> float | None:

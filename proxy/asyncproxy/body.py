@@ -35,19 +35,22 @@ async def read_arguments(request: Request, operation: Operation, *, max_bytes: i
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
-    too_large = BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > max_bytes:
-                raise too_large
+                raise _too_large(max_bytes)
     except ClientDisconnect as error:
         raise MalformedJsonError("The connection ended before the body did.") from error
     return bytes(body)
+
+
+def _too_large(max_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
 
 
 def _check_headers(request: Request) -> None:

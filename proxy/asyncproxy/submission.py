@@ -198,4 +198,4 @@ def _as_accepted(task: NewTask) -> Task:
     values = {name: value for name, value in vars(task).items() if name in _COLUMNS}
     if task.deadline_seconds is not None:
         values["deadline"] = task.created_at + timedelta(seconds=task.deadline_seconds)
-    return Task.of_row(values)
+    return Task.of_row({**values, "attempts": []})
