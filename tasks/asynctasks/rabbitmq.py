@@ -154,7 +154,10 @@ class RabbitmqBroker:
         link = Link(self._url, name=f"consume {queue}", set_up=consumption.set_up)
         consumption.on_cancelled = link.restart
         async with self._kept_up(link):
-            yield consumption
+            try:
+                yield consumption
+            finally:
+                await consumption.leave()
 
     @asynccontextmanager
     async def shared_reply_queue(

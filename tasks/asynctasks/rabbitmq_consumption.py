@@ -58,6 +58,16 @@ class RabbitmqConsumption:
         self._is_stopped = True
         await self._cancel()
 
+    async def leave(self) -> None:
+        """Stop, and return when RabbitMQ has read the acks that are on their way.
+
+        It reads a channel's frames in order, so an answer to a call says that it has.
+        """
+        await self.stop()
+        if self._channel is not None and not self._channel.is_closed:
+            with suppress(BrokerUnavailableError), translated():
+                await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
+
     async def _cancel(self) -> None:
         if self._channel is not None and self._tag is not None:
             tag, self._tag = self._tag, None

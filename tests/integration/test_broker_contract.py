@@ -13,6 +13,7 @@ from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus
 from eventually import eventually
+from ready import ready
 
 
 class Inbox:
@@ -39,13 +40,6 @@ def message(number: int) -> TaskMessage:
     return TaskMessage(UUID(int=number), "create-client")
 
 
-async def ready(broker: Broker, count: int) -> None:
-    async def check() -> None:
-        assert await broker.count_ready("clients") == count
-
-    await eventually(check)
-
-
 async def test_a_published_message_waits_is_delivered_and_is_gone_after_its_ack(broker: Broker):
     await broker.publish("clients", message(1))
     await ready(broker, 1)
@@ -65,7 +59,7 @@ async def test_an_ack_right_before_leaving_is_not_lost(broker: Broker):
         await inbox.holds(*range(20))
         for delivery in inbox.deliveries:
             await delivery.ack()
-    assert await broker.count_ready("clients") == 0
+    await ready(broker, 0)
 
 
 async def test_a_consumer_holds_no_more_than_its_prefetch_and_gets_the_next_on_an_ack(
@@ -103,7 +97,7 @@ async def test_what_a_consumer_holds_when_it_leaves_is_delivered_again(broker: B
     await ready(broker, 1)
     await inbox.deliveries[0].release()
     await inbox.deliveries[0].ack()
-    assert await broker.count_ready("clients") == 1
+    await ready(broker, 1)
 
 
 async def test_after_stop_nothing_more_is_delivered_and_what_is_in_hand_can_be_acked(
@@ -235,4 +229,4 @@ async def test_many_publishers_at_once_lose_nothing(broker: Broker):
         await asyncio.gather(*(broker.publish("clients", message(n)) for n in range(300)))
         await inbox.holds(*range(300))
         await asyncio.gather(*(delivery.ack() for delivery in inbox.deliveries))
-    assert await broker.count_ready("clients") == 0
+    await ready(broker, 0)

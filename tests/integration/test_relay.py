@@ -24,6 +24,7 @@ from asynctasks.store import NewTask, tasks
 from asynctasks.task import TaskStatus
 from asynctasks.upkeep import Upkeep
 from eventually import eventually
+from ready import ready
 
 MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -105,7 +106,7 @@ async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(
     broker = RefusingBroker()
     with pytest.raises(BrokerUnavailableError):
         await relay_of(parts, broker).publish_due()
-    assert await broker.count_ready("good") == 2
+    await ready(broker, 2, queue="good")
     due = await Upkeep(parts.database).take_due(limit=10, again_in_seconds=60)
     assert [task.queue for task in due] == ["clients"] * 3
 
@@ -162,7 +163,7 @@ async def test_a_queue_without_messages_for_its_tasks_does_not_hide_behind_anoth
     for _ in range(10):
         await broker.publish("other", TaskMessage(new_task().id, "create-client"))
     await relay_of(parts, broker).publish_lost()
-    assert await broker.count_ready("clients") == 3
+    await ready(broker, 3)
 
 
 async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses(
@@ -180,7 +181,7 @@ async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses
     async def all_done() -> None:
         assert (await parts.store.find(late.id)).status is TaskStatus.EXPIRED
         assert (await parts.store.find(dead.id)).interruptions == 1
-        assert await broker.count_ready("good") == 1
+        await ready(broker, 1, queue="good")
 
     try:
         await eventually(all_done)
@@ -228,4 +229,4 @@ async def test_old_tasks_are_forgotten_in_batches_and_the_log_says_how_many(
 
 
 async def _has_ready(broker: Broker, count: int) -> None:
-    assert await broker.count_ready("clients") == count
+    await ready(broker, count)
