@@ -194,6 +194,11 @@ class Operation(_Declared):
             raise ValueError(
                 f"{missing.pop()!r} stands in the route but is no property of `arguments`"
             )
+        # What lies on the way logs paths.
+        if secret := {path[0] for path in self.schema.write_only} & set(self.path_arguments):
+            raise ValueError(
+                f"{secret.pop()!r} is writeOnly and stands in the route for all to see"
+            )
         return self
 
     @cached_property

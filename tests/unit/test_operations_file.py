@@ -244,6 +244,13 @@ BROKEN = {
         operation(route="POST /a/{b}"),
         "2: operations.a: 'b' stands in the route but is no property of `arguments`",
     ),
+    "path argument that is writeOnly": (
+        operation(
+            arguments="{type: object, properties: {b: {type: string, writeOnly: true}}}",
+            route="POST /a/{b}",
+        ),
+        "2: operations.a: 'b' is writeOnly and stands in the route for all to see",
+    ),
     "duplicate route": (
         operation() + "  b:\n    route: POST /a/\n    handler: a:b\n",
         "6: operations.b.route: a has this route already",
