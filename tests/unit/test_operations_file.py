@@ -249,7 +249,7 @@ BROKEN = {
             arguments="{type: object, properties: {b: {type: string, writeOnly: true}}}",
             route="POST /a/{b}",
         ),
-        "2: operations.a: 'b' is writeOnly and stands in the route for all to see",
+        "2: operations.a: 'b' is writeOnly and stands in the route, for all to see",
     ),
     "duplicate route": (
         operation() + "  b:\n    route: POST /a/\n    handler: a:b\n",
