@@ -197,7 +197,7 @@ class Operation(_Declared):
         # What lies on the way logs paths.
         if secret := {path[0] for path in self.schema.write_only} & set(self.path_arguments):
             raise ValueError(
-                f"{secret.pop()!r} is writeOnly and stands in the route for all to see"
+                f"{secret.pop()!r} is writeOnly and stands in the route, for all to see"
             )
         return self
 
