@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
     DBAPIError,
     DisconnectionError,
     InterfaceError,
+    InternalError,
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -219,8 +220,7 @@ def _translated() -> Generator[None]:
             f"The task database does not answer: {error.orig}"
         ) from error
     except DBAPIError as error:
-        sqlstate = str(getattr(error.orig, "sqlstate", None))
-        if not (error.connection_invalidated or sqlstate.startswith(UNAVAILABLE_SQLSTATES)):
+        if not _is_away(error):
             raise
         raise DatabaseUnavailableError(f"The task database is away: {error.orig}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
@@ -231,3 +231,12 @@ def _translated() -> Generator[None]:
         raise DatabaseUnavailableError(
             f"The task database does not answer: {error or type(error).__name__}"
         ) from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        # An internal error that is not the server's is asyncpg's own: the server ended the
+        # connection while a statement was on its way.
+        return error.connection_invalidated or isinstance(error, InternalError)
+    return error.connection_invalidated or sqlstate.startswith(UNAVAILABLE_SQLSTATES)

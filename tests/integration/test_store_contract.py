@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, InternalError, StatementError
 
 import asynctasks.database
 import asynctasks.instants
@@ -368,12 +368,23 @@ async def test_the_text_of_a_refusal_repeats_no_callers_data(parts: Any, new_tas
     assert "Ann Example" not in str(caught.value)
 
 
-@pytest.mark.parametrize("error", [asyncpg.InternalClientError, asyncpg.InterfaceError])
+STATE = "cannot switch to state 15; another operation (2) is in progress"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError(STATE),
+        asyncpg.InterfaceError(STATE),
+        InternalError("SELECT 1", {}, Exception(STATE)),  # as SQLAlchemy passes the first on
+    ],
+    ids=lambda error: type(error).__name__,
+)
 async def test_a_connection_that_ends_under_a_statement_is_an_unavailable_database(
-    postgresql_url: str, error: type[Exception]
+    postgresql_url: str, error: Exception
 ):
     database = Database(postgresql_url)
     with pytest.raises(DatabaseUnavailableError, match="cannot switch to state 15"):
         async with database.read():
-            raise error("cannot switch to state 15; another operation (2) is in progress")
+            raise error
     await database.close()
