@@ -17,7 +17,7 @@ from asynctasks.instants import seconds_from_now
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem
 from asynctasks.store import tasks
-from asynctasks.task import ALLOWED_MOVES, TaskStatus
+from asynctasks.task import TaskStatus, may_move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,7 +177,7 @@ def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-_TO_RUNNING = [status for status, moves in ALLOWED_MOVES.items() if TaskStatus.RUNNING in moves]
+_TO_RUNNING = [status for status in TaskStatus if may_move(status, TaskStatus.RUNNING)]
 
 _CLAIMABLE = (
     select(tasks.c.id)

@@ -238,5 +238,7 @@ def _is_away(error: DBAPIError) -> bool:
     if sqlstate is None:
         # An internal error that is not the server's is asyncpg's own: the server ended the
         # connection while a statement was on its way.
-        return error.connection_invalidated or isinstance(error, InternalError)
-    return error.connection_invalidated or sqlstate.startswith(UNAVAILABLE_SQLSTATES)
+        is_away = isinstance(error, InternalError)
+    else:
+        is_away = sqlstate.startswith(UNAVAILABLE_SQLSTATES)
+    return is_away or error.connection_invalidated

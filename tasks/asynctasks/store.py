@@ -27,7 +27,7 @@ from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFo
 from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
 from asynctasks.response import Problem
-from asynctasks.task import ALLOWED_MOVES, Task, TaskStatus
+from asynctasks.task import Task, TaskStatus, may_move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,7 +182,7 @@ class TaskStore:
             task = await _one(connection, task_id, _LOCK)
             if not task.status.is_final:
                 raise TaskNotFinishedError(f"The task is {task.status}; it needs no retry.")
-            if TaskStatus.QUEUED not in ALLOWED_MOVES[task.status]:
+            if not may_move(task.status, TaskStatus.QUEUED):
                 raise TaskFinishedError(f"The task has {task.status} and needs no retry.")
             values = {
                 "status": TaskStatus.QUEUED,

@@ -11,10 +11,9 @@ from asynctasks.messages import MAX_REPLY_BODY_BYTES
 from asynctasks.upkeep import Upkeep
 from calls import finished_task
 from eventually import eventually
-from inside import Answer, inside, one_of_each, operation
+from inside import ASYNC, Answer, inside, one_of_each, operation
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
-ASYNC = {"Prefer": "respond-async"}
 
 
 async def tasks_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:

@@ -8,10 +8,9 @@ import pytest
 
 from calls import finished_task, get_task
 from eventually import eventually
-from inside import Inside, held, inside, one_of_each, operation, slow, status
+from inside import Inside, accepted, held, inside, one_of_each, operation, slow, status
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
-ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
@@ -23,12 +22,6 @@ async def installation(sqlite_url: str):
         watch_interval_seconds=0.05,
     ) as installation:
         yield installation
-
-
-async def accepted(client: httpx.AsyncClient, **headers: str) -> str:
-    answer = await client.post("/create-client", json={}, headers={**ASYNC, **headers})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["id"]
 
 
 async def has_status(client: httpx.AsyncClient, task_id: str, expected: str) -> dict[str, Any]:

@@ -13,9 +13,7 @@ import asyncproxy.events
 from asynctasks.store import tasks
 from calls import finished_task
 from eventually import eventually
-from inside import Inside, held, inside, one_of_each, slow
-
-ASYNC = {"Prefer": "respond-async"}
+from inside import Inside, accepted, held, inside, one_of_each, slow
 
 
 @pytest.fixture
@@ -24,12 +22,6 @@ async def installation(sqlite_url: str):
         database_url=sqlite_url, broker_url="memory://", watch_interval_seconds=0.05
     ) as installation:
         yield installation
-
-
-async def accepted(client: httpx.AsyncClient, **headers: str) -> str:
-    answer = await client.post("/create-client", json={}, headers={**ASYNC, **headers})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["id"]
 
 
 async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):

@@ -17,10 +17,9 @@ from asynctasks.store import tasks
 from asynctasks.task import new_task_id
 from calls import finished_task, get_task
 from eventually import eventually
-from inside import Inside, held, inside, one_of_each, operation, slow, status
+from inside import ASYNC, Inside, accepted, held, inside, one_of_each, operation, slow, status
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
-ASYNC = {"Prefer": "respond-async"}
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
@@ -33,12 +32,6 @@ async def installation(sqlite_url: str):
         watch_interval_seconds=0.05,
     ) as installation:
         yield installation
-
-
-async def accepted(client: httpx.AsyncClient, **headers: str) -> str:
-    answer = await client.post("/create-client", json={}, headers={**ASYNC, **headers})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["id"]
 
 
 async def test_a_waiting_caller_gets_the_answer_of_a_retry(installation: Inside):

@@ -24,6 +24,8 @@ from calls import caller
 from eventually import eventually
 from servers import free_port
 
+ASYNC = {"Prefer": "respond-async"}
+
 KEY = new_sealing_key()
 CONNECTIONS = 3
 ARGUMENTS: dict[str, Any] = {
@@ -228,3 +230,10 @@ async def one_of_each(installation: Inside) -> httpx.AsyncClient:
     proxy = await installation.proxy()
     await installation.executor()
     return await installation.client(proxy)
+
+
+async def accepted(client: httpx.AsyncClient, **headers: str) -> str:
+    """The id of a task that was submitted without waiting for it."""
+    answer = await client.post("/create-client", json={}, headers={**ASYNC, **headers})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
