@@ -67,6 +67,10 @@ def new_task_id() -> UUID:
 UNSUCCESSFUL = "('failed', 'cancelled', 'expired')"
 """The final statuses that are rare, and that people look for."""
 
+STALE = f"mirrored_version < version AND (mirrored_version > 0 OR status IN {UNSUCCESSFUL})"
+"""Rows that an AsyncTask has to show anew, or at all. A task that succeeds within its wait window
+never is one, so the hot path pays nothing for the mirror."""
+
 
 def _where(condition: str, *, on_sqlite: str | None = None) -> dict[str, Any]:
     """A partial index holds only the rows that its query looks for.
@@ -144,6 +148,10 @@ class Task(SQLModel):
     lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempt_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     cancel_requested: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    asynctask: str | None = None
+    """`namespace/name/uid` of the AsyncTask by which a person submitted it. It ends with that."""
+    mirrored_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """The version that its AsyncTask shows; 0 where it has none."""
     reply_to: str | None = None
     """The reply queue of the proxy that accepted it; nobody need listen there any more."""
 
@@ -194,6 +202,12 @@ class TaskRow(Task, table=True):
         # Not on `lease_until`: few tasks run at a time, and so a renewal changes no index (HOT).
         Index("ix_tasks_running", "id", **_where("status = 'running'")),
         Index("ix_tasks_unsuccessful", "status", "id", **_where(f"status IN {UNSUCCESSFUL}")),
+        Index("ix_tasks_stale", "id", **_where(STALE)),
+        Index(
+            "ix_tasks_asynctask",
+            "asynctask",
+            **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
+        ),
         Index("ix_tasks_operation", "operation", "id"),
         Index(
             "ix_tasks_deadline",

@@ -17,7 +17,10 @@ import asynctasks.migration
 from asynctasks.database import Database
 from asynctasks.errors import SchemaOutdatedError
 from asynctasks.migration import _config, check_schema, migrate
-from asynctasks.task import Task
+from asynctasks.roster import ExecutorRow
+from asynctasks.task import TaskRow
+
+TABLES = (TaskRow, ExecutorRow)
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ async def test_models_and_migrations_do_not_drift(empty_url: str):
 
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, Task.metadata)
+        return compare_metadata(context, TABLES[0].metadata)
 
     assert await with_connection(empty_url, differences) == []
 
@@ -93,7 +96,7 @@ async def test_the_models_own_tables_have_the_very_indexes_of_the_migrations(emp
 
     def recreate(connection: Connection) -> dict[str, Any]:
         _drop_all(connection)
-        Task.metadata.create_all(connection)
+        TABLES[0].metadata.create_all(connection)
         return schema(connection)
 
     modelled = await with_connection(empty_url, recreate)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from asynctasks.task import Task
+from asynctasks.roster import ExecutorRow
+from asynctasks.task import TaskRow
+
+TABLES = (TaskRow, ExecutorRow)
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Task.metadata,
+    target_metadata=TABLES[0].metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():
