@@ -169,6 +169,32 @@ async def test_a_call_that_postgresql_leaves_in_the_lurch_is_answered(running: R
         assert task["status"] == "succeeded", task
 
 
+async def test_a_rabbitmq_that_hangs_leaves_callers_a_task(running: Running):
+    async with caller(running.proxy.url) as client:
+        with running.rabbitmq.frozen():
+            answers = await asyncio.gather(
+                *(create_client(client, new_email(), prefer="wait=1") for _ in range(5))
+            )
+
+        assert [answer.status_code for answer in answers] == [202] * 5
+        for answer in answers:
+            task = await finished_task(client, answer.headers["task-id"], timeout_seconds=30)
+            assert (task["status"], task["response"]["status"]) == ("succeeded", 201), task
+        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+
+
+async def test_a_postgresql_that_hangs_is_503_and_goes_on_where_it_was(running: Running):
+    async with caller(running.proxy.url) as client:
+        parked = await create_client(client, new_email("slow+1"), prefer="wait=0")
+        with running.postgresql.frozen():
+            away = await create_client(client, new_email())
+            assert (away.status_code, away.json()["type"]) == (503, DATABASE_AWAY)
+
+        task = await finished_task(client, parked.headers["task-id"], timeout_seconds=30)
+        assert task["status"] == "succeeded", task
+        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+
+
 def test_nothing_of_all_this_ended_a_process_or_was_a_fault(running: Running):
     assert [service.name for service in running.services if not service.is_running] == []
     assert [fault for service in running.services for fault in service.faults] == []

@@ -94,6 +94,31 @@ async def test_each_reply_reaches_the_caller_that_waits_for_it(running: Running)
     assert [answer.json()["email"] for answer in answers] == emails
 
 
+async def test_fifty_equal_posts_to_two_proxies_are_one_task_and_one_upstream_call(
+    running: Running,
+):
+    email = new_email("slow+0.5")
+    async with (
+        caller(running.first.url) as first,
+        caller(running.second.url) as second,
+        caller(running.demo.url) as demo,
+    ):
+        before = (await demo.get("/stats")).json()
+
+        answers = await asyncio.gather(
+            *(
+                create_client(second if number % 2 else first, email, key=email)
+                for number in range(50)
+            )
+        )
+
+        after = (await demo.get("/stats")).json()
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.headers["task-id"] for answer in answers}) == 1
+    assert len({answer.content for answer in answers}) == 1
+    assert after["calls"] - before["calls"] == 1
+
+
 @pytest.mark.parametrize(
     ("behaviour", "status", "attempts"),
     [("fail+503", 502, 3), ("drop", 502, 3), ("flaky+2", 201, 3), ("fail+418", 418, 1)],

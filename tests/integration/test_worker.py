@@ -1,6 +1,7 @@
 """How an executor brings tasks to their end, whatever the upstream, the broker or a caller does."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from aiohttp import web
 from sqlalchemy import update
 
+from asynctasks.claims import Claims
+from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.messages import TaskMessage
 from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.store import tasks
@@ -264,6 +267,29 @@ async def test_an_upstream_that_misbehaves_is_a_problem_and_the_executor_goes_on
             assert (await client.post("/create-client", json={})).status_code == 201
 
 
+async def test_an_endless_body_takes_no_more_memory_than_a_body_may(sqlite_url: str):
+    async with talking(_endless_body) as url:
+        endless = operation("endless", upstream={"url": f"{url}/clients", "timeoutSeconds": 30})
+        async with inside(
+            operation(),
+            endless,
+            database_url=sqlite_url,
+            broker_url="memory://",
+            max_response_bytes=4_000_000,
+        ) as installation:
+            client = await one_of_each(installation)
+            assert (await client.post("/create-client", json={})).status_code == 201
+            tracemalloc.start()
+            try:
+                answer = await client.post("/endless", json={})
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert answer.json()["type"] == f"{PROBLEMS}upstream-response-too-large"
+    # What was kept so far, one copy of it, and what aiohttp reads ahead.
+    assert 4_000_000 < peak < 12_000_000
+
+
 @pytest.fixture
 async def on_rabbitmq(postgresql_url: str, amqp_url: str, queue_prefix: str):
     async with inside(
@@ -441,8 +467,57 @@ async def test_a_full_disk_is_503_and_all_goes_on_when_there_is_room(sqlite_url:
         assert (await client.post("/create-client", json=big)).status_code == 201
 
 
-async def _limit_pages(proxy: Any, pages: str) -> None:
-    async with proxy.connections.database.write() as connection:
+async def test_an_outcome_waits_for_room_on_a_full_disk(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    refusals: list[DatabaseUnavailableError] = []
+    finish = Claims.finish
+
+    async def watched_finish(claims: Claims, *given: Any) -> Any:
+        try:
+            return await finish(claims, *given)
+        except DatabaseUnavailableError as error:
+            refusals.append(error)
+            raise
+
+    monkeypatch.setattr(Claims, "finish", watched_finish)
+
+    async with inside(database_url=sqlite_url, broker_url="memory://") as installation:
+        proxy = await installation.proxy()
+        executor = await installation.executor()
+        client = await installation.client(proxy)
+        may_end = asyncio.Event()
+
+        async def held_and_large(_: web.Request) -> web.StreamResponse:
+            await may_end.wait()
+            return web.json_response({"text": "x" * 200_000}, status=201)
+
+        installation.upstream.will(held_and_large)
+        task_id = await accepted(client)
+
+        def runs() -> None:
+            assert installation.upstream.keys
+
+        await eventually(runs)
+        await _limit_pages(executor, "(SELECT 1)")
+        may_end.set()
+
+        def was_refused() -> None:
+            assert refusals
+
+        await eventually(was_refused)
+        assert (await get_task(client, task_id))["status"] == "running"
+        await _limit_pages(executor, "1073741823")
+        task = await finished_task(client, task_id)
+        assert (task["status"], task["attempt"], len(installation.upstream.keys)) == (
+            "succeeded",
+            1,
+            1,
+        )
+
+
+async def _limit_pages(service: Any, pages: str) -> None:
+    async with service.connections.database.write() as connection:
         # One page: SQLite keeps to what there is already.
         number = "1" if pages.startswith("(") else pages
         await connection.exec_driver_sql(f"PRAGMA max_page_count = {number}")

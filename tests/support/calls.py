@@ -22,10 +22,16 @@ def new_email(local_part: str = "ann") -> str:
 
 
 async def create_client(
-    client: httpx.AsyncClient, email: str, *, prefer: str | None = None, **more: Any
+    client: httpx.AsyncClient,
+    email: str,
+    *,
+    prefer: str | None = None,
+    key: str | None = None,
+    **more: Any,
 ) -> httpx.Response:
-    """POST /clients/ with a name, and whatever else is given."""
-    headers = {} if prefer is None else {"Prefer": prefer}
+    """POST /clients/ with a name, and whatever else is given; `key` is the Idempotency-Key."""
+    given = {"Prefer": prefer, "Idempotency-Key": key}
+    headers = {name: value for name, value in given.items() if value is not None}
     arguments = {"email": email, "name": "Ann", **more}
     return await client.post("/clients/", json=arguments, headers=headers)
 

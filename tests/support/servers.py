@@ -16,8 +16,8 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -136,6 +136,21 @@ class PrivateServer(ABC):
         for process in self._processes:
             process.wait(STOP_SECONDS)
         self._processes.clear()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP: its connections stay open, and nothing answers on them."""
+        families = [_suspended_family(process.pid) for process in self._processes]
+        members = [member for family in families for member in family]
+        for member in members:
+            with suppress(psutil.NoSuchProcess):
+                member.suspend()
+        try:
+            yield
+        finally:
+            for member in members:
+                with suppress(psutil.NoSuchProcess):
+                    member.resume()
 
     def close(self) -> None:
         """Kills the server and removes its data."""
