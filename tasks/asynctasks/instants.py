@@ -61,6 +61,31 @@ def _sqlite(element: seconds_from_now, compiler: Any, **kw: Any) -> str:
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
 
 
+class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """From the first instant to the second; NULL where either is NULL."""
+
+    type = Float()
+    inherit_cache = True
+    name = "seconds_between"
+
+
+def seconds_since(instant: Any) -> seconds_between:
+    """How long ago it was by the database's clock."""
+    return seconds_between(instant, seconds_from_now(0.0))
+
+
+@compiles(seconds_between, "postgresql")
+def _between_postgresql(element: seconds_between, compiler: Any, **kw: Any) -> str:
+    earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"EXTRACT(EPOCH FROM {later} - {earlier})::float"
+
+
+@compiles(seconds_between, "sqlite")
+def _between_sqlite(element: seconds_between, compiler: Any, **kw: Any) -> str:
+    earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+
+
 def utc_now() -> datetime:
     """This process's clock: for what is shown, never for what is compared."""
     return datetime.now(UTC)

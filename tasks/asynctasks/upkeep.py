@@ -176,10 +176,13 @@ def _expired(row: Any) -> dict[str, Any]:
 
 
 _NOW = seconds_from_now(0.0)
+IS_RUNNING = is_status(TaskStatus.RUNNING)
 _IS_QUEUED = is_status(TaskStatus.QUEUED)
-_IS_RUNNING = is_status(TaskStatus.RUNNING)
-_IS_OVERDUE = and_(_IS_QUEUED, tasks.c.published, tasks.c.next_publish_at <= _NOW)
-_IS_DUE = and_(_IS_QUEUED, ~tasks.c.published, tasks.c.next_publish_at <= _NOW)
+IS_PUBLISHED = and_(_IS_QUEUED, tasks.c.published)
+"""Each of these two conditions has its own partial index: one query with OR would use neither."""
+IS_DUE = and_(_IS_QUEUED, ~tasks.c.published, tasks.c.next_publish_at <= _NOW)
+"""Queued for now without a message: with the broker away nothing else would be counted."""
+_IS_OVERDUE = and_(IS_PUBLISHED, tasks.c.next_publish_at <= _NOW)
 _MAX_ROWS: BindParameter[int] = bindparam("max_rows")
 _OF_QUEUE: BindParameter[str] = bindparam("of_queue")
 
@@ -201,13 +204,11 @@ def _taking(*conditions: Any) -> Any:
     )
 
 
-_DUE = _taking(_IS_DUE)
+_DUE = _taking(IS_DUE)
 _LOST = _taking(_IS_OVERDUE, tasks.c.queue == _OF_QUEUE)
 _OVERDUE_QUEUES = select(tasks.c.queue).where(_IS_OVERDUE).distinct()
 _COUNT_PUBLISHED = (
-    select(func.count())
-    .select_from(tasks)
-    .where(_IS_QUEUED, tasks.c.published, tasks.c.queue == _OF_QUEUE)
+    select(func.count()).select_from(tasks).where(IS_PUBLISHED, tasks.c.queue == _OF_QUEUE)
 )
 
 _ENDING = select(
@@ -221,7 +222,7 @@ _ENDING = select(
     tasks.c.reply_to,
 )
 _DEAD = (
-    _ENDING.where(_IS_RUNNING, tasks.c.lease_until < _NOW)
+    _ENDING.where(IS_RUNNING, tasks.c.lease_until < _NOW)
     .order_by(tasks.c.lease_until)
     .limit(_MAX_ROWS)
     .with_for_update(skip_locked=True)
@@ -258,17 +259,17 @@ _PURGE = delete(tasks).where(
         .with_for_update(skip_locked=True)
     )
 )
-# What is due counts though it has no message: with the broker away nothing else would be counted.
-# Not by OR, so that each half has its own partial index.
 _WAITING = union_all(
-    select(tasks.c.queue, tasks.c.operation).where(_IS_QUEUED, tasks.c.published),
-    select(tasks.c.queue, tasks.c.operation).where(_IS_DUE),
+    select(tasks.c.queue, tasks.c.operation).where(IS_PUBLISHED),
+    select(tasks.c.queue, tasks.c.operation).where(IS_DUE),
 ).subquery()
 _QUEUED = select(_WAITING.c.queue, _WAITING.c.operation, func.count().label("queued")).group_by(
     _WAITING.c.queue, _WAITING.c.operation
 )
+HAS_JUST_FINISHED = tasks.c.finished_at > seconds_from_now(bindparam("since_seconds"))
+"""Within the seconds before now that the parameter gives, negative."""
 _RATE = (
     select(tasks.c.queue, func.count().label("finished"))
-    .where(tasks.c.finished_at > seconds_from_now(bindparam("since_seconds")))
+    .where(HAS_JUST_FINISHED)
     .group_by(tasks.c.queue)
 )
