@@ -33,6 +33,7 @@ def bars(results: Results) -> list[Bar]:
         _reads(results.get("rows")),
         _workers(results.get("workers")),
         *_backlog(results.get("backlog")),
+        _lone(results.get("lone")),
     ]
 
 
@@ -143,6 +144,15 @@ def _backlog(backlog: Results | None) -> Iterator[Bar]:
         yield Bar(promise, measured, ratio <= 1.15 if largest >= 10**6 else None)
 
 
+def _lone(lone: Results | None) -> Bar:
+    promise = "p50 at 1 caller ≤ 1.15 × that without grouped commits"
+    if not lone:
+        return Bar(promise, "", None)
+    grouped, unbatched = lone["grouped"]["p50_ms"], lone["unbatched"]["p50_ms"]
+    measured = f"{lone['ratio']:.2f} × ({grouped:.1f} ms against {unbatched:.1f} ms)"
+    return Bar(promise, measured, lone["ratio"] <= 1.15)
+
+
 def faults(results: Results) -> Iterator[str]:
     """What is wrong at any speed: answers that are none, callers who got none."""
     for name, errors in _errors(results):
@@ -163,6 +173,8 @@ def _errors(results: Results) -> Iterator[tuple[str, Any]]:
         yield f"{one['proxies']} proxies, {one['executors']} executors", one["errors"]
     for one in results.get("rows", {"reads": []})["reads"]:
         yield f"{one['read']} at {one['rows']:,} rows", one["errors"]
+    if "lone" in results:
+        yield "lone", results["lone"]["errors"]
     for name in ("waiting", "respond-async"):
         if "embedded" in results:
             yield f"embedded, {name}", results["embedded"][name]["errors"]

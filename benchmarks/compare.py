@@ -48,6 +48,26 @@ def run(bench: Bench, plan: Plan) -> dict[str, Any]:
     }
 
 
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """One result of two runs that compared different systems, callers or delays."""
+    plans = earlier["plan"], later["plan"]
+    systems = {name for plan in plans for name in plan["systems"]}
+    cells = {
+        (cell["system"], cell["delay"], cell["callers"]): cell
+        for cell in (*earlier["cells"], *later["cells"])
+    }
+    return {
+        "plan": {
+            **later["plan"],
+            "systems": [name for name in SYSTEMS if name in systems],
+            "callers": sorted({number for plan in plans for number in plan["callers"]}),
+            "delays": sorted({delay for plan in plans for delay in plan["delays"]}),
+        },
+        "missing": {**earlier["missing"], **later["missing"]},
+        "cells": list(cells.values()),
+    }
+
+
 def _one_system(
     bench: Bench,
     plan: Plan,

@@ -20,6 +20,7 @@ import backlog
 import compare
 import document
 import embedded
+import lone
 import parked
 import rows
 import workers
@@ -39,7 +40,7 @@ def _compare(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
     plan = compare.Plan(
         systems=given.systems or full.systems,
         callers=given.callers or full.callers,
-        delays=full.delays,
+        delays=given.delays or full.delays,
         seconds=given.seconds or full.seconds,
         rounds=given.rounds or full.rounds,
     )
@@ -81,6 +82,14 @@ def _backlog(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
     return backlog.run(bench, sizes=sizes, seconds=2 if given.quick else 10)
 
 
+def _lone(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
+    return lone.run(
+        bench,
+        seconds=given.seconds or (1 if given.quick else 4),
+        rounds=given.rounds or (1 if given.quick else 3),
+    )
+
+
 SECTIONS: dict[str, Section] = {
     "compare": _compare,
     "embedded": _embedded,
@@ -88,6 +97,7 @@ SECTIONS: dict[str, Section] = {
     "rows": _rows,
     "workers": _workers,
     "backlog": _backlog,
+    "lone": _lone,
 }
 
 
@@ -95,7 +105,7 @@ def main() -> int:
     """The exit status."""
     given = _arguments()
     if given.sections == ["document"]:
-        _publish(json.loads(PUBLISHED.read_text()))
+        _publish(*(json.loads(file.read_text()) for file in given.results))
         return 0
     sections = given.sections or list(SECTIONS)
     results: Results = {"machine": {}}
@@ -107,8 +117,8 @@ def main() -> int:
             console.print(f"[yellow]The load average is {load}: these figures are no evidence.[/]")
         for section in sections:
             console.print(f"[bold]{section}[/]")
-            results["machine"][section] = described
             results[section] = SECTIONS[section](bench, given)
+            results["machine"][_label(section, results)] = described
             # Kept as we go: a long run that breaks off has measured something.
             file = _store(results, described["at"])
     for table in tables(results).values():
@@ -118,9 +128,7 @@ def main() -> int:
     minutes = (time.monotonic() - began) / 60
     console.print(f"{minutes:.1f} min, load average now {load_average()}; {file}")
     if given.publish:
-        earlier = json.loads(PUBLISHED.read_text()) if PUBLISHED.exists() else {"machine": {}}
-        machine = {**earlier["machine"], **results["machine"]}
-        _publish({**earlier, **results, "machine": machine})
+        _publish(results)
     found = list(faults(results))
     for fault in found:
         console.print(f"[red]{fault}[/]")
@@ -136,9 +144,29 @@ def _store(results: Results, at: str) -> Path:
     return file
 
 
-def _publish(results: Results) -> None:
-    PUBLISHED.write_text(json.dumps(results, indent=1) + "\n")
-    for file in document.write(results):
+def _label(section: str, results: Results) -> str:
+    """What the machine's description is kept by: parts of `compare` may be of different runs."""
+    if section != "compare":
+        return section
+    plan = results[section]["plan"]
+    names = "" if set(plan["systems"]) == set(compare.SYSTEMS) else ", ".join(plan["systems"])
+    callers = ", ".join(map(str, plan["callers"]))
+    return f"compare ({names}{' ' if names else ''}at {callers} callers)"
+
+
+def _publish(*found: Results) -> None:
+    """Write the document from what is published and these results, the later the better."""
+    published: Results = {"machine": {}}
+    if PUBLISHED.exists():
+        published = json.loads(PUBLISHED.read_text())
+    for results in found:
+        merged = {**published, **results}
+        merged["machine"] = {**published["machine"], **results["machine"]}
+        if "compare" in published and "compare" in results:
+            merged["compare"] = compare.merged(published["compare"], results["compare"])
+        published = merged
+    PUBLISHED.write_text(json.dumps(published, indent=1) + "\n")
+    for file in document.write(published):
         console.print(f"written: {file}")
 
 
@@ -155,6 +183,8 @@ def _arguments() -> argparse.Namespace:
     add("--publish", action="store_true", help="write docs/performance.md and its pictures")
     add("--rounds", type=int, help="rounds in alternating order (3)")
     add("--seconds", type=float, help="of each measurement (8)")
+    add("--delays", nargs="+", type=float, help="seconds of the upstream in `compare` (0 0.2)")
+    add("--results", nargs="+", type=Path, default=[], help="of `document`: files to publish, too")
     add("--rows", type=int, help="the most rows of `rows` (10 million) and `backlog` (1 million)")
     add("--systems", nargs="+", choices=list(compare.SYSTEMS), help="of `compare` (all)")
     add("--callers", nargs="+", type=int, help="of `compare` (1 32 256 1000)")

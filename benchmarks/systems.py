@@ -1,14 +1,21 @@
 """The systems that are compared: how each is started, and the processes that it consists of."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
 
 from bench import Bench
-from processes import Installation, Service, answers, free_port_pair, settings_environment
+from processes import (
+    COMMAND,
+    Installation,
+    Service,
+    answers,
+    free_port_pair,
+    settings_environment,
+)
 from programs import HERE, Program, module, redis_server, uvicorn
 
 OPERATIONS = (HERE.parent / "cli/asyncapiproxy/operations.yaml").read_text()
@@ -45,10 +52,11 @@ def ours(
     proxies: int = 1,
     executors: int = 1,
     proxy_settings: Mapping[str, object] | None = None,
+    command: Sequence[str] = (str(COMMAND),),
 ) -> Iterator[Running]:
     """AsyncApiProxy on PostgreSQL and RabbitMQ, by its own commands."""
     with bench.database() as url, bench.queue_prefix() as prefix, ExitStack() as stack:
-        installation = installed(bench, url, prefix)
+        installation = installed(bench, url, prefix, command=command)
         started_proxies = [
             stack.enter_context(installation.proxy(f"proxy-{n}", **(proxy_settings or {})))
             for n in range(proxies)
@@ -67,7 +75,14 @@ def ours(
         )
 
 
-def installed(bench: Bench, database_url: str, prefix: str) -> Installation:
+def unbatched(bench: Bench) -> AbstractContextManager[Running]:
+    """The same with a transaction for each write; see unbatched.py."""
+    return ours(bench, command=(sys.executable, str(HERE / "unbatched.py")))
+
+
+def installed(
+    bench: Bench, database_url: str, prefix: str, *, command: Sequence[str] = (str(COMMAND),)
+) -> Installation:
     """AsyncApiProxy over this database, migrated, with default settings."""
     installation = Installation(
         bench.folder / prefix,
@@ -75,6 +90,7 @@ def installed(bench: Bench, database_url: str, prefix: str) -> Installation:
         broker_url=bench.rabbitmq.url,
         broker_prefix=prefix,
         operations=OPERATIONS,
+        command=command,
     )
     installation.demo_url = bench.upstream.url
     try:

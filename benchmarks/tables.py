@@ -45,6 +45,7 @@ def tables(results: Results) -> dict[str, Table]:
         "rows": _reads,
         "workers": _workers,
         "backlog": _backlog,
+        "lone": _lone,
     }
     found = {"bars": _bars(results)}
     for section, build in builders.items():
@@ -235,3 +236,16 @@ def _backlog(backlog: Results) -> Iterable[tuple[str, Table]]:
             ]
         )
     yield "backlog", table
+
+
+def _lone(lone: Results) -> Iterable[tuple[str, Table]]:
+    table = Table(
+        f"One caller, {lone['pairs']} pairs of runs",
+        ["writes", "p50 ms (lowest to highest run)", "p99 ms", "p50, as ratio of the pairs"],
+    )
+    ratio = f"{lone['ratio']:.2f} ({lone['ratio_min']:.2f} to {lone['ratio_max']:.2f})"
+    for name, text in (("grouped", ratio), ("unbatched", "1")):
+        one = lone[name]
+        spread = f"{one['p50_ms_min']:,.2f} to {one['p50_ms_max']:,.2f}"
+        table.rows.append([name, f"{one['p50_ms']:,.2f} ({spread})", f"{one['p99_ms']:,.2f}", text])
+    yield "lone", table

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -76,11 +76,12 @@ class Service:
         environment: Mapping[str, str],
         is_ready: Callable[["Service"], bool],
         url: str = "",
+        command: Sequence[str] = (str(COMMAND),),
     ) -> None:
         self.name = name
         self.url = url
         self.log_file = folder / f"{name}.log"
-        self._command = [*ending_with_us(), str(COMMAND), *arguments]
+        self._command = [*ending_with_us(), *command, *arguments]
         self._folder = folder
         self._environment = {**bare_environment(folder), **environment}
         self._is_ready = is_ready
@@ -187,12 +188,14 @@ class Installation:
         broker_prefix: str = "asyncapi",
         operations: str = FAST_OPERATIONS,
         settings: Mapping[str, object] | None = None,
+        command: Sequence[str] = (str(COMMAND),),
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         operations_file = folder / "operations.yaml"
         operations_file.write_text(operations)
         self.demo_url = f"http://127.0.0.1:{free_port()}"
+        self._command = command
         self._settings = {
             "database_url": database_url,
             "broker_url": broker_url,
@@ -223,6 +226,7 @@ class Installation:
             environment=self._environment(settings),
             is_ready=answers("/readyz"),
             url=url,
+            command=self._command,
         )
 
     def executor(
@@ -234,6 +238,7 @@ class Installation:
             folder=self.folder,
             environment=self._environment(settings),
             is_ready=has_logged(event="broker connected", link=f"consume {queue}"),
+            command=self._command,
         )
 
     def demo_api(self, name: str = "demo-api") -> Service:
