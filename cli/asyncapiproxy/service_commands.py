@@ -21,7 +21,7 @@ from asyncproxy.settings import ProxySettings
 from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
-from asynctasks.migration import migrate
+from asynctasks.migration import migrate_when_there
 from asynctasks.operations_file import load_operations
 from asynctasks.sealing import new_sealing_key
 from asynctasks.settings import Settings, unknown_variables
@@ -128,14 +128,19 @@ def executor(
     run(main)
 
 
-def migrate_command(database_url: DatabaseUrl = None) -> None:
+def migrate_command(
+    database_url: DatabaseUrl = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for a database that does not answer yet.")
+    ] = 0,
+) -> None:
     """Create or upgrade the task database. Safe to run many times, and by many at once."""
 
-    async def main(_: asyncio.Event) -> None:
+    async def main(stop: asyncio.Event) -> None:
         url = database_url or os.environ.get("ASYNCAPI_DATABASE_URL")
         if not url:
             raise SettingsError("ASYNCAPI_DATABASE_URL is not set")
-        revision = await migrate(url)
+        revision = await migrate_when_there(url, wait_seconds=wait, stop=stop)
         typer.echo(f"The task database is at revision {revision}.")
 
     run(main)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -12,19 +15,24 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from asynctasks.database import Database
-from asynctasks.errors import SchemaOutdatedError
+from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ADVISORY_LOCK = 0x6173_796E_6361_7069
 """The key of PostgreSQL's advisory lock under which migrations run."""
+RETRY_SECONDS = 1.0
+"""Between two tries to reach a database that does not answer yet."""
+
+log = structlog.get_logger(__name__)
 
 
 async def migrate(database_url: str) -> str:
     """Create or upgrade the schema and return its revision.
 
-    Safe to call from many processes at once: one migrates, the others wait and find it done.
+    Safe to call from many processes at once: one migrates, the others wait and find it done. A
+    later version's schema is left: during an upgrade an earlier one's process may start again.
     """
     # A large table's migration takes its time, and so does waiting for another process's.
     database = Database(database_url, statement_seconds=None)
@@ -34,10 +42,28 @@ async def migrate(database_url: str) -> str:
                 await connection.execute(
                     text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}
                 )
-            await connection.run_sync(_upgrade)
+            if not await connection.run_sync(_is_later):
+                await connection.run_sync(_upgrade)
             return await connection.run_sync(_revision) or ""
     finally:
         await database.close()
+
+
+async def migrate_when_there(database_url: str, *, wait_seconds: float, stop: asyncio.Event) -> str:
+    """The same, of a database that may take some seconds to answer.
+
+    Raises DatabaseUnavailableError after that time, or once `stop` is set.
+    """
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            return await migrate(database_url)
+        except DatabaseUnavailableError as error:
+            if stop.is_set() or asyncio.get_running_loop().time() > deadline:
+                raise
+            log.info("waiting for the task database", detail=str(error))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
 
 
 async def check_schema(database: Database) -> None:
@@ -47,13 +73,23 @@ async def check_schema(database: Database) -> None:
     """
     async with database.read() as connection:
         revision = await connection.run_sync(_revision)
-    scripts = ScriptDirectory.from_config(_config())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if revision is None or (revision in known and revision != scripts.get_current_head()):
+        is_later = await connection.run_sync(_is_later)
+    head = _scripts().get_current_head()
+    if not is_later and revision != head:
         raise SchemaOutdatedError(
             f"The task database is at revision {revision or 'none'}, and this version needs "
-            f"{scripts.get_current_head()}: run `asyncapiproxy migrate`."
+            f"{head}: run `asyncapiproxy migrate`."
         )
+
+
+def _is_later(connection: Connection) -> bool:
+    revision = _revision(connection)
+    known = {script.revision for script in _scripts().walk_revisions()}
+    return revision is not None and revision not in known
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, inspect, text
 import asynctasks.database
 import asynctasks.migration
 from asynctasks.database import Database
-from asynctasks.errors import SchemaOutdatedError
-from asynctasks.migration import _config, check_schema, migrate
+from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
+from asynctasks.migration import _config, check_schema, migrate, migrate_when_there
 from asynctasks.roster import ExecutorRow
 from asynctasks.task import TaskRow
+from servers import PostgresqlServer, free_port
 
 TABLES = (TaskRow, ExecutorRow)
 
@@ -184,12 +185,13 @@ async def test_a_database_at_an_earlier_revision_is_outdated(
     await check(database_url)
 
 
-async def test_a_database_at_a_revision_of_a_later_version_is_served(database_url: str):
+async def test_a_later_versions_database_is_served_and_left_as_it_is(database_url: str):
     def advance(connection: Connection) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     await with_connection(database_url, advance)
     await check(database_url)
+    assert await migrate(database_url) == "9999"
 
 
 async def test_a_migration_waits_for_another_longer_than_a_statement_may_take(
@@ -203,3 +205,21 @@ async def test_a_migration_waits_for_another_longer_than_a_statement_may_take(
     assert not done
     await holder.close()
     assert await waiting
+
+
+async def test_a_migration_may_wait_for_a_database_that_starts():
+    with PostgresqlServer() as server:
+        server.stop()
+        waiting = asyncio.create_task(
+            migrate_when_there(server.url, wait_seconds=60, stop=asyncio.Event())
+        )
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+        await asyncio.to_thread(server.start)
+        assert await waiting
+
+
+async def test_a_migration_waits_no_longer_than_it_is_told():
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    with pytest.raises(DatabaseUnavailableError):
+        await migrate_when_there(url, wait_seconds=0, stop=asyncio.Event())
