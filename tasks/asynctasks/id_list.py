@@ -6,7 +6,7 @@ compile, and for PostgreSQL to prepare.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import orjson
@@ -49,6 +49,11 @@ class is_one_of(ColumnElement[bool]):  # noqa: N801 - reads as the condition it 
     def __init__(self, column: ColumnElement[Any], name: str = "ids") -> None:
         self.column = column
         self.ids = bindparam(name, type_=_IdList())
+
+    def self_group(self, against: Any = None) -> Self:
+        """As it is: on SQLite it would else be compared with 1, and then no index finds the ids."""
+        del against
+        return self
 
     _traverse_internals = [  # noqa: RUF012 - how SQLAlchemy learns what a construct is made of
         ("column", InternalTraversal.dp_clauseelement),
