@@ -26,12 +26,14 @@ operations:
     handler: bench_handler:create_client
 """
 FINISH_SECONDS = 120
+LOADS = (("waiting", "", (200,)), ("respond-async", "respond-async", (202,)))
+"""Name, `Prefer`, and the status of a good answer."""
 
 
 def run(bench: Bench, *, seconds: float, rounds: int, callers: int = 256) -> dict[str, Any]:
     """Tasks a second with callers that wait and with such that do not, and CPU for each."""
     results: dict[str, Any] = {"callers": callers, "seconds": seconds}
-    for name, prefer, good in (("waiting", "", (200,)), ("respond-async", "respond-async", (202,))):
+    for name, prefer, good in LOADS:
         runs = [
             _one(bench, callers=callers, seconds=seconds, prefer=prefer, good=good)
             for _ in range(rounds)

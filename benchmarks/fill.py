@@ -1,5 +1,7 @@
 """Fills the task table by SQL, with rows as proxies and executors leave them."""
 
+import os
+
 from bench import Bench
 
 # Versions and variants as in RFC 9562, and the time first, so that ids sort as real ones do.
@@ -51,7 +53,7 @@ FROM (
 def add_finished(bench: Bench, url: str, *, since: int, until: int) -> None:
     """Finished tasks number `since` to `until`, the newer with the higher number."""
     bench.sql(_FINISHED.format(since=since, until=until), url=url)
-    bench.sql("VACUUM (ANALYZE) tasks", url=url)
+    _settle(bench, url)
 
 
 def add_queued(bench: Bench, url: str, *, rows: int, published: bool) -> None:
@@ -59,4 +61,11 @@ def add_queued(bench: Bench, url: str, *, rows: int, published: bool) -> None:
     next_publish_at = "now() + interval '1 hour'" if published else "at"
     statement = _QUEUED.format(rows=rows, published=str(published), next_publish_at=next_publish_at)
     bench.sql(statement, url=url)
+    _settle(bench, url)
+
+
+def _settle(bench: Bench, url: str) -> None:
+    """Else what the filling left to write would be written during the measurement."""
     bench.sql("VACUUM (ANALYZE) tasks", url=url)
+    bench.sql("CHECKPOINT", url=url)
+    os.sync()

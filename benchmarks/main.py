@@ -22,6 +22,7 @@ import document
 import embedded
 import lone
 import parked
+import profile_cpu
 import rows
 import workers
 from bars import Results, faults
@@ -90,6 +91,10 @@ def _lone(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
     )
 
 
+def _profile(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
+    return profile_cpu.run(bench, seconds=given.seconds or 15)
+
+
 SECTIONS: dict[str, Section] = {
     "compare": _compare,
     "embedded": _embedded,
@@ -98,6 +103,7 @@ SECTIONS: dict[str, Section] = {
     "workers": _workers,
     "backlog": _backlog,
     "lone": _lone,
+    "profile": _profile,
 }
 
 
@@ -107,7 +113,7 @@ def main() -> int:
     if given.sections == ["document"]:
         _publish(*(json.loads(file.read_text()) for file in given.results))
         return 0
-    sections = given.sections or list(SECTIONS)
+    sections = given.sections or [name for name in SECTIONS if name != "profile"]
     results: Results = {"machine": {}}
     began = time.monotonic()
     with started_bench() as bench:
@@ -177,7 +183,8 @@ def _arguments() -> argparse.Namespace:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(SECTIONS)} (all); `document` only writes docs/performance.md again",
+        help=f"of {', '.join(SECTIONS)} (all but `profile`, which needs py-spy); "
+        "`document` only writes docs/performance.md again",
     )
     add("--quick", action="store_true", help="small and short: does it run? (3 min)")
     add("--publish", action="store_true", help="write docs/performance.md and its pictures")

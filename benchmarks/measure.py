@@ -28,11 +28,20 @@ def measure(
     callers: int,
     seconds: float,
     delay_seconds: float = 0,
+    prefer: str = "",
+    good: tuple[int, ...] = (200, 201),
 ) -> Measured:
     """From quiet to quiet: what callers no longer wait for is work of theirs all the same."""
     everything = {**running.parts, **outside}
     before = wait_until_quiet(everything)
-    load = post_clients(running.urls, callers=callers, seconds=seconds, delay_seconds=delay_seconds)
+    load = post_clients(
+        running.urls,
+        callers=callers,
+        seconds=seconds,
+        delay_seconds=delay_seconds,
+        prefer=prefer,
+        good=good,
+    )
     for url in running.urls:
         wait_for_one(url)
     spent = used(before, wait_until_quiet(everything))

@@ -15,8 +15,9 @@ LISTS = {
     "GET /tasks?status=failed": "/tasks?status=failed",
     "GET /tasks?status=cancelled": "/tasks?status=cancelled",
     "GET /tasks?label=team=sales": "/tasks?label=team%3Dsales",
+    "GET /tasks?label=team=nobody": "/tasks?label=team%3Dnobody",
 }
-"""One in a hundred has failed, one in twenty has the label, and none was cancelled."""
+"""One in a hundred has failed, one in twenty has a label, `sales`, and none was cancelled."""
 
 
 def run(bench: Bench, *, sizes: list[int], seconds: float) -> dict[str, Any]:

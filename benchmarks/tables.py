@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
+import profile_cpu
 from bars import Results, bars, cell
 
 USABLE_SHARE = 0.7
@@ -46,6 +47,7 @@ def tables(results: Results) -> dict[str, Table]:
         "workers": _workers,
         "backlog": _backlog,
         "lone": _lone,
+        "profile": _profile,
     }
     found = {"bars": _bars(results)}
     for section, build in builders.items():
@@ -249,3 +251,22 @@ def _lone(lone: Results) -> Iterable[tuple[str, Table]]:
         spread = f"{one['p50_ms_min']:,.2f} to {one['p50_ms_max']:,.2f}"
         table.rows.append([name, f"{one['p50_ms']:,.2f} ({spread})", f"{one['p99_ms']:,.2f}", text])
     yield "lone", table
+
+
+def _profile(profile: Results) -> Iterable[tuple[str, Table]]:
+    table = Table(
+        f"CPU of a request by component in µs, {profile['callers']} callers",
+        ["component", *(name for name, _, _ in _profiled(profile))],
+    )
+    columns = [(cpu_us, shares) for _, cpu_us, shares in _profiled(profile)]
+    for component in dict.fromkeys(profile_cpu.COMPONENTS.values()):
+        parts = [cpu_us * shares.get(component, 0) for cpu_us, shares in columns]
+        table.rows.append([component, *(f"{part:,.0f}" if part else "" for part in parts)])
+    table.rows.append(["in all", *(f"{cpu_us:,.0f}" for cpu_us, _ in columns)])
+    yield "profile", table
+
+
+def _profiled(profile: Results) -> Iterable[tuple[str, float, dict[str, float]]]:
+    for load in profile["loads"]:
+        for part, shares in load["share"].items():
+            yield load["load"] if part == "up" else part, load["cpu_us"][part], shares
