@@ -68,6 +68,7 @@ def _throughput(compared: Results, folder: Path) -> Path:
             xscale="log",
         )
         each.set_xticks(plan["callers"], [f"{n:,}" for n in plan["callers"]])
+        each.minorticks_off()
         each.set_ylim(bottom=0)
         each.grid(alpha=0.3)
     axes[0].legend()
