@@ -39,8 +39,19 @@ class Delivery(Protocol):
 class Consumption(Protocol):
     """A subscription to a queue, kept up over lost connections."""
 
+    @property
+    def is_consuming(self) -> bool:
+        """Whether deliveries can come now: not where it was stopped, nor with the broker away."""
+        ...
+
     async def stop(self) -> None:
-        """Take no more deliveries; those in hand can still be acked."""
+        """Take no more deliveries; those in hand can still be acked.
+
+        What had been taken by then has been handed over.
+        """
+
+    async def resume(self) -> None:
+        """Take deliveries again after a `stop`, now or as soon as the broker is there."""
 
 
 class Broker(Protocol):

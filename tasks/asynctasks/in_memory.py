@@ -65,8 +65,7 @@ class InMemoryBroker:
     ) -> AsyncGenerator[Consumption]:
         """Take at most `prefetch` unended deliveries at a time from the queue."""
         consumption = _Consumption(self, queue, prefetch, on_delivery)
-        self._consumptions[queue].append(consumption)
-        self._deliver(queue)
+        self.on_wanted(consumption)
         try:
             yield consumption
         finally:
@@ -105,9 +104,17 @@ class InMemoryBroker:
         """A delivery has ended, so there is room for the next."""
         self._deliver(consumption.queue)
 
+    def on_wanted(self, consumption: _Consumption) -> None:
+        """The consumption takes deliveries from now on."""
+        if not consumption.is_consuming:
+            consumption.is_consuming = True
+            self._consumptions[consumption.queue].append(consumption)
+            self._deliver(consumption.queue)
+
     def on_stopped(self, consumption: _Consumption) -> None:
         """The consumption takes no more."""
-        if consumption in self._consumptions[consumption.queue]:
+        if consumption.is_consuming:
+            consumption.is_consuming = False
             self._consumptions[consumption.queue].remove(consumption)
 
 
@@ -118,6 +125,7 @@ class _Consumption:
         self.broker = broker
         self.queue = queue
         self.unended: set[_Delivery] = set()
+        self.is_consuming = False
         self._prefetch = prefetch
         self._on_delivery = on_delivery
 
@@ -132,6 +140,10 @@ class _Consumption:
 
     async def stop(self) -> None:
         self.broker.on_stopped(self)
+        await asyncio.sleep(0)  # what was taken is on its way by `call_soon`
+
+    async def resume(self) -> None:
+        self.broker.on_wanted(self)
 
 
 class _Delivery:

@@ -34,6 +34,7 @@ class RabbitmqConsumption:
         self._channel: AbstractChannel | None = None
         self._tag: str | None = None
         self._is_stopped = False
+        self._changing = asyncio.Lock()
         self.on_cancelled: Callable[[], None] = lambda: None
 
     async def set_up(self, connection: AbstractConnection) -> list[AbstractChannel]:
@@ -43,20 +44,33 @@ class RabbitmqConsumption:
         await self._broker.declare(channel, self._queue)
         # RabbitMQ cancels a consumer whose queue was deleted: the next set-up declares it again.
         channel.on_consumer_cancel_callbacks.add(lambda _: self.on_cancelled())
-        self._channel, self._tag = channel, None
-        if not self._is_stopped:
-            consuming = await channel.basic_consume(
-                self._broker.queue_name(self._queue), self._deliver
-            )
-            self._tag = consuming.consumer_tag
-        if self._is_stopped:  # meanwhile
-            await self._cancel()
+        async with self._changing:
+            self._channel, self._tag = channel, None
+            await self._follow()
         return [channel]
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether deliveries can come now."""
+        is_open = self._channel is not None and not self._channel.is_closed
+        return is_open and self._tag is not None
 
     async def stop(self) -> None:
         """Take no more deliveries; those in hand can still be acked."""
         self._is_stopped = True
-        await self._cancel()
+        with suppress(BrokerUnavailableError), translated():
+            async with self._changing:
+                await self._follow()
+
+    async def resume(self) -> None:
+        """Take deliveries again."""
+        self._is_stopped = False
+        try:
+            with translated():
+                async with self._changing:
+                    await self._follow()
+        except BrokerUnavailableError:
+            self.on_cancelled()  # a new connection consumes
 
     async def leave(self) -> None:
         """Stop, and return when RabbitMQ has read the acks that are on their way.
@@ -68,11 +82,19 @@ class RabbitmqConsumption:
             with suppress(BrokerUnavailableError), translated():
                 await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
 
-    async def _cancel(self) -> None:
-        if self._channel is not None and self._tag is not None:
+    async def _follow(self) -> None:
+        """Consume or cancel on the channel there is, as is wanted by now."""
+        channel = self._channel
+        if channel is None or channel.is_closed:
+            return
+        if self._is_stopped and self._tag is not None:
             tag, self._tag = self._tag, None
-            with suppress(BrokerUnavailableError), translated():
-                await self._channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
+            await channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
+        elif not self._is_stopped and self._tag is None:
+            consuming = await channel.basic_consume(
+                self._broker.queue_name(self._queue), self._deliver, timeout=SETTLE_SECONDS
+            )
+            self._tag = consuming.consumer_tag
 
     async def _deliver(self, message: DeliveredMessage) -> None:
         self._on_delivery(_Delivery(self._broker, self._queue, message))
