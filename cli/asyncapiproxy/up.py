@@ -77,7 +77,13 @@ async def run_up(
 
 
 def _given(*, host: str, port: int, data: Path, operations_file: Path | None) -> dict[str, object]:
-    given: dict[str, object] = {"host": host, "port": port, "operations_file": operations_file}
+    given: dict[str, object] = {
+        "host": host,
+        "port": port,
+        "operations_file": operations_file,
+        # Its proxy answers all probes; each executor would want the port for itself.
+        "health_port": 0,
+    }
     defaults: dict[str, object] = {
         "database_url": f"sqlite:///{data.resolve() / 'tasks.db'}",
         "broker_url": MEMORY,

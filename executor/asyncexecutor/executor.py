@@ -1,4 +1,4 @@
-"""One executor process: its subscription and its leases, from start to drain."""
+"""One executor: its intake, its leases and its place on the roster, from start to drain."""
 
 from __future__ import annotations
 
@@ -7,34 +7,38 @@ import os
 import secrets
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import structlog
 
 from asyncexecutor.handler import Handler
-from asyncexecutor.leases import keep_leases
+from asyncexecutor.intake import Intake
+from asyncexecutor.leases import Leases
+from asyncexecutor.metrics import METRICS
+from asyncexecutor.presence import Reporter
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
 from asynctasks.claims import Claims
 from asynctasks.errors import SettingsError
+from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.probe_server import serve_probes
+from asynctasks.roster import Roster
 from asynctasks.sealing import Sealing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Mapping
 
     import aiohttp
 
     from asyncexecutor.runner import Runner
     from asyncexecutor.settings import ExecutorSettings
-    from asynctasks.broker import Consumption, Delivery
     from asynctasks.connections import Connections
     from asynctasks.operation import Operation, Operations
 
-RECORD_SECONDS = 5.0
-"""After the drain: how long the interrupted attempts get to be recorded."""
+LEAVE_SECONDS = 2.0
+"""How long a database that hangs may hold up the end of an executor that has drained."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,56 +80,56 @@ async def run_executor(
             connections.broker,
             runnables,
             sealing,
+            queue=queue,
             max_interruptions=settings.max_interruptions,
         )
-        leases = keep_leases(
-            worker,
-            claims,
-            lease_seconds=settings.lease_seconds,
-            watch_seconds=settings.watch_seconds,
-        )
-        consuming = partial(connections.broker.consume, queue, prefetch=settings.concurrency)
-        log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
-        await _work(worker, leases, consuming, stop=stop, drain_seconds=settings.drain_seconds)
+        expose(METRICS)
+        await _work(worker, claims, settings, connections, name=name, queue=queue, stop=stop)
     log.info("executor has drained", executor=name)
 
 
 async def _work(
     worker: Worker,
-    leases: Coroutine[Any, Any, NoReturn],
-    consuming: Callable[..., AbstractAsyncContextManager[Consumption]],
+    claims: Claims,
+    settings: ExecutorSettings,
+    connections: Connections,
     *,
+    name: str,
+    queue: str,
     stop: asyncio.Event,
-    drain_seconds: float,
 ) -> None:
-    handling: set[asyncio.Task[None]] = set()
-
     async with asyncio.TaskGroup() as tasks:
-
-        def on_delivery(delivery: Delivery) -> None:
-            task = tasks.create_task(worker.handle(delivery))
-            handling.add(task)
-            task.add_done_callback(handling.discard)
-
-        keeping = tasks.create_task(leases, name="leases")
-        async with consuming(on_delivery=on_delivery) as consumption:
-            await stop.wait()
-            log.info("executor drains", running=len(worker.running))
-            await consumption.stop()
-            await _drain(worker, handling, drain_seconds)
-        keeping.cancel()
-
-
-async def _drain(worker: Worker, handling: set[asyncio.Task[None]], seconds: float) -> None:
-    if handling:
-        await asyncio.wait(handling, timeout=seconds)
-    if handling:
-        log.warning("attempts interrupted by the drain", running=len(worker.running))
-        worker.stop_all()
-        await asyncio.wait(handling, timeout=RECORD_SECONDS)
-    for task in handling:
-        # The database is away: the leases run out and the relay takes the tasks up again.
-        task.cancel()
+        intake = Intake(worker, tasks)
+        leases = Leases(
+            worker,
+            claims,
+            lease_seconds=settings.lease_seconds,
+            watch_seconds=settings.watch_seconds,
+        )
+        reporter = Reporter(
+            roster=Roster(connections.database),
+            intake=intake,
+            name=name,
+            queue=queue,
+            pod=settings.pod_name,
+            concurrency=settings.concurrency,
+            interval_seconds=settings.roster_seconds,
+        )
+        consume = partial(connections.broker.consume, queue, prefetch=settings.concurrency)
+        log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
+        async with serve_probes(
+            settings.health_port, healthy=lambda: leases.fault, ready=lambda: intake.obstacle
+        ):
+            keeping = tasks.create_task(leases.run(), name="leases")
+            async with intake.consuming(consume):
+                has_drained = asyncio.Event()
+                reporting = tasks.create_task(reporter.report(has_drained), name="roster")
+                await stop.wait()
+                await intake.leave(drain_seconds=settings.drain_seconds)
+                has_drained.set()
+                await asyncio.wait([reporting], timeout=LEAVE_SECONDS)
+            for loop in (reporting, keeping):
+                loop.cancel()
 
 
 def _runner(

@@ -14,28 +14,51 @@ if TYPE_CHECKING:
     from asyncexecutor.worker import Worker
     from asynctasks.claims import Claims
 
+STUCK_SECONDS = 60.0
+"""A database that hangs holds one look for less than half of it."""
+
 log = structlog.get_logger(__name__)
 
 
-async def keep_leases(
-    worker: Worker, claims: Claims, *, lease_seconds: float, watch_seconds: float
-) -> NoReturn:
-    """Look at all running tasks by one statement every `watch_seconds`.
+class Leases:
+    """Looks at all running tasks by one statement every `watch_seconds`.
 
     Every third of a lease that statement renews them as well.
     """
-    renewed_at = 0.0
-    while True:
-        await asyncio.sleep(watch_seconds)
-        running = worker.running
-        if not running:
-            continue
-        is_renewal_due = time.monotonic() - renewed_at >= lease_seconds / 3
-        try:
-            held = await (claims.renew(running) if is_renewal_due else claims.look(running))
-        except DatabaseUnavailableError as error:
-            log.warning("leases not renewed", running=len(running), reason=str(error))
-            continue
-        if is_renewal_due:
-            renewed_at = time.monotonic()
-        worker.observe(running, held)
+
+    def __init__(
+        self, worker: Worker, claims: Claims, *, lease_seconds: float, watch_seconds: float
+    ) -> None:
+        self._worker = worker
+        self._claims = claims
+        self._lease_seconds = lease_seconds
+        self._watch_seconds = watch_seconds
+        self._ticked_at = time.monotonic()
+
+    async def run(self) -> NoReturn:
+        """Keep them until cancelled; a database that is away is asked again."""
+        renewed_at = 0.0
+        while True:
+            self._ticked_at = time.monotonic()
+            await asyncio.sleep(self._watch_seconds)
+            running = self._worker.running
+            if not running:
+                continue
+            is_renewal_due = time.monotonic() - renewed_at >= self._lease_seconds / 3
+            ask = self._claims.renew if is_renewal_due else self._claims.look
+            try:
+                held = await ask(running)
+            except DatabaseUnavailableError as error:
+                log.warning("leases not renewed", running=len(running), reason=str(error))
+                continue
+            if is_renewal_due:
+                renewed_at = time.monotonic()
+            self._worker.observe(running, held)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the loop itself, which no outage of the database is."""
+        silent_seconds = time.monotonic() - self._ticked_at - self._watch_seconds
+        if silent_seconds < STUCK_SECONDS:
+            return None
+        return f"leases were not looked at for {silent_seconds:.0f} s"

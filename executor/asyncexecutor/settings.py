@@ -23,3 +23,9 @@ class ExecutorSettings(Settings):
     """A larger upstream response fails the task."""
     drain_seconds: float = Field(default=25, ge=0, le=86_400)
     """How long running attempts get to finish after SIGTERM; the rest goes to another executor."""
+    roster_seconds: float = Field(default=1, gt=0, le=60)
+    """How often the executor reports itself, and learns whether it is to drain."""
+    pod_name: str | None = None
+    """The pod it runs in, for the operator to choose which to remove; None outside Kubernetes."""
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """Serves /healthz, /readyz and /metrics; 0 serves none."""

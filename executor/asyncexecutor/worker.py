@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +11,12 @@ import structlog
 
 from asyncexecutor.attempt import run_attempt
 from asyncexecutor.failures import ArgumentsUnreadableError, OperationUnknownError
+from asyncexecutor.metrics import (
+    DEAD_LETTERS,
+    RUNNING_ATTEMPTS,
+    UNKNOWN_OPERATION,
+    AttemptMetrics,
+)
 from asynctasks.attempts import with_ended_attempt
 from asynctasks.claims import CANCELLED_WHILE_RUNNING
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
@@ -80,6 +87,7 @@ class Worker:
         runnables: Mapping[str, Runnable],
         sealing: Sealing,
         *,
+        queue: str,
         max_interruptions: int,
     ) -> None:
         self._claims = claims
@@ -88,6 +96,8 @@ class Worker:
         self._sealing = sealing
         self._max_interruptions = max_interruptions
         self._running: dict[UUID, _Running] = {}
+        self._metrics = {name: AttemptMetrics(name) for name in (*runnables, UNKNOWN_OPERATION)}
+        self._dead_letters = DEAD_LETTERS.labels(queue)
 
     @property
     def running(self) -> dict[UUID, int]:
@@ -101,22 +111,22 @@ class Worker:
         except Exception as error:
             # A fault of ours must cost this task its attempt, not the executor all its others.
             log.exception("delivery failed unexpectedly")
-            await delivery.dead_letter(f"the executor has a fault: {type(error).__name__}")
+            await self._put_aside(delivery, f"the executor has a fault: {type(error).__name__}")
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
             task_id = TaskMessage.decode(delivery.body).task_id
         except MalformedMessageError as error:
-            await _put_aside(delivery, str(error))
+            await self._put_aside(delivery, str(error))
             return
         task = await _when_there(lambda: self._claims.claim(task_id))
         if task is not None:
             error = await self._run(task)
             if error is not None and error.type in DEAD_LETTERED:
-                await _put_aside(delivery, f"task {task.id}: {error.type}: {error.detail}")
+                await self._put_aside(delivery, f"task {task.id}: {error.type}: {error.detail}")
                 return
         elif not await _when_there(lambda: self._claims.exists(task_id)):
-            await _put_aside(delivery, f"there is no task {task_id}")
+            await self._put_aside(delivery, f"there is no task {task_id}")
             return
         # Else another executor has it, it has finished, or it is not due yet: forget the message.
         await delivery.ack()
@@ -142,6 +152,11 @@ class Worker:
         """Give the tasks that still run back to other executors."""
         for running in self._running.values():
             running.stop(StopReason.DRAIN)
+
+    async def _put_aside(self, delivery: Delivery, reason: str) -> None:
+        log.error("message dead-lettered", reason=reason)
+        self._dead_letters.inc()
+        await delivery.dead_letter(reason)
 
     async def _run(self, task: ClaimedTask) -> Problem | None:
         """Bring the task to the end of this attempt; its error, where it has failed for good."""
@@ -169,14 +184,21 @@ class Worker:
             # Its lease had run out, and the message came to us once more before we had noticed.
             earlier.stop(StopReason.LOST)
         running = self._running[task.id] = _Running(task.attempt)
+        started = time.perf_counter()
+        RUNNING_ATTEMPTS.inc()
+        outcome = None
         try:
             async with running.scope:
-                return await run_attempt(task, self._runnables, self._sealing)
+                outcome = await run_attempt(task, self._runnables, self._sealing)
         except TimeoutError:
-            return _stopped(task, running.stop_reason)
+            outcome = _stopped(task, running.stop_reason)
         finally:
+            RUNNING_ATTEMPTS.dec()
+            metrics = self._metrics.get(task.operation) or self._metrics[UNKNOWN_OPERATION]
+            metrics.ended(outcome, time.perf_counter() - started)
             if self._running.get(task.id) is running:
                 del self._running[task.id]
+        return outcome
 
 
 def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
@@ -186,11 +208,6 @@ def _stopped(task: ClaimedTask, reason: StopReason | None) -> Outcome | None:
     if reason is StopReason.CANCEL:
         return Outcome(TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=attempts)
     return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True, attempts=attempts)
-
-
-async def _put_aside(delivery: Delivery, reason: str) -> None:
-    log.error("message dead-lettered", reason=reason)
-    await delivery.dead_letter(reason)
 
 
 async def _when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:

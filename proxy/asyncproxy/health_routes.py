@@ -1,4 +1,4 @@
-"""Whether this proxy and what it depends on are there: /ping, /healthz, /readyz."""
+"""Whether this proxy and what it depends on are there: /ping, /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from asyncproxy import schemas
+from asynctasks.metrics import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
     from asyncproxy.probes import Probe
@@ -68,5 +69,9 @@ def health_routes(parts: Parts) -> APIRouter:
             {"ready": finding.available, "detail": finding.detail},
             200 if finding.available else 503,
         )
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+        return Response(exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     return router

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from asyncproxy.body import read_arguments
+from asyncproxy.metrics import RequestMetrics
 from asyncproxy.prefer import parse_prefer
+from asyncproxy.problems import OverloadedError
 from asyncproxy.submission import Call
 from asyncproxy.submission_headers import read_conditions
 from asyncproxy.task_view import accepted_response, reply_response, row_response
+from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.messages import Reply
 
@@ -37,14 +40,26 @@ def operation_endpoints(
 
 
 def _endpoint(operation: Operation, submission: Submission, settings: ProxySettings) -> Endpoint:
+    metrics = RequestMetrics(operation.name)
+
     async def submit(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            metrics.answered(_refusal(error))
+            raise
+
+    async def answer(request: Request) -> Response:
         arguments = await read_arguments(request, operation, max_bytes=settings.max_body_bytes)
         preferences = parse_prefer(request.headers.getlist("prefer"))
         window = preferences.window(
             default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
         )
         conditions = read_conditions(request.headers, operation, now=utc_now())
-        submitted = await submission.submit(Call(operation, arguments, conditions, window))
+        with metrics.held():
+            submitted = await submission.submit(Call(operation, arguments, conditions, window))
         headers: dict[str, str] = {}
         if applied := preferences.applied(window):
             headers["Preference-Applied"] = applied
@@ -52,10 +67,21 @@ def _endpoint(operation: Operation, submission: Submission, settings: ProxySetti
             headers["Idempotency-Replayed"] = "true"
         result = submitted.result
         if isinstance(result, Reply):
+            metrics.answered("answered")
             return reply_response(result, headers)
         if result.status.is_final:
+            metrics.answered("replayed" if submitted.is_replay else "answered")
             return row_response(result, headers)
+        metrics.answered("accepted")
         retry_after = submission.admission.retry_after_seconds(operation.queue)
         return accepted_response(result, headers, retry_after_seconds=retry_after)
 
     return submit
+
+
+def _refusal(error: Exception) -> str:
+    """How the metrics call it: whether it is for the caller to mend, for time, or for us."""
+    if isinstance(error, OverloadedError):
+        return "overloaded"
+    is_callers = isinstance(error, AsyncApiProxyError)
+    return "failed" if isinstance(error, DatabaseUnavailableError) or not is_callers else "rejected"

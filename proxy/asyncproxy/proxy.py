@@ -10,13 +10,16 @@ import structlog
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
 from asyncproxy.health_routes import Parts
+from asyncproxy.metrics import METRICS
 from asyncproxy.probes import Probe
 from asyncproxy.relay import Relay
 from asyncproxy.replies import listening_replies
 from asyncproxy.server import listen, serve
 from asyncproxy.submission import Submission
 from asyncproxy.watch import Watch
+from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.roster import Roster
 from asynctasks.sealing import Sealing
 from asynctasks.store import TaskStore
 from asynctasks.upkeep import Upkeep
@@ -46,13 +49,14 @@ async def run_proxy(
         database=Probe("database", connections.database.ping), broker=Probe("broker", broker.ping)
     )
     upkeep = Upkeep(connections.database)
-    relay = Relay(store, upkeep, broker, settings)
+    relay = Relay(store, upkeep, Roster(connections.database), broker, settings)
     watch = Watch(
         store,
         interval_seconds=settings.watch_interval_seconds,
         max_watched=settings.max_waiting,
     )
     admission = Admission(upkeep, settings)
+    expose(METRICS)
     async with (
         listening_replies(settings.reply_strategy, broker=broker, store=store) as replies,
         asyncio.TaskGroup() as tasks,

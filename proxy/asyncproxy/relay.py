@@ -1,8 +1,8 @@
 """The relay: brings every task on that nobody else does.
 
 It publishes what is due (first publish failed, retry, delayed start) and what was lost, queues the
-tasks of dead executors, ends those past their deadline, and forgets the old. Any number of proxies
-may run one: each row is given to one of them, and every step may be repeated.
+tasks of dead executors, ends those past their deadline, and forgets old tasks and executors. Any
+number of proxies may run one: each row is given to one of them, and every step may be repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
+from asyncproxy.metrics import (
+    PUBLISH_FAILURES,
+    RELAY_EXPIRED,
+    RELAY_PUBLISHED,
+    RELAY_PURGED,
+    RELAY_RETURNED,
+)
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
 from asynctasks.messages import Reply, TaskMessage
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
     from asyncproxy.settings import ProxySettings
     from asynctasks.broker import Broker
+    from asynctasks.roster import Roster
     from asynctasks.store import TaskStore
     from asynctasks.upkeep import DueTask, EndedTask, Upkeep
 
@@ -29,6 +37,8 @@ PURGE_BATCH = 1_000
 LATE_SECONDS = 1.0
 """How often dead leases and passed deadlines are looked for."""
 PURGE_SECONDS = 60.0
+UNSEEN_SECONDS = 3_600.0
+"""An executor that has not reported itself for so long is gone: it was killed, or its node was."""
 SETTLE_SECONDS = 5.0
 """After an outage of the database executors renew their leases; until then they only seem dead."""
 
@@ -41,6 +51,7 @@ class Relay:
 
     store: TaskStore
     upkeep: Upkeep
+    roster: Roster
     broker: Broker
     settings: ProxySettings
 
@@ -54,6 +65,7 @@ class Relay:
                 (self.return_dead, LATE_SECONDS, SETTLE_SECONDS),
                 (self.expire, LATE_SECONDS, 0.0),
                 (self.purge, PURGE_SECONDS, 0.0),
+                (self.forget_executors, PURGE_SECONDS, 0.0),
             ):
                 tasks.create_task(
                     _repeat(
@@ -105,6 +117,7 @@ class Relay:
     async def return_dead(self) -> bool:
         """Queue the tasks of executors that are gone; whether there may be more."""
         rows, ended = await self.upkeep.return_dead(limit=BATCH)
+        RELAY_RETURNED.inc(rows)
         if rows:
             log.warning("tasks of dead executors returned", tasks=rows, cancelled=len(ended))
         await self._tell(ended)
@@ -113,6 +126,7 @@ class Relay:
     async def expire(self) -> bool:
         """End the tasks that are past their deadline; whether there may be more."""
         ended = await self.upkeep.expire(limit=BATCH)
+        RELAY_EXPIRED.inc(len(ended))
         if ended:
             log.info("tasks expired", tasks=len(ended))
         await self._tell(ended)
@@ -123,9 +137,17 @@ class Relay:
         purged = await self.upkeep.purge(
             limit=PURGE_BATCH, retention_seconds=self.settings.retention_seconds
         )
+        RELAY_PURGED.inc(purged)
         if purged:
             log.info("finished tasks forgotten", tasks=purged)
         return purged == PURGE_BATCH
+
+    async def forget_executors(self) -> bool:
+        """Take executors that are gone off the roster; all at once, as they are few."""
+        forgotten = await self.roster.forget(older_than_seconds=UNSEEN_SECONDS)
+        if forgotten:
+            log.info("executors forgotten", executors=forgotten)
+        return False
 
     async def _publish(self, due: list[DueTask], *, why: str) -> None:
         if not due:
@@ -142,6 +164,8 @@ class Relay:
             for task, outcome in zip(due, outcomes, strict=True)
             if outcome is not None
         ]
+        RELAY_PUBLISHED.inc(len(due) - len(failed))
+        PUBLISH_FAILURES.inc(len(failed))
         log.info("relay published", why=why, published=len(due) - len(failed), failed=len(failed))
         if failed:
             await self.store.make_due([task_id for task_id, _ in failed])

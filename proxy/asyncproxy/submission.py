@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from asyncproxy.fingerprint import fingerprints
+from asyncproxy.metrics import PUBLISH_FAILURES
 from asynctasks.errors import (
     BrokerUnavailableError,
     DatabaseUnavailableError,
@@ -158,6 +159,7 @@ class Submission:
         try:
             await self.broker.publish(task.queue, TaskMessage(task.id, task.operation))
         except BrokerUnavailableError as error:
+            PUBLISH_FAILURES.inc()
             log.warning("publish left to the relay", task_id=str(task.id), reason=str(error))
             await self._make_due(task.id)
             return False

@@ -20,6 +20,7 @@ from asynctasks.in_memory import InMemoryBroker
 from asynctasks.instants import utc_now
 from asynctasks.messages import Reply, TaskMessage
 from asynctasks.rabbitmq import RabbitmqBroker
+from asynctasks.roster import Presence, Roster, executors
 from asynctasks.store import NewTask, tasks
 from asynctasks.task import TaskStatus
 from asynctasks.upkeep import Upkeep
@@ -39,7 +40,7 @@ def relay_of(parts: Any, broker: Broker, *, grace: float = 30) -> Relay:
             "relay_interval_seconds": 0.05,
         }
     )
-    return Relay(parts.store, Upkeep(parts.database), broker, settings)
+    return Relay(parts.store, Upkeep(parts.database), Roster(parts.database), broker, settings)
 
 
 async def set_rows(parts: Any, **values: Any) -> None:
@@ -96,6 +97,30 @@ async def test_two_relays_at_once_publish_each_task_once(
         await asyncio.gather(*map(publish_all, relays))
         published = [TaskMessage.decode(body).task_id for body in broker._ready["clients"]]
         assert sorted(published) == sorted(new.id for new in news)
+
+
+async def test_executors_that_were_not_seen_for_an_hour_are_forgotten(parts: Any):
+    relay = relay_of(parts, InMemoryBroker())
+    for name in ("alive", "killed"):
+        await relay.roster.beat(
+            Presence(
+                name=name,
+                queue="clients",
+                pod=None,
+                concurrency=1,
+                running=0,
+                consuming=True,
+                idle_seconds=0,
+            )
+        )
+    async with parts.database.write() as connection:
+        await connection.execute(
+            update(executors)
+            .where(executors.c.name == "killed")
+            .values(seen_at=utc_now() - timedelta(seconds=3_610))
+        )
+    assert await relay.forget_executors() is False
+    assert [one.name for one in await relay.roster.of_queue("clients")] == ["alive"]
 
 
 async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(

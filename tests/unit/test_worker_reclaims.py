@@ -70,7 +70,7 @@ class Delivery:
 async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():
     claims, runner = Claims(), Runner()
     parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
-    worker = Worker(*parts, max_interruptions=5)
+    worker = Worker(*parts, queue="waits", max_interruptions=5)
     deliveries: list[Any] = [Delivery(), Delivery()]
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         first = tasks.create_task(worker.handle(deliveries[0]))
@@ -87,7 +87,7 @@ async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():
 async def test_what_was_asked_about_an_earlier_attempt_does_not_stop_a_newer_one():
     claims, runner = Claims(), Runner()
     parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
-    worker = Worker(*parts, max_interruptions=5)
+    worker = Worker(*parts, queue="waits", max_interruptions=5)
     delivery: Any = Delivery()
     claims.attempt = 1
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:

@@ -1,0 +1,119 @@
+"""What an executor takes from its queue: when it may, and what it has in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asyncexecutor.metrics import DRAINING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from asyncexecutor.worker import Worker
+    from asynctasks.broker import Consumption, Delivery
+
+RECORD_SECONDS = 5.0
+"""After the drain: how long the interrupted attempts get to be recorded."""
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Hands deliveries to the worker while it consumes.
+
+    Told to drain it leaves the queue and finishes what it has; told otherwise it consumes again.
+    """
+
+    def __init__(self, worker: Worker, tasks: asyncio.TaskGroup) -> None:
+        self._worker = worker
+        self._tasks = tasks
+        self._handling: set[asyncio.Task[None]] = set()
+        self._consumption: Consumption | None = None
+        self._idle_since: float | None = time.monotonic()
+        self._is_draining = False
+        self._is_leaving = False
+        self.has_left = False
+        """Whether no delivery comes any more, until it is told otherwise."""
+
+    @asynccontextmanager
+    async def consuming(
+        self, consume: Callable[..., AbstractAsyncContextManager[Consumption]]
+    ) -> AsyncGenerator[None]:
+        """Take deliveries for as long as it is entered."""
+        async with consume(on_delivery=self._take) as self._consumption:
+            yield
+        self._set_draining(to=False)
+
+    @property
+    def in_hand(self) -> int:
+        """Deliveries that are being dealt with."""
+        return len(self._handling)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """For how long nothing was in hand; None while something is."""
+        return None if self._idle_since is None else time.monotonic() - self._idle_since
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no delivery can come; None while one can."""
+        if self._is_leaving:
+            return "stopping"
+        if self._is_draining:
+            return "draining"
+        if self._consumption is None:
+            return "starting"
+        return None if self._consumption.is_consuming else "the broker is not connected"
+
+    async def follow(self, *, draining: bool) -> bool:
+        """Leave the queue or come back to it, as the operator says; whether that was a change."""
+        if self._consumption is None or self._is_leaving or draining is self._is_draining:
+            return False
+        self._set_draining(to=draining)
+        if draining:
+            log.info("executor drains", in_hand=self.in_hand)
+            await self._consumption.stop()
+        else:
+            log.info("executor consumes again", in_hand=self.in_hand)
+            await self._consumption.resume()
+        self.has_left = draining
+        return True
+
+    async def leave(self, *, drain_seconds: float) -> None:
+        """Leave the queue for good, and give back what is still in hand after so long."""
+        assert self._consumption is not None
+        self._is_leaving = True
+        self._set_draining(to=True)
+        log.info("executor drains", in_hand=self.in_hand)
+        await self._consumption.stop()
+        self.has_left = True
+        if self._handling:
+            await asyncio.wait(self._handling, timeout=drain_seconds)
+        if self._handling:
+            log.warning("attempts interrupted by the drain", running=len(self._worker.running))
+            self._worker.stop_all()
+            await asyncio.wait(self._handling, timeout=RECORD_SECONDS)
+        for task in self._handling:
+            # The database is away: the leases run out and the relay takes the tasks up again.
+            task.cancel()
+
+    def _set_draining(self, *, to: bool) -> None:
+        DRAINING.inc(to - self._is_draining)
+        self._is_draining = to
+
+    def _take(self, delivery: Delivery) -> None:
+        task = self._tasks.create_task(self._worker.handle(delivery))
+        self._handling.add(task)
+        self._idle_since = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        if not self._handling:
+            self._idle_since = time.monotonic()

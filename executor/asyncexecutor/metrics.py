@@ -1,0 +1,62 @@
+"""What Prometheus reads of an executor: docs/metrics.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from asynctasks.metrics import SECONDS
+from asynctasks.task import TaskStatus
+
+if TYPE_CHECKING:
+    from asynctasks.outcome import Outcome
+
+ATTEMPTS = Counter(
+    "asyncapi_attempts",
+    "Attempts that have ended.",
+    ["operation", "outcome"],
+    registry=None,
+)
+ATTEMPT_SECONDS = Histogram(
+    "asyncapi_attempt_seconds",
+    "How long attempts took.",
+    ["operation"],
+    buckets=SECONDS,
+    registry=None,
+)
+RUNNING_ATTEMPTS = Gauge("asyncapi_running_attempts", "Attempts that run now.", registry=None)
+DEAD_LETTERS = Counter(
+    "asyncapi_dead_letters", "Messages put aside for a person.", ["queue"], registry=None
+)
+DRAINING = Gauge(
+    "asyncapi_executor_draining",
+    "1 while the executor was told to drain, by the operator or by SIGTERM.",
+    registry=None,
+)
+METRICS = (ATTEMPTS, ATTEMPT_SECONDS, RUNNING_ATTEMPTS, DEAD_LETTERS, DRAINING)
+
+UNKNOWN_OPERATION = "(unknown)"
+"""In place of a name that no operations file of ours holds, so that names are bounded."""
+OUTCOMES = ("succeeded", "failed", "retried", "cancelled", "given back", "lost")
+
+
+class AttemptMetrics:
+    """The metrics of one operation's attempts; what has a label is looked up once."""
+
+    def __init__(self, operation: str) -> None:
+        self._ended = {outcome: ATTEMPTS.labels(operation, outcome) for outcome in OUTCOMES}
+        self._seconds = ATTEMPT_SECONDS.labels(operation)
+
+    def ended(self, outcome: Outcome | None, seconds: float) -> None:
+        """Count an attempt; without an outcome its task was no longer ours."""
+        self._ended[_word(outcome)].inc()
+        self._seconds.observe(seconds)
+
+
+def _word(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "lost"
+    if outcome.status is TaskStatus.QUEUED:
+        return "given back" if outcome.is_given_back else "retried"
+    return outcome.status.value

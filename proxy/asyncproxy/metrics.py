@@ -1,0 +1,76 @@
+"""What Prometheus reads of a proxy: docs/metrics.md."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from asynctasks.metrics import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+REQUESTS = Counter(
+    "asyncapi_requests",
+    "Calls of operations that were answered.",
+    ["operation", "outcome"],
+    registry=None,
+)
+WAIT_SECONDS = Histogram(
+    "asyncapi_wait_seconds",
+    "How long callers were held before they were answered.",
+    ["operation"],
+    buckets=SECONDS,
+    registry=None,
+)
+PARKED_CALLERS = Gauge("asyncapi_parked_callers", "Callers that are held now.", registry=None)
+RELAY_PUBLISHED = Counter(
+    "asyncapi_relay_published", "Tasks that the relay published.", registry=None
+)
+RELAY_RETURNED = Counter(
+    "asyncapi_relay_returned", "Tasks of dead executors that were returned.", registry=None
+)
+RELAY_EXPIRED = Counter("asyncapi_relay_expired", "Tasks that were expired.", registry=None)
+RELAY_PURGED = Counter(
+    "asyncapi_relay_purged", "Finished tasks that were forgotten.", registry=None
+)
+PUBLISH_FAILURES = Counter(
+    "asyncapi_publish_failures", "Publishes that the broker did not confirm.", registry=None
+)
+METRICS = (
+    REQUESTS,
+    WAIT_SECONDS,
+    PARKED_CALLERS,
+    RELAY_PUBLISHED,
+    RELAY_RETURNED,
+    RELAY_EXPIRED,
+    RELAY_PURGED,
+    PUBLISH_FAILURES,
+)
+OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed")
+
+
+class RequestMetrics:
+    """The metrics of one operation's calls; what has a label is looked up once."""
+
+    def __init__(self, operation: str) -> None:
+        self._answered = {outcome: REQUESTS.labels(operation, outcome) for outcome in OUTCOMES}
+        self._seconds = WAIT_SECONDS.labels(operation)
+
+    def answered(self, outcome: str) -> None:
+        """Count a call, by one of the OUTCOMES."""
+        self._answered[outcome].inc()
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Count and time a caller as held."""
+        PARKED_CALLERS.inc()
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            PARKED_CALLERS.dec()
+            self._seconds.observe(time.perf_counter() - started)

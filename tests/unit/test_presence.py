@@ -1,0 +1,131 @@
+"""An executor's place on the roster, with the roster there and away."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import asyncexecutor.leases
+from asyncexecutor.intake import Intake
+from asyncexecutor.leases import Leases
+from asyncexecutor.presence import Reporter
+from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.roster import Presence
+from eventually import eventually
+
+
+class Roster:
+    """Answers what it is given, and from then on that nobody is to drain."""
+
+    def __init__(self, *answers: bool | None) -> None:
+        self.answers = list(answers)
+        self.beats: list[Presence] = []
+        self.left: list[str] = []
+        self.is_away_at_the_end = False
+
+    async def beat(self, presence: Presence) -> bool:
+        self.beats.append(presence)
+        answer = self.answers.pop(0) if self.answers else False
+        if answer is None:
+            raise DatabaseUnavailableError
+        return answer
+
+    async def leave(self, name: str) -> None:
+        self.left.append(name)
+        if self.is_away_at_the_end:
+            raise DatabaseUnavailableError
+
+
+class Consumption:
+    def __init__(self) -> None:
+        self.is_consuming = True
+        self.calls: list[str] = []
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+
+    async def resume(self) -> None:
+        self.calls.append("resume")
+
+
+class Worker:
+    running: dict[Any, int] = {}  # noqa: RUF012 - nothing runs
+
+    def stop_all(self) -> None: ...
+
+
+async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, list[Any]]:
+    consumption = Consumption()
+    worker: Any = Worker()
+    intake = Intake(worker, asyncio.TaskGroup())
+    intake._consumption = consumption
+    anything: Any = roster
+    reporter = Reporter(
+        roster=anything,
+        intake=intake,
+        name="one",
+        queue="clients",
+        pod="pod-1",
+        concurrency=4,
+        interval_seconds=0.001,
+    )
+    ended = asyncio.Event()
+
+    def all_beats() -> None:
+        assert len(roster.beats) >= beats
+
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(reporter.report(ended))
+            await eventually(all_beats)
+            ended.set()
+    return intake, consumption, logs
+
+
+async def test_it_leaves_its_queue_and_comes_back_as_it_is_told_and_says_so():
+    roster = Roster(False, True, True, True, False)
+    intake, consumption, _ = await reported(roster, 6)
+    assert consumption.calls == ["stop", "resume"]
+    assert [beat.consuming for beat in roster.beats[:6]] == [True, True, False, False, False, True]
+    assert intake.obstacle is None
+    assert roster.beats[0].pod == "pod-1"
+    assert roster.left == ["one"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_without_its_database_it_goes_on_as_it_was_and_says_so_once(before: bool):
+    roster = Roster(before, *[None] * 5, before)
+    roster.is_away_at_the_end = True
+    _, consumption, logs = await reported(roster, 7)
+    assert consumption.calls[:1] == (["stop"] if before else [])
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
+        "executor not reported",
+        "executor not taken off the roster",
+    ]
+
+
+async def test_what_keeps_it_from_consuming_is_what_it_says():
+    worker: Any = Worker()
+    intake = Intake(worker, asyncio.TaskGroup())
+    assert intake.obstacle == "starting"
+    intake._consumption = consumption = Consumption()
+    assert intake.obstacle is None
+    consumption.is_consuming = False
+    assert intake.obstacle == "the broker is not connected"
+    consumption.is_consuming = True
+    await intake.follow(draining=True)
+    assert intake.obstacle == "draining"
+    await intake.leave(drain_seconds=0)
+    assert intake.obstacle == "stopping"
+    assert await intake.follow(draining=False) is False
+    assert consumption.calls == ["stop", "stop"]
+
+
+def test_a_lease_loop_that_is_stuck_is_a_fault(monkeypatch: pytest.MonkeyPatch):
+    anything: Any = None
+    leases = Leases(anything, anything, lease_seconds=30, watch_seconds=1)
+    assert leases.fault is None
+    now = asyncexecutor.leases.time.monotonic()
+    monkeypatch.setattr(asyncexecutor.leases.time, "monotonic", lambda: now + 100)
+    assert "99 s" in str(leases.fault)
