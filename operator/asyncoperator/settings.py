@@ -1,0 +1,68 @@
+"""The operator's settings."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from asynctasks.settings import Settings
+
+NAME = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+
+
+class OperatorSettings(Settings):
+    """What the operator needs to know."""
+
+    namespace: str | None = Field(default=None, pattern=NAME)
+    """The one it works in; by default its pod's, or the kubeconfig's."""
+    kubeconfig: Path | None = None
+    """How it signs in: by default as its pod, else by what KUBECONFIG names."""
+    operator_deployment: str | None = Field(default=None, pattern=NAME)
+    """Owns the mirror's objects, so that they go with it; by default its pod's Deployment."""
+    pod_name: str | None = None
+    """The pod it runs in: its name as a leader, and the way to its Deployment."""
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """Serves /healthz, /readyz and /metrics; 0 serves none."""
+    lease_name: str = Field(default="asyncapiproxy-operator", pattern=NAME)
+    """The Lease that elects the leader: one for each installation in a namespace."""
+    lease_seconds: int = Field(default=15, ge=2, le=3_600)
+    """How long others wait for a leader that no longer renews; client-go's default."""
+    lease_renew_seconds: float = Field(default=10, gt=0)
+    """A leader that could not renew for as long ends; client-go's default."""
+    lease_retry_seconds: float = Field(default=2, gt=0)
+    """How often it renews, and others look; client-go's default."""
+    mirror_min_age_seconds: float = Field(default=12, ge=0, le=3_600)
+    """A task that ends sooner gets no object: the default wait window, and 2 s."""
+    mirror_writes_per_second: float = Field(default=20, gt=0, le=1_000)
+    """What the mirror may ask of the API server in the long run."""
+    mirror_write_burst: int = Field(default=40, ge=1, le=10_000)
+    """What it may ask at once after a quiet time."""
+    mirror_ttl_succeeded_seconds: int = Field(default=3_600, ge=0)
+    """How long the object of a task that succeeded is kept."""
+    mirror_ttl_unsuccessful_seconds: int = Field(default=86_400, ge=0)
+    """How long that of one that failed, expired or was cancelled is."""
+    mirror_history_limit: int = Field(default=1_000, ge=0)
+    """Finished tasks that keep an object; the oldest go first."""
+    mirror_object_limit: int = Field(default=5_000, ge=1, le=50_000)
+    """Objects in all that the mirror makes: etcd and the operator's memory hold no more."""
+    mirror_resync_seconds: float = Field(default=600, ge=1)
+    """How often all objects and all tasks are compared."""
+    mirror_failures: bool = True
+    """Whether a task that failed gets an object even if its caller was answered at once."""
+    public_url: str = ""
+    """Where callers find the proxy: the start of the objects' links to responses."""
+    scaling_tick_seconds: float = Field(default=2, gt=0, le=60)
+    """How often demand is read."""
+
+    @field_validator("lease_renew_seconds", "lease_retry_seconds")
+    @classmethod
+    def _is_shorter(cls, value: float, info: ValidationInfo) -> float:
+        longer = {
+            "lease_renew_seconds": "lease_seconds",
+            "lease_retry_seconds": "lease_renew_seconds",
+        }[str(info.field_name)]
+        if value >= info.data.get(longer, math.inf):
+            raise ValueError(f"expected less than ASYNCAPI_{longer.upper()}")
+        return value
