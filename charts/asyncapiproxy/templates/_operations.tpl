@@ -1,0 +1,35 @@
+{{/* The operations as YAML: those of the values, else the demo's. */}}
+{{- define "asyncapiproxy.operations" -}}
+{{- if .Values.operations -}}
+{{- dict "operations" .Values.operations | toYaml -}}
+{{- else if .Values.demoApi.enabled -}}
+{{- .Files.Get "files/demo-operations.yaml" -}}
+{{- else -}}
+{{- fail "\n\nNothing to serve: give at least one operation in `operations` (docs/add-an-operation.md), or try it with --set demoApi.enabled=true\n" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* JSON: each queue, and the longest that one of its attempts may take, in whole seconds. */}}
+{{- define "asyncapiproxy.queues" -}}
+{{- $queues := dict -}}
+{{- range $name, $operation := (include "asyncapiproxy.operations" . | fromYaml).operations -}}
+{{- $queue := default "default" $operation.queue -}}
+{{- $seconds := 30.0 -}}
+{{- with $operation.upstream -}}
+{{- if hasKey . "timeoutSeconds" -}}{{- $seconds = float64 .timeoutSeconds -}}{{- end -}}
+{{- end -}}
+{{- $longest := max (int (ceil $seconds)) (int (default 0 (get $queues $queue))) -}}
+{{- $_ := set $queues $queue $longest -}}
+{{- end -}}
+{{- range $queue, $_ := .Values.pools -}}
+{{- if not (hasKey $queues $queue) -}}
+{{- fail (printf "\n\npools.%s: no operation has the queue %q; the queues are: %s\n" $queue $queue (keys $queues | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- $queues | toJson -}}
+{{- end -}}
+
+{{/* The values of one queue's pool: what `pools` says, over `executor`. A map adds to a map. */}}
+{{- define "asyncapiproxy.poolValues" -}}
+{{- mergeOverwrite (deepCopy .root.Values.executor) (deepCopy (default dict (get .root.Values.pools .queue))) | toJson -}}
+{{- end -}}

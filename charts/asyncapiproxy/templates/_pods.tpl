@@ -1,0 +1,148 @@
+{{/* What all pods say of themselves; `part` are the service's values. */}}
+{{- define "asyncapiproxy.podSpec" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .part.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .part.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "asyncapiproxy.podAnnotations" -}}
+checksum/operations: {{ include "asyncapiproxy.operations" .root | sha256sum }}
+{{- /* Only what the values say: what was generated once stays. */}}
+checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Values.sealingKeys .root.Values.postgresql.password .root.Values.rabbitmq.password | toJson | sha256sum }}
+{{- with .part.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "asyncapiproxy.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "asyncapiproxy.volumes" -}}
+- name: operations
+  configMap:
+    name: {{ include "asyncapiproxy.fullname" .root }}-operations
+- name: tmp
+  emptyDir: {}
+{{- with .part.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "asyncapiproxy.volumeMounts" -}}
+- name: operations
+  mountPath: /etc/asyncapiproxy
+  readOnly: true
+- name: tmp
+  mountPath: /tmp
+{{- with .part.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "asyncapiproxy.secretKey" -}}
+{{- /* of `source`: its own Secret, or the one that this chart makes */ -}}
+valueFrom:
+  secretKeyRef:
+    name: {{ default (include "asyncapiproxy.credentials" .root) .source.existingSecret }}
+    key: {{ ternary .source.existingSecretKey .key (ne .source.existingSecret "") }}
+{{- end -}}
+
+{{- define "asyncapiproxy.databaseEnv" -}}
+- name: ASYNCAPI_DATABASE_URL
+  {{- include "asyncapiproxy.secretKey" (dict "root" . "source" .Values.database "key" "database-url") | nindent 2 }}
+{{- end -}}
+
+{{/* The environment of a service: `part` are its values, `more` settings that the chart decides. */}}
+{{- define "asyncapiproxy.env" -}}
+{{- include "asyncapiproxy.databaseEnv" .root }}
+- name: ASYNCAPI_BROKER_URL
+  {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.broker "key" "broker-url") | nindent 2 }}
+- name: ASYNCAPI_SEALING_KEYS
+  {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
+- name: ASYNCAPI_OPERATIONS_FILE
+  value: /etc/asyncapiproxy/operations.yaml
+- name: ASYNCAPI_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- range $name, $value := mergeOverwrite (dict "logFormat" "json") (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
+- name: ASYNCAPI_{{ $name | snakecase | upper }}
+  value: {{ $value | toJson | trimAll "\"" | quote }}
+{{- end }}
+{{- range $name, $value := .part.env }}
+- name: {{ $name }}
+  value: {{ $value | toJson | trimAll "\"" | quote }}
+{{- end }}
+{{- with .part.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "asyncapiproxy.initContainers" -}}
+{{- if .Values.migrations.enabled -}}
+initContainers:
+  - name: migrate
+    image: {{ include "asyncapiproxy.image" . }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    command: [asyncapiproxy, migrate, --wait, {{ .Values.migrations.waitSeconds | quote }}]
+    env:
+      {{- include "asyncapiproxy.databaseEnv" . | nindent 6 }}
+    resources:
+      requests: {cpu: 50m, memory: 96Mi}
+      limits: {memory: 384Mi}
+    securityContext:
+      {{- include "asyncapiproxy.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - name: tmp
+        mountPath: /tmp
+{{- end -}}
+{{- end -}}
+
+{{/* Probes of a service whose port has the name `port`. */}}
+{{- define "asyncapiproxy.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: {{ .port }}}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /healthz, port: {{ .port }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ .port }}}
+  periodSeconds: 3
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end -}}

@@ -1,0 +1,53 @@
+{{/* The parts that the bundled servers share: one pod, whose data are on a claim of its own. */}}
+{{- define "asyncapiproxy.serverSpec" -}}
+serviceName: {{ .name }}
+replicas: 1
+selector:
+  matchLabels:
+    {{- include "asyncapiproxy.selector" . | nindent 4 }}
+persistentVolumeClaimRetentionPolicy:
+  whenDeleted: {{ ternary "Retain" "Delete" .part.persistence.keepOnUninstall }}
+volumeClaimTemplates:
+  - metadata:
+      name: data
+      labels:
+        {{- include "asyncapiproxy.selector" . | nindent 8 }}
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with .part.persistence.storageClassName }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources:
+        requests:
+          storage: {{ .part.persistence.size }}
+{{- end -}}
+
+{{- define "asyncapiproxy.serverPodSpec" -}}
+automountServiceAccountToken: false
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  # The user of both official images.
+  runAsNonRoot: true
+  runAsUser: 999
+  runAsGroup: 999
+  fsGroup: 999
+  # Erlang refuses a cookie that the group may read, and PostgreSQL such a folder.
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "asyncapiproxy.serverService" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "asyncapiproxy.labels" . | nindent 4 }}
+spec:
+  selector:
+    {{- include "asyncapiproxy.selector" . | nindent 4 }}
+{{- end -}}

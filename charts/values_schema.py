@@ -1,0 +1,391 @@
+"""Writes the chart's values.schema.json, and the table of values in docs/chart.md from it.
+
+`./dev chart` runs it. Settings come from the services' own classes, so that the schema knows each
+by name, type and limits. JSON Schema draft-07: Helm before 3.18 knows no later one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic.alias_generators import to_camel
+
+from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.settings import ProxySettings
+from asynctasks.settings import Settings
+
+try:
+    from asyncoperator.settings import OperatorSettings
+except ImportError:
+    OperatorSettings = Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+CHART = Path(__file__).parent / "asyncapiproxy"
+SCHEMA = CHART / "values.schema.json"
+TABLE = Path(__file__).parents[1] / "docs/chart.md"
+BEGIN, END = "<!-- values: written by ./dev chart -->", "<!-- end of values -->"
+
+DECIDED_BY_THE_CHART = frozenset(
+    {
+        *("database_url", "broker_url", "operations_file", "sealing_keys", "host", "port"),
+        *("health_port", "pod_name", "concurrency", "drain_seconds"),
+        *("namespace", "operator_deployment", "kubeconfig", "lease_name", "public_url"),
+    }
+)
+"""Settings that have a value of their own, or none."""
+
+Json = dict[str, Any]
+
+
+def text(description: str, **more: Any) -> Json:
+    return {"type": "string", "description": description, **more}
+
+
+def number(description: str, minimum: int = 0, **more: Any) -> Json:
+    return {"type": "integer", "minimum": minimum, "description": description, **more}
+
+
+def flag(description: str) -> Json:
+    return {"type": "boolean", "description": description}
+
+
+def listing(description: str, kind: str = "object") -> Json:
+    return {"type": "array", "items": {"type": kind}, "description": description}
+
+
+def free(description: str, **more: Any) -> Json:
+    """Kubernetes' own object, which only Kubernetes checks."""
+    return {"type": "object", "description": description, **more}
+
+
+def strings(description: str) -> Json:
+    return free(description, additionalProperties={"type": "string"})
+
+
+def part(description: str = "", /, **properties: Json) -> Json:
+    """An object that refuses keys it does not know."""
+    described = {"description": description} if description else {}
+    return {
+        "type": "object",
+        **described,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def settings(description: str, *models: type[BaseModel], without: type[BaseModel] | None) -> Json:
+    """The settings of these classes by their names in camelCase."""
+    properties: Json = {}
+    for model in models:
+        schema = model.model_json_schema(by_alias=False)
+        for name, field in schema["properties"].items():
+            if name in DECIDED_BY_THE_CHART or (without and name in without.model_fields):
+                continue
+            resolved = _resolved(field, schema)
+            properties[to_camel(name)] = {
+                key: _limit(key, value)
+                for key, value in resolved.items()
+                if key not in {"default", "title", "description", "format", "writeOnly"}
+            }
+    return part(description, **dict(sorted(properties.items())))
+
+
+def _limit(key: str, value: Any) -> Any:
+    """draft-07 has the limits as numbers, as pydantic has them."""
+    return int(value) if key.endswith(("imum", "Minimum")) and value == int(value) else value
+
+
+def _resolved(field: Json, schema: Json) -> Json:
+    if "$ref" in field:
+        return schema["$defs"][field["$ref"].rpartition("/")[2]]
+    if "anyOf" in field:
+        return {"anyOf": [_resolved(option, schema) for option in field["anyOf"]]}
+    return field
+
+
+def environment() -> Json:
+    scalar = {"type": ["string", "number", "boolean"]}
+    return {
+        "env": free("environment variables by name", additionalProperties=scalar),
+        "extraEnv": listing("further environment variables as Kubernetes has them (`valueFrom`)"),
+        "extraEnvFrom": listing("Secrets and ConfigMaps whose keys become environment variables"),
+    }
+
+
+def pods() -> Json:
+    return {
+        "resources": free("requests and limits"),
+        "podAnnotations": strings("annotations of the pods"),
+        "podLabels": strings("labels of the pods"),
+        "nodeSelector": strings("labels that the pods' nodes must have"),
+        "tolerations": listing("taints that the pods tolerate"),
+        "affinity": free("affinity of the pods"),
+        "topologySpreadConstraints": listing("how the pods spread over nodes and zones"),
+        "priorityClassName": text("priority class of the pods"),
+        "extraVolumes": listing("further volumes"),
+        "extraVolumeMounts": listing("where the further volumes are mounted"),
+    }
+
+
+def disruption(description: str) -> Json:
+    return part(
+        enabled=flag(description),
+        maxUnavailable={
+            "type": ["integer", "string"],
+            "description": "pods that may be taken away at a time, a number or a percentage",
+        },
+    )
+
+
+def pool() -> Json:
+    return part(
+        settings=settings(
+            "settings of executors ([configuration](configuration.md)), in camelCase",
+            ExecutorSettings,
+            without=Settings,
+        ),
+        **environment(),
+        minReplicas=number("executors that are always there; with scaling mode `none`, all"),
+        maxReplicas=number("executors at most", 1),
+        concurrency=number("attempts at a time in one executor", 1, maximum=10_000),
+        drainSeconds={
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": 86_400,
+            "description": "how long an executor may finish what it runs when it is told to leave; "
+            "if not given, the longest `timeoutSeconds` of its operations and 10",
+        },
+        targetDrainSeconds=number(
+            "a longer queue than can be worked off in this time scales up", 1
+        ),
+        targetUtilizationPercent=number("how busy executors should be", 1, maximum=100),
+        scaleDownWindowSeconds=number("demand must be low for so long before executors leave"),
+        scaleToZeroAfterSeconds=number(
+            "after so long without work the last one leaves too (minReplicas 0); 0 is never"
+        ),
+        podDisruptionBudget=disruption(
+            "whether voluntary disruptions are limited; it delays node drains by the longest task"
+        ),
+        **pods(),
+    )
+
+
+def source(what: str, example: str) -> Json:
+    return part(
+        url=text(f"{what}: {example}"),
+        existingSecret=text("a Secret of yours that holds it, in place of `url`"),
+        existingSecretKey=text("the key in that Secret", minLength=1),
+    )
+
+
+def server(what: str) -> Json:
+    return part(
+        enabled=flag(f"whether the chart brings {what}, for a first try"),
+        image=text("its image", minLength=1),
+        password=text("its password; if empty, one is made and kept"),
+        persistence=part(
+            size=text("size of its volume"),
+            storageClassName={
+                "type": ["string", "null"],
+                "description": "storage class of its volume; the cluster's default if not given",
+            },
+            keepOnUninstall=flag("whether `helm uninstall` leaves its data"),
+        ),
+        resources=free("requests and limits"),
+    )
+
+
+def schema() -> Json:
+    """The whole schema."""
+    properties = {
+        "global": free("Helm's own, for subcharts; not used"),
+        "nameOverride": text("in place of the chart's name in names and labels"),
+        "fullnameOverride": text("the beginning of all names, in place of release and chart"),
+        "commonLabels": strings("labels of all objects"),
+        "image": part(
+            repository=text("the image of all services", minLength=1),
+            tag=text("its tag; the chart's appVersion if empty"),
+            digest=text("its digest, in place of a tag", pattern="^(sha256:[0-9a-f]{64})?$"),
+            pullPolicy=text("when it is pulled", enum=["Always", "IfNotPresent", "Never"]),
+        ),
+        "imagePullSecrets": listing("Secrets to pull images with"),
+        "operations": free(
+            "what callers may ask for, as in the [operations file](operations-file.md); "
+            "with the demo API, `create-client` if empty",
+            additionalProperties={"type": "object"},
+        ),
+        "settings": settings(
+            "settings of all services ([configuration](configuration.md)), in camelCase",
+            Settings,
+            without=None,
+        ),
+        "sealingKeys": part(
+            keys=listing("Fernet keys, the newest first; if empty, one is made and kept", "string"),
+            existingSecret=text("a Secret of yours that holds them, separated by commas"),
+            existingSecretKey=text("the key in that Secret", minLength=1),
+        ),
+        "database": source("the task database", "`postgresql://user:password@host/database`"),
+        "broker": source("RabbitMQ", "`amqp://user:password@host/vhost`"),
+        "migrations": part(
+            enabled=flag("whether each pod first brings the task database to its version"),
+            waitSeconds=number("how long it waits for a database that does not answer yet"),
+        ),
+        "proxy": part(
+            replicas=number("proxies, where they are not scaled", 1),
+            settings=settings(
+                "settings of proxies ([configuration](configuration.md)), in camelCase",
+                ProxySettings,
+                without=Settings,
+            ),
+            **environment(),
+            lingerSeconds=number("how long a proxy that leaves still serves", 0, maximum=300),
+            autoscaling=part(
+                enabled=flag("whether proxies are scaled by their CPU (needs a metrics server)"),
+                minReplicas=number("proxies at least", 1),
+                maxReplicas=number("proxies at most", 1),
+                targetCPUUtilizationPercentage=number("how busy they should be", 1),
+            ),
+            podDisruptionBudget=disruption("whether voluntary disruptions are limited"),
+            service=part(
+                type=text("how it is reached", enum=["ClusterIP", "NodePort", "LoadBalancer"]),
+                port=number("the Service's port", 1, maximum=65_535),
+                nodePort={
+                    "type": ["integer", "null"],
+                    "description": "the port on every node, for a Service of type NodePort",
+                },
+                annotations=strings("annotations of the Service"),
+            ),
+            **pods(),
+        ),
+        "executor": pool(),
+        "pools": {
+            "type": "object",
+            "additionalProperties": pool(),
+            "description": "by queue, what is different for its executors: the keys of `executor`",
+        },
+        "scaling": part(
+            mode=text(
+                "who scales executors: the `operator`, `keda` (which must be installed) or `none`",
+                enum=["operator", "keda", "none"],
+            ),
+            keda=part(
+                managementUrlSecret=text("a Secret of yours with RabbitMQ's management URL"),
+                managementUrlSecretKey=text("the key in that Secret", minLength=1),
+                pollingInterval=number("seconds between two looks at the queue", 1),
+                cooldownPeriod=number("seconds without work before the last executor leaves"),
+            ),
+        ),
+        "operator": part(
+            enabled=flag("whether there is an operator: AsyncTask objects, scaling"),
+            replicas=number("operators; one of them leads", 1),
+            settings=settings(
+                "settings of operators ([configuration](configuration.md)), in camelCase",
+                OperatorSettings,
+                without=Settings,
+            ),
+            **environment(),
+            publicUrl=text("where callers reach the proxy; links in AsyncTask objects begin so"),
+            **pods(),
+        ),
+        "rbac": part(
+            create=flag("whether the operator gets its Role"),
+            aggregateClusterRoles=flag(
+                "whether those who may view or edit a namespace may do so with our objects"
+            ),
+        ),
+        "serviceAccounts": part(annotations=strings("annotations of the service accounts")),
+        "ingress": part(
+            enabled=flag("whether there is an Ingress"),
+            className=text("its class"),
+            annotations=strings("its annotations"),
+            hosts=listing("its host names", "string"),
+            tls=listing("its certificates"),
+        ),
+        "httpRoute": part(
+            enabled=flag("whether there is an HTTPRoute of the Gateway API"),
+            annotations=strings("its annotations"),
+            parentRefs=listing("the gateways that it belongs to"),
+            hostnames=listing("its host names", "string"),
+        ),
+        "networkPolicy": part(
+            enabled=flag("whether only those connect to a pod who have to"),
+            egress=part(
+                enabled=flag("whether pods other than executors connect only to what they have to"),
+                allow=listing("rules for servers of your own, such as the task database"),
+            ),
+        ),
+        "monitoring": part(
+            monitors=part(
+                enabled=flag("whether Prometheus' operator is told of the metrics"),
+                interval=text("how often they are read"),
+                labels=strings("labels by which your Prometheus selects monitors"),
+            ),
+            rules=part(
+                enabled=flag("whether there are alerts (a PrometheusRule)"),
+                labels=strings("labels by which your Prometheus selects rules"),
+            ),
+            dashboard=part(
+                enabled=flag("whether there is a Grafana dashboard (a ConfigMap)"),
+                labels=strings("labels by which your Grafana selects dashboards"),
+            ),
+        ),
+        "demoApi": part(
+            enabled=flag("whether there is a small slow Customer API to try it with"),
+            resources=free("requests and limits"),
+        ),
+        "postgresql": server("a PostgreSQL server"),
+        "rabbitmq": server("a RabbitMQ server"),
+        "test": part(
+            operation=text("the operation that `helm test` asks for"),
+            arguments=free("its arguments"),
+        ),
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the chart asyncapiproxy",
+        **part(**properties),
+    }
+
+
+def rows(node: Json, values: Any, path: str = "") -> Iterator[str]:
+    """A row of the table for each value that can be given."""
+    for name, child in node["properties"].items():
+        here = f"{path}.{name}".removeprefix(".")
+        if here == "global":
+            continue
+        value = values[name]
+        if child.get("properties") and name != "settings":
+            yield from rows(child, value, here)
+        else:
+            shown = f"`{json.dumps(value)}`" if value not in ("", None, {}, []) else "-"
+            yield f"| `{here}` | {shown} | {child['description']} |"
+
+
+def table() -> str:
+    """The table of values in Markdown."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows(schema(), values)])
+
+
+def with_table(document: str) -> str:
+    """The document with the table as it should be."""
+    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    return between.sub(lambda _: f"{BEGIN}\n\n{table()}\n\n{END}", document)
+
+
+def schema_text() -> str:
+    """The schema as the file holds it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_text())
+    TABLE.write_text(with_table(TABLE.read_text()))
