@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,7 +33,6 @@ from asynctasks.task import Task, TaskStatus, may_move
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,6 +81,8 @@ class NewTask:
     deadline: datetime | None = None
     deadline_seconds: float | None = None
     """In place of an instant: so long from now, by the clock of the database."""
+    asynctask: str | None = None
+    """`namespace/name/uid` of the AsyncTask that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,11 @@ class TaskStore:
             name, value = which.label
             statement = statement.where(tasks.c.labels[name].as_string() == value)
         if which.created_after is not None:
-            statement = statement.where(tasks.c.created_at > which.created_after)
+            # What is older lies below it by the key, so a filter that finds nothing ends there.
+            statement = statement.where(
+                tasks.c.created_at > which.created_after,
+                tasks.c.id >= _first_id_since(which.created_after),
+            )
         async with self._database.read() as connection:
             return [Task.of_row(row) for row in (await connection.execute(statement)).mappings()]
 
@@ -213,6 +219,12 @@ class TaskStore:
             if not task.status.is_final:
                 raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
             await connection.execute(delete(tasks).where(tasks.c.id == task_id))
+
+
+def _first_id_since(instant: datetime) -> UUID:
+    """No task that was created then or later has a lower id; a second for making both is ample."""
+    milliseconds = int(instant.timestamp() * 1000) - 1000
+    return UUID(int=max(0, milliseconds) << 80)
 
 
 _FIND = select(tasks).where(tasks.c.id == bindparam("task_id"))
