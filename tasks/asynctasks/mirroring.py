@@ -15,7 +15,6 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
-    case,
     func,
     select,
     text,
@@ -114,7 +113,7 @@ class Mirroring:
         await self._write(_UNMARK, task_ids)
 
     async def show_again(self, task_ids: Collection[UUID]) -> None:
-        """Have tasks whose objects do not show what was remembered be shown anew."""
+        """Have these tasks shown anew, whatever is remembered of their objects."""
         await self._write(_SHOW_AGAIN, task_ids)
 
     async def _tasks(self, statement: Any, **parameters: Any) -> list[MirroredTask]:
@@ -185,13 +184,7 @@ _MARK = (
     .values(mirrored_version=bindparam("shown"))
 )
 _UNMARK = update(tasks).where(is_one_of(tasks.c.id)).values(mirrored_version=0)
+# One below, so that it is stale; a version of 1 is a queued task's, which is then as good as new.
 _SHOW_AGAIN = (
-    update(tasks)
-    .where(is_one_of(tasks.c.id))
-    .values(
-        mirrored_version=case(
-            (tasks.c.mirrored_version > tasks.c.version - 1, tasks.c.version - 1),
-            else_=tasks.c.mirrored_version,
-        )
-    )
+    update(tasks).where(is_one_of(tasks.c.id)).values(mirrored_version=tasks.c.version - 1)
 )

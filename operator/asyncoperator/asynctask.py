@@ -1,0 +1,310 @@
+"""An AsyncTask: what the object says, and how a task's row is shown in it.
+
+All who may look at objects may read it, and etcd keeps it: never arguments of a mirrored task,
+never secrets, never a response's body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from asynctasks.instants import utc_now
+from asynctasks.json_values import as_object
+from asynctasks.task import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynctasks.mirroring import MirroredTask
+
+PLURAL = "asynctasks"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "asyncapiproxy-operator"
+MESSAGE_BYTES = 1_000
+"""Kubernetes' conditions hold 32 kB; one line of a table holds far less."""
+
+Object = dict[str, Any]
+Truth = Literal["True", "False", "Unknown"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    def to_json(self) -> Object:
+        """As the API server takes it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class AsyncTaskSpec(_Part):
+    """What is asked for."""
+
+    task_id: str | None = None
+    """Only in the mirror's own objects."""
+    operation: str
+    queue: str | None = None
+    """Only in the mirror's own objects."""
+    arguments: dict[str, Any] | None = None
+    """Only in people's objects."""
+    labels: dict[str, str] | None = None
+    deadline_seconds: float | None = None
+    delay_seconds: float | None = None
+    cancel_requested: bool | None = None
+    ttl_seconds_after_finished: int | None = None
+
+
+class Condition(_Part):
+    """One statement about an object, as Kubernetes means it."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int | None = None
+
+
+class AsyncTaskStatus(_Part):
+    """What the operator shows."""
+
+    task_id: str | None = None
+    task_status: str | None = None
+    version: int | None = None
+    attempt: int | None = None
+    max_attempts: int | None = None
+    queued_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    progress: int | None = None
+    executor: str | None = None
+    response_status: int | None = None
+    response_url: Annotated[str | None, Field(serialization_alias="responseURL")] = None
+    message: str | None = None
+    observed_generation: int | None = None
+    conditions: list[Condition] = Field(default_factory=list[Condition])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What we know of one object. Of its spec and status only what decisions need is kept."""
+
+    name: str
+    uid: str
+    resource_version: int
+    generation: int
+    created_at: datetime
+    is_going: bool
+    """Whether it is being deleted, or is gone."""
+    is_ours: bool
+    """Whether the mirror made it, and not a person."""
+    task_id: UUID | None
+    """The task that it shows."""
+    task_status: TaskStatus | None
+    version: int
+    """Of the row, as it is shown; 0 where nothing is."""
+    attempt: int
+    finished_at: datetime | None
+    ttl_seconds: int | None
+    cancel_requested: bool
+    is_refused: bool
+    """Whether its arguments cannot become a task."""
+    conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """By type the status, and since when."""
+    owners: tuple[Object, ...] = ()
+    request: AsyncTaskSpec | None = None
+    """A person's, for as long as it is no task."""
+    shown_at: datetime | None = None
+    """When we wrote the status last, as far as we remember."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it shows a finished task, or can never have one."""
+        return self.is_refused or (self.task_status is not None and self.task_status.is_final)
+
+    @property
+    def reference(self) -> Object:
+        """The object as an Event names it."""
+        return {
+            "apiVersion": "asyncapiproxy.dev/v1alpha1",
+            "kind": "AsyncTask",
+            "metadata": {"name": self.name, "uid": self.uid},
+        }
+
+
+def object_name(task_id: UUID) -> str:
+    """The name of the mirror's own object of a task."""
+    return f"t-{task_id}"
+
+
+def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
+    """What an object of the API server says; its schema has been checked there."""
+    metadata, spec = body["metadata"], as_object(body.get("spec")) or {}
+    status = as_object(body.get("status")) or {}
+    conditions = {
+        one["type"]: (one["status"], one["lastTransitionTime"])
+        for one in status.get("conditions") or ()
+    }
+    is_ours = bool(spec.get("taskId"))
+    is_refused = conditions.get("Accepted", ("",))[0] == "False"
+    task_status = status.get("taskStatus")
+    task_id = spec.get("taskId") or status.get("taskId")
+    is_asking = not is_ours and task_id is None and not is_refused
+    return Seen(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        generation=metadata.get("generation", 1),
+        created_at=_instant(metadata["creationTimestamp"]) or utc_now(),
+        is_going=is_gone or "deletionTimestamp" in metadata,
+        is_ours=is_ours,
+        task_id=_uuid(task_id),
+        task_status=TaskStatus(task_status.lower()) if task_status else None,
+        version=status.get("version", 0),
+        attempt=status.get("attempt", 0),
+        finished_at=_instant(status.get("finishedAt")),
+        ttl_seconds=spec.get("ttlSecondsAfterFinished"),
+        cancel_requested=bool(spec.get("cancelRequested")),
+        is_refused=is_refused,
+        conditions=conditions,
+        owners=tuple(metadata.get("ownerReferences") or ()),
+        # The body may be a view that changes; what is kept must not.
+        request=AsyncTaskSpec.model_validate(dict(spec)) if is_asking else None,
+    )
+
+
+def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
+    """The mirror's own object of a task, without its status."""
+    metadata: Object = {"name": object_name(row.id), "labels": {MANAGED_BY: MANAGER}}
+    if owner is not None:
+        metadata["ownerReferences"] = [owner]
+    spec = AsyncTaskSpec(task_id=str(row.id), operation=row.operation, queue=row.queue)
+    return {"metadata": metadata, "spec": spec.to_json()}
+
+
+def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str) -> Object:
+    """The status that shows the row in the object."""
+    message = _message(row)
+    conditions: list[tuple[str, Truth, str, str]] = [
+        ("Succeeded", _succeeded(row.status), _reason(row), message),
+        ("Finished", "True" if row.status.is_final else "False", _reason(row), message),
+    ]
+    if row.asynctask is not None:
+        conditions.insert(0, ("Accepted", "True", "Submitted", f"It is the task {row.id}."))
+    has_response = row.response_status is not None
+    return AsyncTaskStatus(
+        task_id=str(row.id),
+        task_status=row.status.capitalize(),
+        version=row.version,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        queued_at=_text(row.created_at),
+        started_at=_text(row.started_at),
+        finished_at=_text(row.finished_at),
+        progress=row.progress,
+        executor=row.executor,
+        response_status=row.response_status,
+        response_url=(
+            f"{public_url.rstrip('/')}/tasks/{row.id}/response"
+            if has_response and public_url
+            else None
+        ),
+        message=message,
+        observed_generation=seen.generation,
+        conditions=_conditions(seen, conditions, now),
+    ).to_json()
+
+
+def refused_status(seen: Seen, *, reason: str, message: str, now: datetime) -> Object:
+    """The status of an object that cannot become a task."""
+    message = _shortened(message)
+    return AsyncTaskStatus(
+        message=message,
+        observed_generation=seen.generation,
+        conditions=_conditions(
+            seen,
+            [
+                ("Accepted", "False", reason, message),
+                # So that who waits for its end does not wait for ever.
+                ("Succeeded", "False", reason, message),
+                ("Finished", "True", reason, message),
+            ],
+            now,
+        ),
+    ).to_json()
+
+
+def _conditions(
+    seen: Seen, statements: list[tuple[str, Truth, str, str]], now: datetime
+) -> list[Condition]:
+    def since(kind: str, status: str) -> str:
+        before, at = seen.conditions.get(kind, ("", ""))
+        return at if before == status else _text(now) or ""
+
+    return [
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            last_transition_time=since(kind, status),
+            observed_generation=seen.generation,
+        )
+        for kind, status, reason, message in statements
+    ]
+
+
+def _succeeded(status: TaskStatus) -> Truth:
+    if not status.is_final:
+        return "Unknown"
+    return "True" if status is TaskStatus.SUCCEEDED else "False"
+
+
+def _reason(row: MirroredTask) -> str:
+    if row.cancel_requested and not row.status.is_final:
+        return "CancelRequested"
+    return row.status.capitalize()
+
+
+def _message(row: MirroredTask) -> str:
+    if row.error is not None:
+        return _shortened(f"{row.error.get('title', '')}: {row.error.get('detail', '')}")
+    if row.message:
+        return _shortened(row.message)
+    if row.response_status is not None:
+        return f"The upstream answered {row.response_status}."
+    if row.cancel_requested and not row.status.is_final:
+        return "Its end has been asked for."
+    return {
+        TaskStatus.QUEUED: "It waits for an executor.",
+        TaskStatus.RUNNING: "It runs.",
+    }.get(row.status, f"It has {row.status}.")
+
+
+def _shortened(text: str) -> str:
+    if len(text.encode()) <= MESSAGE_BYTES:
+        return text
+    return text.encode()[: MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+
+
+def _text(instant: datetime | None) -> str | None:
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:  # a person may write what they like
+        return None
