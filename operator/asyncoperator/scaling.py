@@ -11,7 +11,11 @@ import math
 from dataclasses import dataclass, replace
 
 ARRIVAL_SECONDS = 30.0
-"""Over what time arrivals are averaged (the constant of the moving average)."""
+"""Over what time arrivals are averaged at least (the constant of the moving average).
+
+Over the length of a task where that is longer: else each arrival of a long task would for a while
+look like a stream of them, and ask for executors that nothing is there for.
+"""
 SERVICE_WEIGHT = 0.1
 """What one more finished task weighs in the average service time."""
 STEADY_SLOTS = 0.2
@@ -105,18 +109,16 @@ def decide(signals: Signals, history: History, config: ScalingConfig) -> Decisio
     history = _observed(history, signals, work)
     needed = max(math.ceil(slots(work, history, config) / config.concurrency - _EPSILON), 0)
     needed = max(needed, signals.busy)
-    floor = _floor(signals, history, config)
-    raw = min(max(needed, floor), config.max_replicas)
+    raw = min(max(needed, config.min_replicas, 1), config.max_replicas)
+    if _may_be_none(signals, history, config):
+        needed = raw = 0
     # A leader that is new knows no past: what there is may have been needed.
     needs = history.needs or ((signals.now, min(signals.replicas, config.max_replicas)),)
     since = signals.now - config.scale_down_window_seconds
     needs = (*(need for need in needs if need[0] > since), (signals.now, raw))
     desired = raw
-    if raw < signals.replicas:
-        desired = min(signals.replicas, max(need for _, need in needs))
-    if floor == 0 and needed == 0:
-        desired = 0  # idle for longer than any window
-    desired = min(desired, config.max_replicas)
+    if 0 < raw < signals.replicas:
+        desired = min(signals.replicas, config.max_replicas, max(need for _, need in needs))
     service = config.target_drain_seconds
     if history.service_seconds is not None:
         service = history.service_seconds
@@ -154,7 +156,8 @@ def _observed(history: History, signals: Signals, work: Work) -> History:
     if history.read_at is not None and signals.now > history.read_at:
         seconds = signals.now - history.read_at
         arrived = max(0, unfinished - history.unfinished + work.finished)
-        arrivals += (1 - math.exp(-seconds / ARRIVAL_SECONDS)) * (arrived / seconds - arrivals)
+        constant = max(ARRIVAL_SECONDS, service or 0.0)
+        arrivals += (1 - math.exp(-seconds / constant)) * (arrived / seconds - arrivals)
     if work.finished and work.mean_service_seconds is not None:
         mean = max(0.0, work.mean_service_seconds)
         weight = 1 - (1 - SERVICE_WEIGHT) ** work.finished
@@ -171,14 +174,12 @@ def _observed(history: History, signals: Signals, work: Work) -> History:
     )
 
 
-def _floor(signals: Signals, history: History, config: ScalingConfig) -> int:
-    """The fewest executors now: none where that is wanted and there was nothing to do for long."""
+def _may_be_none(signals: Signals, history: History, config: ScalingConfig) -> bool:
+    """Whether no executor is wanted when there is nothing to do, and there was nothing for long."""
     after = config.scale_to_zero_after_seconds
-    if after and history.idle_since is not None:
-        has_been_idle = signals.now - history.idle_since >= after
-        if has_been_idle or signals.replicas == 0:
-            return 0
-    return max(config.min_replicas, 1)
+    if not after or history.idle_since is None:
+        return False
+    return signals.replicas == 0 or signals.now - history.idle_since >= after
 
 
 def _reason(desired: int, needed: int, signals: Signals, work: Work, config: ScalingConfig) -> str:
