@@ -1,13 +1,15 @@
-"""What finds many rows by their ids reads no others."""
+"""What is found by the primary key, however many rows there are."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import event
 
+from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
-from asynctasks.store import NewTask
+from asynctasks.store import Filter, NewTask
 from asynctasks.task import TaskStatus
 
 
@@ -28,12 +30,34 @@ async def test_on_sqlite_no_statement_reads_the_whole_table(
         await parts.store.finished_among([task_id])
         await parts.store.make_due([task_id])
         assert len(statements) >= 7
-        async with parts.database.read() as connection:
-            for statement, parameters in list(statements):
-                plan = await connection.exec_driver_sql(
-                    f"EXPLAIN QUERY PLAN {statement}", parameters
-                )
-                assert not [row.detail for row in plan if "SCAN tasks" in row.detail], statement
+        for statement in list(statements):
+            assert "SCAN tasks" not in await plan(parts.database, statement), statement
+
+
+async def test_a_page_of_the_newest_reads_nothing_older(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
+    sqlite_url: str,
+    new_task: Callable[..., NewTask],
+):
+    async with open_parts(sqlite_url) as parts:
+        start = utc_now()
+        task_id = (await parts.store.add(new_task())).id
+        statements = recorded(parts.database)
+        which = Filter(label=("team", "nobody"), created_after=start)
+        assert await parts.store.page(which, before=None, size=50) == []
+        assert "id>?" in await plan(parts.database, statements[0])
+        (found,) = await parts.store.page(Filter(created_after=start), before=None, size=50)
+        assert found.id == task_id
+        for instant, count in (("0001-01-01T00:00:00Z", 1), ("9999-12-31T23:59:59Z", 0)):
+            which = Filter(created_after=datetime.fromisoformat(instant))
+            assert len(await parts.store.page(which, before=None, size=50)) == count
+
+
+async def plan(database: Any, statement: tuple[str, Any]) -> str:
+    text, parameters = statement
+    async with database.read() as connection:
+        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
+        return "\n".join(row.detail for row in rows)
 
 
 def recorded(database: Any) -> list[tuple[str, Any]]:
