@@ -11,11 +11,11 @@ import aiormq.abc
 
 from asynctasks.messages import TaskMessage
 from bench import Bench, console
-from cpu import cpu_times, used
+from cpu import cpu_times, used, wait_until_quiet
 from fill import add_queued
 from systems import installed
 
-SETTLE_SECONDS = 3
+SETTLE_SECONDS = 60
 SMALL = 100_000
 _FINISHED = "SELECT count(*) FROM tasks WHERE finished_at IS NOT NULL"
 _RELAYED = "SELECT {rows} - count(*) FROM tasks WHERE status = 'queued' AND NOT published"
@@ -57,7 +57,8 @@ def _claim(bench: Bench, *, rows: int, seconds: float) -> dict[str, Any]:
         proxy = stack.enter_context(installation.proxy())
         ids = [row[0] for row in bench.sql("SELECT id FROM tasks ORDER BY id", url=url)]
         asyncio.run(_publish_all(bench.rabbitmq.url, f"{prefix}.clients", ids))
-        time.sleep(SETTLE_SECONDS)
+        # A quorum queue goes on writing what it was given.
+        wait_until_quiet(_servers(bench), seconds=SETTLE_SECONDS)
         executor = stack.enter_context(installation.executor())
         parts = {"proxy": [proxy.pid], "executor": [executor.pid], **_servers(bench)}
         return {

@@ -17,8 +17,9 @@ from systems import Running, ours, up
 
 CALLERS = 256
 SAMPLES_PER_SECOND = 200
+PROCESSES = ("proxy", "executor", "up")
 OTHER = "event loop and sockets (uvloop, asyncio)"
-OURS = "our own code"
+OURS = "our own code, with JSON and JSON Schema"
 COMPONENTS = {
     "uvicorn": "HTTP server (uvicorn, httptools)",
     "httptools": "HTTP server (uvicorn, httptools)",
@@ -34,10 +35,6 @@ COMPONENTS = {
     "aiohttp": "HTTP client (aiohttp, yarl)",
     "yarl": "HTTP client (aiohttp, yarl)",
     "multidict": "HTTP client (aiohttp, yarl)",
-    "orjson": "JSON, JSON Schema, cryptography",
-    "jsonschema_rs": "JSON, JSON Schema, cryptography",
-    "jsonschema": "JSON, JSON Schema, cryptography",
-    "cryptography": "JSON, JSON Schema, cryptography",
     "structlog": "logging, metrics",
     "logging": "logging, metrics",
     "prometheus_client": "logging, metrics",
@@ -91,7 +88,7 @@ def _profiled(
 
     load(2)
     cpu_us = measure(running, {}, callers=CALLERS, seconds=seconds, prefer=prefer, good=good).cpu_us
-    processes = {part: pids[0] for part, pids in running.parts.items() if part in _OF_OURS}
+    processes = {part: pids[0] for part, pids in running.parts.items() if part in PROCESSES}
     files = {part: bench.folder / f"{name}-{part}.raw" for part in processes}
     with ThreadPoolExecutor() as threads:
         loading = threads.submit(load, seconds + 3)
@@ -105,11 +102,8 @@ def _profiled(
             part: _counted(file.read_text(), _own_function) for part, file in files.items()
         },
     }
-    console.print(f"  {result}")
+    console.print(f"  {name}: {cpu_us}")
     return result
-
-
-_OF_OURS = ("proxy", "executor", "up")
 
 
 def _record(pid: int, file: Path, seconds: float) -> None:
@@ -122,7 +116,7 @@ def _counted(raw: str, key: Callable[[list[str]], str]) -> dict[str, float]:
     counts: Counter[str] = Counter()
     for frames, count in _stacks(raw):
         counts[key(frames)] += count
-    return {name: count / counts.total() for name, count in counts.most_common()}
+    return {name: count / counts.total() for name, count in counts.most_common(20)}
 
 
 def _stacks(raw: str) -> list[tuple[list[str], int]]:
@@ -140,5 +134,5 @@ def component(frames: list[str]) -> str:
 
 
 def _own_function(frames: list[str]) -> str:
-    """The innermost function where that is ours."""
+    """The innermost function of what is ours; "" for the rest."""
     return frames[-1].partition(" ")[0] if component(frames) == OURS else ""

@@ -10,6 +10,8 @@ from systems import installed
 
 CALLERS = 2
 SAMPLE = 20_000
+NEWEST = 9_000
+"""Tasks that `created_after` leaves."""
 LISTS = {
     "GET /tasks": "/tasks",
     "GET /tasks?status=failed": "/tasks?status=failed",
@@ -49,7 +51,12 @@ def run(bench: Bench, *, sizes: list[int], seconds: float) -> dict[str, Any]:
                         f"  {load.others or ''}"
                     )
         size_bytes = bench.sql("SELECT pg_total_relation_size('tasks')", url=url)[0][0]
-    return {"callers": CALLERS, "reads": results, "bytes_per_row": size_bytes / sizes[-1]}
+    return {
+        "callers": CALLERS,
+        "seconds": seconds,
+        "reads": results,
+        "bytes_per_row": size_bytes / sizes[-1],
+    }
 
 
 def _reads(bench: Bench, url: str, folder: Path, size: int) -> dict[str, Path]:
@@ -58,6 +65,12 @@ def _reads(bench: Bench, url: str, folder: Path, size: int) -> dict[str, Path]:
     ids = bench.sql(f"SELECT id FROM tasks TABLESAMPLE BERNOULLI ({percent})", url=url)
     by_name = {"GET /tasks/{id}": [f"/tasks/{row[0]}" for row in ids]}
     by_name |= {name: [path] for name, path in LISTS.items()}
+    after = bench.sql(
+        f"SELECT created_at FROM tasks ORDER BY id DESC OFFSET {NEWEST} LIMIT 1", url=url
+    )[0][0]
+    by_name["the same with created_after="] = [
+        f"/tasks?label=team%3Dnobody&created_after={after:%Y-%m-%dT%H:%M:%SZ}"
+    ]
     files: dict[str, Path] = {}
     for number, (name, paths) in enumerate(by_name.items()):
         files[name] = folder / f"paths-{number}.txt"

@@ -186,13 +186,16 @@ def _reads(reads: Results) -> Iterable[tuple[str, Table]]:
         table.rows.append(
             [
                 f"`{read}`",
-                *(
-                    f"{one['p50_ms']:,.1f} / {one['p99_ms']:,.1f}{_errors(one['errors'])}"
-                    for one in cells
-                ),
+                *(_read(one, reads["seconds"]) for one in cells),
             ]
         )
     yield "rows", table
+
+
+def _read(one: Results, seconds: float) -> str:
+    if not one["per_second"] and not one["errors"]:
+        return f"none within {seconds:g} s"
+    return _latency(one) + _errors(one["errors"])
 
 
 def _workers(workers: Results) -> Iterable[tuple[str, Table]]:
