@@ -15,13 +15,9 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from asyncexecutor.settings import ExecutorSettings
+from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
 from asynctasks.settings import Settings
-
-try:
-    from asyncoperator.settings import OperatorSettings
-except ImportError:
-    OperatorSettings = Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
