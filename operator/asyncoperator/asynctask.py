@@ -80,7 +80,6 @@ class AsyncTaskStatus(_Part):
     queued_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
-    progress: int | None = None
     executor: str | None = None
     response_status: int | None = None
     response_url: Annotated[str | None, Field(serialization_alias="responseURL")] = None
@@ -107,7 +106,6 @@ class Seen:
     task_status: TaskStatus | None
     version: int
     """Of the row, as it is shown; 0 where nothing is."""
-    attempt: int
     finished_at: datetime | None
     ttl_seconds: int | None
     cancel_requested: bool
@@ -118,8 +116,6 @@ class Seen:
     owners: tuple[Object, ...] = ()
     request: AsyncTaskSpec | None = None
     """A person's, for as long as it is no task."""
-    shown_at: datetime | None = None
-    """When we wrote the status last, as far as we remember."""
 
     @property
     def is_final(self) -> bool:
@@ -165,7 +161,6 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
         task_id=_uuid(task_id),
         task_status=TaskStatus(task_status.lower()) if task_status else None,
         version=status.get("version", 0),
-        attempt=status.get("attempt", 0),
         finished_at=_instant(status.get("finishedAt")),
         ttl_seconds=spec.get("ttlSecondsAfterFinished"),
         cancel_requested=bool(spec.get("cancelRequested")),
@@ -205,7 +200,6 @@ def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str
         queued_at=_text(row.created_at),
         started_at=_text(row.started_at),
         finished_at=_text(row.finished_at),
-        progress=row.progress,
         executor=row.executor,
         response_status=row.response_status,
         response_url=(

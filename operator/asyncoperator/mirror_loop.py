@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
@@ -337,7 +336,7 @@ class MirrorLoop:
         async with self._budget.write():
             body = await self._kube.apply_status(PLURAL, seen.name, status, uid=seen.uid)
         MIRROR_WRITES.labels("status").inc()
-        self._view.see(replace(parse(body), shown_at=utc_now()))
+        self._view.see(parse(body))
 
     async def _tell(self, row: MirroredTask, seen: Seen, message: str) -> None:
         """Post an Event; one that is lost is not missed."""

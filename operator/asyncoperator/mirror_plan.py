@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from asyncoperator.view import View
     from asynctasks.mirroring import MirroredTask
 
-PROGRESS_SECONDS = 10.0
-"""How often at most a task's progress alone is shown."""
 CREATE_COST = 2
 """The API server takes an object and its status in two writes."""
 STALE_TASKS = 500
@@ -119,7 +117,7 @@ def plan(
     """What to write now, within so many writes.
 
     First how tasks ended, then deletions, what runs, new failures, and new slow tasks the oldest
-    first. Degraded, progress and new slow tasks are left out.
+    first. Degraded, new slow tasks are left out.
     """
     needs = _Needs(objects, now, limits, is_degraded)
     for row in rows:
@@ -167,11 +165,9 @@ class _Needs:
             self.settled[row.id] = row.version
 
     def _add_to_object(self, row: MirroredTask, seen: Seen) -> None:
-        is_shown = seen.version == row.version and seen.task_status is row.status
-        is_only_progress = _is_only_progress(row, seen)
-        if is_shown or (is_only_progress and self._is_degraded):
+        if seen.version == row.version and seen.task_status is row.status:
             self.settled[row.id] = row.version
-        elif not is_only_progress or _may_show_progress(seen, self._now):
+        else:
             self.shows.append(Show(row, seen))
 
 
@@ -181,19 +177,6 @@ def _affordable(wanted: list[Write], budget: int) -> list[Write]:
         if budget < 0:
             return wanted[:count]
     return wanted
-
-
-def _is_only_progress(row: MirroredTask, seen: Seen) -> bool:
-    return (
-        row.status is seen.task_status
-        and row.attempt == seen.attempt
-        and not row.status.is_final
-        and not row.cancel_requested
-    )
-
-
-def _may_show_progress(seen: Seen, now: datetime) -> bool:
-    return seen.shown_at is None or now - seen.shown_at >= timedelta(seconds=PROGRESS_SECONDS)
 
 
 def _is_wanted(

@@ -102,6 +102,11 @@ class Submitter:
 
 
 def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
+    if request.queue not in (None, operation.queue):
+        return Refusal(
+            "QueueUnknown",
+            f"The operation {operation.name} runs on the queue {operation.queue}; leave queue out.",
+        )
     arguments = request.arguments or {}
     # Before the schema's own complaints: a secret is to be mended first.
     _, secrets = operation.schema.part(arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ class View:
         if known is not None and known.uid == seen.uid:
             if seen.resource_version < known.resource_version:
                 return
-            seen = replace(seen, shown_at=seen.shown_at or known.shown_at)
         elif known is not None and seen.created_at < known.created_at:
             return  # of an earlier object of the name
         if seen.is_going:
