@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncoperator.asynctask import Seen
 from asyncoperator.mirror_plan import (
     CREATE_COST,
     Create,
@@ -27,15 +29,15 @@ FINAL = [status for status in TaskStatus if status.is_final]
 LIMITS = Limits(history_limit=4, object_limit=8)
 
 
-def view(*objects: object) -> View:
+def view(*objects: Seen) -> View:
     made = View()
     for one in objects:
-        made.see(one)  # pyright: ignore
+        made.see(one)
     return made
 
 
-def planned(rows: list[MirroredTask], objects: View, **values: object) -> Plan:
-    return plan(rows, objects, **{"now": NOW, "budget": 100, "limits": Limits()} | values)  # pyright: ignore
+def planned(rows: list[MirroredTask], objects: View, **values: Any) -> Plan:
+    return plan(rows, objects, **{"now": NOW, "budget": 100, "limits": Limits()} | values)
 
 
 def test_a_slow_task_gets_an_object():
@@ -240,4 +242,4 @@ def test_plans_come_to_an_end_within_budget_and_caps_and_no_live_task_leaves_the
     finished = [one for one in world.objects if one.is_final]
     assert len(finished) <= LIMITS.history_limit
     for one in world.objects:
-        assert one.version == world.rows[one.task_id].version  # pyright: ignore
+        assert one.version == world.rows[one.task_id].version

@@ -1,0 +1,127 @@
+"""What an AsyncTask says, and how a row is shown in it."""
+
+from typing import Any
+
+from asyncoperator.asynctask import (
+    MESSAGE_BYTES,
+    mirrored_object,
+    parse,
+    refused_status,
+    task_status,
+)
+from asynctasks.task import TaskStatus
+from mirrored import NOW, row, seen, task_id
+
+
+def body(spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "mine",
+            "uid": "uid-0",
+            "resourceVersion": "7",
+            "generation": 2,
+            "creationTimestamp": "2026-01-31T11:59:00Z",
+        },
+        "spec": spec,
+        "status": status or {},
+    }
+
+
+def shown(number: int = 0, **values: Any) -> dict[str, Any]:
+    return task_status(row(number, **values), seen(), now=NOW, public_url="https://shop.example/")
+
+
+def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+
+
+def test_a_running_task():
+    status = shown()
+    assert (status["taskStatus"], status["version"], status["taskId"]) == (
+        "Running",
+        2,
+        str(task_id(0)),
+    )
+    assert conditions(status) == {
+        "Succeeded": ("Unknown", "Running"),
+        "Finished": ("False", "Running"),
+    }
+    assert "finishedAt" not in status
+    assert "responseURL" not in status
+
+
+def test_finished_tasks_fulfil_their_conditions():
+    succeeded = shown(status=TaskStatus.SUCCEEDED, response_status=200)
+    assert succeeded["responseURL"] == f"https://shop.example/tasks/{task_id(0)}/response"
+    assert conditions(succeeded) == {
+        "Succeeded": ("True", "Succeeded"),
+        "Finished": ("True", "Succeeded"),
+    }
+    assert conditions(shown(status=TaskStatus.EXPIRED)) == {
+        "Succeeded": ("False", "Expired"),
+        "Finished": ("True", "Expired"),
+    }
+
+
+def test_a_persons_task_was_accepted():
+    assert conditions(shown(asynctask="default/mine/uid-0"))["Accepted"] == ("True", "Submitted")
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays():
+    earlier = "2026-01-31T10:00:00Z"
+    known = seen(conditions={"Finished": ("False", earlier), "Succeeded": ("True", earlier)})
+    status = task_status(row(), known, now=NOW, public_url="")
+    times = {one["type"]: one["lastTransitionTime"] for one in status["conditions"]}
+    assert times == {"Finished": earlier, "Succeeded": "2026-01-31T12:00:00Z"}
+
+
+def test_a_message_is_bounded():
+    error = {"title": "The upstream failed", "detail": "ü" * 5000}
+    message = shown(status=TaskStatus.FAILED, error=error)["message"]
+    assert message.startswith("The upstream failed: ü")
+    assert len(message.encode()) <= MESSAGE_BYTES
+
+
+def test_what_is_written_is_read_again():
+    status = shown(status=TaskStatus.FAILED)
+    found = parse(body({"operation": "create-client", "taskId": str(task_id(0))}, status))
+    assert (found.task_id, found.task_status, found.version, found.is_ours) == (
+        task_id(0),
+        TaskStatus.FAILED,
+        2,
+        True,
+    )
+    assert (found.finished_at, found.is_final, found.request) == (NOW, True, None)
+    assert found.conditions["Succeeded"] == ("False", "2026-01-31T12:00:00Z")
+
+
+def test_a_persons_object_asks_until_it_is_a_task_or_refused():
+    spec = {"operation": "create-client", "arguments": {"name": "Ann"}, "delaySeconds": 3}
+    asking = parse(body(spec))
+    assert asking.request is not None
+    assert (asking.request.arguments, asking.request.delay_seconds) == ({"name": "Ann"}, 3)
+    assert (asking.is_ours, asking.is_final, asking.generation) == (False, False, 2)
+    assert parse(body(spec, shown(asynctask="default/mine/uid-0"))).request is None
+    refused = parse(body(spec, refused_status(asking, reason="X", message="no", now=NOW)))
+    assert (refused.request, refused.is_refused, refused.is_final) == (None, True, True)
+
+
+def test_a_refusal_ends_every_wait():
+    status = refused_status(seen(), reason="ArgumentsInvalid", message="/email: no", now=NOW)
+    assert conditions(status) == {
+        "Accepted": ("False", "ArgumentsInvalid"),
+        "Succeeded": ("False", "ArgumentsInvalid"),
+        "Finished": ("True", "ArgumentsInvalid"),
+    }
+
+
+def test_the_mirrors_own_object_names_its_task_and_owner():
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "operator", "uid": "1"}
+    made = mirrored_object(row(), owner=owner)
+    assert made["metadata"]["name"] == f"t-{task_id(0)}"
+    assert made["metadata"]["ownerReferences"] == [owner]
+    assert made["spec"] == {
+        "taskId": str(task_id(0)),
+        "operation": "create-client",
+        "queue": "clients",
+    }
