@@ -15,6 +15,7 @@ from asyncapiproxy.process import run
 from asyncapiproxy.up import run_up
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
+from asyncoperator.settings import OperatorSettings
 from asyncproxy.proxy import run_proxy
 from asyncproxy.server import listen, serve
 from asyncproxy.settings import ProxySettings
@@ -28,6 +29,7 @@ from asynctasks.settings import Settings, unknown_variables
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
 DatabaseUrl = Annotated[
     str | None,
@@ -50,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 def add_service_commands(app: typer.Typer) -> None:
     """Add the commands to the application, in the order in which a newcomer needs them."""
-    for command in (up, proxy, executor, migrate_command, demo_api, sealing_key):
+    for command in (up, proxy, executor, operator, migrate_command, demo_api, sealing_key):
         app.command(name=command.__name__.removesuffix("_command").replace("_", "-"))(command)
 
 
@@ -128,6 +130,50 @@ def executor(
     run(main)
 
 
+def operator(
+    namespace: Annotated[
+        str | None, typer.Option(help="The namespace it works in. [ASYNCAPI_NAMESPACE]")
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="How it signs in. [ASYNCAPI_KUBECONFIG]")
+    ] = None,
+    database_url: DatabaseUrl = None,
+    broker_url: BrokerUrl = None,
+    operations_file: OperationsFile = None,
+) -> None:
+    """Run an operator: it shows tasks in Kubernetes as AsyncTasks, and scales executors.
+
+    Several may run; one leads, and the others stand by.
+    """
+    given = {
+        "namespace": namespace,
+        "kubeconfig": kubeconfig,
+        "database_url": database_url,
+        "broker_url": broker_url,
+        "operations_file": operations_file,
+    }
+
+    async def main(stop: asyncio.Event) -> None:
+        settings = _settings(OperatorSettings, given)
+        run_operator = _import_operator()
+        operations = load_operations(settings.operations_file)
+        async with connect(settings, operations) as connections:
+            await run_operator(settings, operations, connections, stop=stop)
+
+    run(main)
+
+
+def _import_operator() -> Callable[..., Awaitable[None]]:
+    """Its libraries are an extra, which a proxy or an executor does without."""
+    try:
+        from asyncoperator.operator_process import run_operator  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"The operator needs {error.name}: pip install 'asyncapiproxy[operator]'"
+        ) from error
+    return run_operator
+
+
 def migrate_command(
     database_url: DatabaseUrl = None,
     wait: Annotated[
@@ -188,6 +234,6 @@ def _settings(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
             "ASYNCAPI_BROKER_URL: memory:// joins nothing across processes; "
             "use amqp://…, or run `asyncapiproxy up`"
         )
-    for name in unknown_variables(Settings, ProxySettings, ExecutorSettings):
+    for name in unknown_variables(Settings, ProxySettings, ExecutorSettings, OperatorSettings):
         log.warning("unknown setting", variable=name)
     return settings

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubernetes.aio import client
 from kubernetes.aio import config as untyped
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
 from asynctasks.errors import SettingsError
+
+if TYPE_CHECKING:
+    import ssl
 
 config: Any = untyped
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -30,6 +34,13 @@ async def sign_in(kubeconfig: Path | None) -> tuple[Any, str]:
     except (ConfigException, OSError, TypeError, ValueError) as error:
         # A kubeconfig that is empty or no mapping is a TypeError to the library.
         raise SettingsError(f"No way to sign in to Kubernetes: {error}") from error
+
+
+def tls(configuration: Any) -> ssl.SSLContext:
+    """The trust, and the client's certificate, of a configuration."""
+    # Until it is asked for something, the library's HTTP client is just this.
+    rest: Any = RESTClientObject(configuration)
+    return rest.ssl_context
 
 
 def _of_pod() -> tuple[Any, str]:

@@ -73,6 +73,11 @@ class Kube:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
+    async def serves_ours(self) -> bool:
+        """Whether our CustomResourceDefinitions are there."""
+        served = await self._found(f"/apis/{GROUP}/{VERSION}")
+        return served is not None and {each["name"] for each in served["resources"]} >= set(KINDS)
+
     async def list(self, plural: str) -> list[Object]:
         """All of ours of a kind, read in pages."""
         try:

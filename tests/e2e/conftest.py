@@ -1,4 +1,4 @@
-"""Processes for whole-system tests: whoever starts one here need not end it, and sees its log."""
+"""What whole-system tests stand on: processes that end with their test, an empty database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,46 +8,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from processes import LOG_TAIL, Keep, Service
+from keeping import (  # noqa: F401 - pytest finds them by their names
+    keep,
+    keep_in_module,
+    pytest_runtest_makereport,
+)
 from servers import GivenServer, PostgresqlServer
-
-_kept: list[Service] = []
-
-
-@pytest.fixture
-def keep() -> Iterator[Keep]:
-    """For services of one test."""
-    yield from _keeping()
-
-
-@pytest.fixture(scope="module")
-def keep_in_module() -> Iterator[Keep]:
-    """For services that the tests of a module share."""
-    yield from _keeping()
-
-
-def _keeping() -> Iterator[Keep]:
-    ours: list[Service] = []
-
-    def keep(service: Service) -> Service:
-        ours.append(service)
-        _kept.append(service)
-        return service
-
-    try:
-        yield keep
-    finally:
-        for service in ours:
-            service.kill()
-            _kept.remove(service)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield
-    if report.failed:
-        report.sections += [(f"log of {each.name}", each.log[-LOG_TAIL:]) for each in _kept]
-    return report
 
 
 @pytest.fixture(scope="module")

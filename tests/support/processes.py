@@ -241,6 +241,22 @@ class Installation:
             command=self._command,
         )
 
+    def operator(
+        self, name: str = "operator", *, kubeconfig: Path, namespace: str, **settings: object
+    ) -> Service:
+        """Ready when it leads or stands by."""
+        port = free_port()
+        ours = {"kubeconfig": kubeconfig, "namespace": namespace, "health_port": port}
+        return Service(
+            "operator",
+            name=name,
+            folder=self.folder,
+            environment=self._environment({**ours, **settings}),
+            is_ready=answers("/readyz"),
+            url=f"http://127.0.0.1:{port}",
+            command=self._command,
+        )
+
     def demo_api(self, name: str = "demo-api") -> Service:
         port = self.demo_url.rpartition(":")[2]
         return Service(

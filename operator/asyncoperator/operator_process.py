@@ -1,0 +1,201 @@
+"""One operator, from standing by to its end: leads by a Lease, and runs the loops while it does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from asyncoperator.credentials import sign_in
+from asyncoperator.handlers import register
+from asyncoperator.kopf_thread import KopfThread
+from asyncoperator.kube import Kube
+from asyncoperator.leader import Leader, LeadershipLostError
+from asyncoperator.metrics import LEADING, METRICS
+from asyncoperator.mirror_loop import MirrorLoop
+from asyncoperator.owner import owner_reference
+from asyncoperator.submitter import Submitter
+from asyncoperator.view import View
+from asyncoperator.write_budget import WriteBudget
+from asynctasks.errors import AsyncApiProxyError
+from asynctasks.metrics import expose
+from asynctasks.migration import check_schema
+from asynctasks.mirroring import Mirroring
+from asynctasks.probe_server import serve_probes
+from asynctasks.store import TaskStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from asyncoperator.asynctask import Seen
+    from asyncoperator.kube import Object
+    from asyncoperator.settings import OperatorSettings
+    from asynctasks.connections import Connections
+    from asynctasks.operation import Operations
+
+STUCK_SECONDS = 60.0
+"""A loop that has finished no tick for so long is stuck."""
+LOST = 1
+"""The exit status of an operator that must not act any more."""
+
+log = structlog.get_logger(__name__)
+
+
+class CrdsMissingError(AsyncApiProxyError):
+    """The CustomResourceDefinitions of asyncapiproxy.dev are not there: apply the chart's crds/."""
+
+
+class Loop(Protocol):
+    """What an operator does again and again while it leads."""
+
+    last_tick: float
+    """When it last finished a tick, in its event loop's time."""
+
+    async def run(self) -> None:
+        """Ends only by an error, or cancelled."""
+        ...
+
+
+async def run_operator(
+    settings: OperatorSettings,
+    operations: Operations,
+    connections: Connections,
+    *,
+    stop: asyncio.Event,
+) -> None:
+    """Stand by, and lead when it is our turn, until `stop` is set; then let another lead.
+
+    A Lease that is lost ends the process at once. Raises SettingsError, SchemaOutdatedError,
+    CrdsMissingError, KubeRefusedError, DatabaseUnavailableError before it acts, and what ends a
+    loop.
+    """
+    await check_schema(connections.database)
+    configuration, namespace = await sign_in(settings.kubeconfig)
+    expose(METRICS)
+    async with Kube(configuration, namespace=settings.namespace or namespace) as kube:
+        leader = Leader(
+            kube,
+            settings.lease_name,
+            f"{settings.pod_name or socket.gethostname()}-{secrets.token_hex(3)}",
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.lease_renew_seconds,
+            retry_seconds=settings.lease_retry_seconds,
+        )
+        operator = Operator(settings, operations, connections, kube, leader)
+        async with serve_probes(settings.health_port, healthy=operator.fault, ready=lambda: None):
+            await operator.run(stop)
+
+
+class Operator:
+    """One candidate for leadership, and the loops that it runs as the leader."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        operations: Operations,
+        connections: Connections,
+        kube: Kube,
+        leader: Leader,
+    ) -> None:
+        self._settings = settings
+        self._operations = operations
+        self._connections = connections
+        self._kube = kube
+        self._leader = leader
+        self._kopf: KopfThread | None = None
+        self._loops: Mapping[str, Loop] = {}
+
+    def fault(self) -> str | None:
+        """What is stuck, for /healthz."""
+        if time.monotonic() - self._leader.last_tick > STUCK_SECONDS:
+            return "the Lease is not looked at"
+        now = asyncio.get_running_loop().time()
+        for name, loop in self._loops.items():
+            if now - loop.last_tick > STUCK_SECONDS:
+                return f"{name} has finished no tick for {now - loop.last_tick:.0f} s"
+        return None if self._kopf is None else self._kopf.fault
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Stand by, lead, and stop."""
+        log.info("operator stands by", namespace=self._kube.namespace, name=self._leader.identity)
+        await _until(stop, self._leader.acquire())
+        if not self._leader.is_leading:
+            return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                holding = tasks.create_task(self._hold(), name="lease")
+                LEADING.set(1)
+                await self._lead(stop)
+                holding.cancel()
+        finally:
+            LEADING.set(0)
+            await self._leader.release()
+        log.info("operator has stopped")
+
+    async def _hold(self) -> None:
+        try:
+            await self._leader.hold()
+        except LeadershipLostError as error:
+            # At once: what is cleaned up might still act, and another may lead by now.
+            log.critical("operator ends", reason=str(error))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(LOST)
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        """Run the loops until `stop` is set; raises what ends one of them."""
+        if not await self._kube.serves_ours():
+            raise CrdsMissingError
+        mirror = self._mirror(await owner_reference(self._kube, self._settings))
+        call_soon = asyncio.get_running_loop().call_soon_threadsafe
+        self._kopf = KopfThread(
+            lambda registry: register(registry, lambda seen: _see(call_soon, mirror, seen)),
+            kubeconfig=self._settings.kubeconfig,
+            namespace=self._kube.namespace,
+        )
+        self._loops = {"mirror": mirror}
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(self._kopf.run(), name="kopf")]
+            running += [
+                tasks.create_task(one.run(), name=name) for name, one in self._loops.items()
+            ]
+            await stop.wait()
+            for each in running:
+                each.cancel()
+
+    def _mirror(self, owner: Object | None) -> MirrorLoop:
+        settings, connections = self._settings, self._connections
+        store = TaskStore(connections.database, connections.commits)
+        return MirrorLoop(
+            kube=self._kube,
+            mirroring=Mirroring(connections.database),
+            submitter=Submitter(store, self._operations, self._kube),
+            view=View(),
+            budget=WriteBudget(
+                per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst
+            ),
+            settings=settings,
+            owner=owner,
+        )
+
+
+def _see(call_soon: Callable[..., object], mirror: MirrorLoop, seen: Seen) -> None:
+    with suppress(RuntimeError):  # the main loop has ended, and kopf not yet
+        call_soon(mirror.see, seen)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Do the work, unless `stop` is set before it is done."""
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work)
+        stopping = tasks.create_task(stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        stopping.cancel()

@@ -1,0 +1,128 @@
+"""A real Kubernetes for tests: a given one, else a kind cluster of our own."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+KIND_SCRIPTS = REPOSITORY.parent / "shared" / "kind"
+"""Bring up kind where no image can be pulled; where they are not, `kind` itself does."""
+CACHED_PROGRAMS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kindnode/bin"
+CRDS = REPOSITORY / "charts/asyncapiproxy/crds"
+START_SECONDS = 900
+"""A machine without the node image builds it first."""
+
+
+class KubectlError(RuntimeError):
+    """kubectl failed; the text is what it said."""
+
+
+class NoClusterError(RuntimeError):
+    """There is no cluster for tests, and no way to make one; the text says what would be."""
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """The kubectl of one cluster, in one namespace. Call it with kubectl's own arguments."""
+
+    kubeconfig: Path
+    namespace: str = "default"
+
+    def __call__(self, *arguments: str, given: str | None = None, seconds: float = 60) -> str:
+        """What it printed; `given` is its standard input. Raises KubectlError."""
+        done = subprocess.run(
+            [program("kubectl"), "--namespace", self.namespace, *arguments],
+            env={"PATH": os.environ["PATH"], "KUBECONFIG": str(self.kubeconfig), "HOME": "/"},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode:
+            raise KubectlError(done.stderr.strip())
+        return done.stdout
+
+    def apply(self, *manifests: Mapping[str, Any]) -> str:
+        """`kubectl apply` of these."""
+        items = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        return self("apply", "-f", "-", given=json.dumps(items))
+
+    def get(self, *what: str) -> dict[str, Any]:
+        """`kubectl get … -o json`."""
+        return json.loads(self("get", *what, "-o", "json"))
+
+    def is_there(self, *what: str) -> bool:
+        """Whether `kubectl get` finds it."""
+        return bool(self("get", *what, "--ignore-not-found", "-o", "name"))
+
+    def of(self, namespace: str) -> "Kubectl":
+        """The same in another namespace."""
+        return Kubectl(self.kubeconfig, namespace)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Path]:
+    """The kubeconfig of a cluster that has our CRDs; one that is made here is taken down.
+
+    Raises NoClusterError.
+    """
+    given = os.environ.get("TEST_KUBECONFIG")
+    with _given(Path(given)) if given else _made(folder / "kubeconfig") as kubeconfig:
+        kubectl = Kubectl(kubeconfig)
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+        kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+        yield kubeconfig
+
+
+def program(name: str) -> str:
+    """The path of kubectl, kind or helm."""
+    found = shutil.which(name, path=f"{CACHED_PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        raise NoClusterError(f"`{name}` is not on this machine")
+    return found
+
+
+@contextmanager
+def _given(kubeconfig: Path) -> Iterator[Path]:
+    yield kubeconfig
+
+
+@contextmanager
+def _made(kubeconfig: Path) -> Iterator[Path]:
+    name = f"asyncapi-test-{os.getpid()}"
+    image = os.environ.get("KIND_NODE_IMAGE")
+    if image:
+        start = [
+            *(program("kind"), "create", "cluster", "--name", name, "--image", image),
+            *("--kubeconfig", str(kubeconfig), "--wait", "180s"),
+        ]
+        stop = [program("kind"), "delete", "cluster", "--name", name]
+    elif (KIND_SCRIPTS / "up").exists():
+        start = [str(KIND_SCRIPTS / "up"), "-n", name, str(kubeconfig)]
+        stop = [str(KIND_SCRIPTS / "down"), "-n", name]
+    else:
+        raise NoClusterError(
+            "no Kubernetes: TEST_KUBECONFIG names the kubeconfig of one for tests, "
+            "or KIND_NODE_IMAGE the node image of one that kind makes"
+        )
+    try:
+        _run(start)
+        yield kubeconfig
+    finally:
+        with suppress(NoClusterError):
+            _run(stop)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=START_SECONDS, check=False
+    )
+    if done.returncode:
+        raise NoClusterError(f"{command} failed:\n{done.stdout}{done.stderr}")
