@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from bench import Bench, console
+from cpu import undisturbed
 from load import post_clients
 from measure import Measured, measure, summary
 from systems import SYSTEMS, SystemMissingError
@@ -82,12 +84,15 @@ def _one_system(
         post_clients(running.urls, callers=min(plan.callers), seconds=1)
         for delay in plan.delays if system.upstream else [0]:
             for callers in plan.callers if number % 2 == 0 else plan.callers[::-1]:
-                one = measure(
-                    running,
-                    outside,
-                    callers=callers,
-                    seconds=plan.seconds,
-                    delay_seconds=delay,
+                one = undisturbed(
+                    partial(
+                        measure,
+                        running,
+                        outside,
+                        callers=callers,
+                        seconds=plan.seconds,
+                        delay_seconds=delay,
+                    )
                 )
                 measured[name, delay, callers].append(one)
                 say(name, delay, callers, one)

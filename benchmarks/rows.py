@@ -1,9 +1,11 @@
 """`rows`: how long reads take while the table grows."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import Bench, console
+from cpu import undisturbed
 from fill import add_finished
 from load import get_paths
 from systems import installed
@@ -35,7 +37,9 @@ def run(bench: Bench, *, sizes: list[int], seconds: float) -> dict[str, Any]:
             with installation.proxy(f"proxy-{size}") as proxy:
                 for name, paths in _reads(bench, url, installation.folder, size).items():
                     get_paths(proxy.url, paths, callers=CALLERS, seconds=1)
-                    load = get_paths(proxy.url, paths, callers=CALLERS, seconds=seconds)
+                    load = undisturbed(
+                        partial(get_paths, proxy.url, paths, callers=CALLERS, seconds=seconds)
+                    )
                     results.append(
                         {
                             "rows": size,

@@ -1,9 +1,11 @@
 """`workers`: more proxies and executors; the CPU that a request costs must not grow."""
 
+from functools import partial
 from typing import Any
 
 from bench import Bench
 from compare import WARM_UP_SECONDS, say
+from cpu import undisturbed
 from load import post_clients
 from measure import Measured, measure, summary
 from systems import ours
@@ -22,11 +24,14 @@ def run(
         for proxies, executors in shapes if number % 2 == 0 else shapes[::-1]:
             with ours(bench, proxies=proxies, executors=executors) as running:
                 post_clients(running.urls, callers=CALLERS, seconds=WARM_UP_SECONDS)
-                one = measure(
-                    running,
-                    {"upstream": [bench.upstream.pid]},
-                    callers=CALLERS,
-                    seconds=seconds,
+                one = undisturbed(
+                    partial(
+                        measure,
+                        running,
+                        {"upstream": [bench.upstream.pid]},
+                        callers=CALLERS,
+                        seconds=seconds,
+                    )
                 )
             measured[proxies, executors].append(one)
             say(f"{proxies} + {executors}", 0, CALLERS, one)
