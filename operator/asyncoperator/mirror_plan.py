@@ -186,6 +186,8 @@ def _is_wanted(
         return True
     if row.status is TaskStatus.SUCCEEDED and row.mirrored_version == 0:
         return False
+    if row.status is TaskStatus.CANCELLED and row.mirrored_version > 0:
+        return False  # somebody deleted its object, and so cancelled it
     ends_at = row.finished_at + timedelta(seconds=limits.ttl_seconds(row.status))
     return (
         limits.history_limit > 0

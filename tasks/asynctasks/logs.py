@@ -18,6 +18,8 @@ LIBRARIES = {
     "httpx": logging.WARNING,  # logs each call
     "uvicorn": logging.WARNING,  # tells how it starts and stops; we say where we listen
     "alembic": logging.WARNING,
+    "kopf": logging.WARNING,  # tells of each object that it shows us
+    "kopf._core.reactor.running": logging.ERROR,  # warns that it hears no signals; we do
 }
 """Libraries that say more than a person who runs us can use, and from which level on we listen."""
 

@@ -58,6 +58,11 @@ def test_a_failure_gets_an_object_and_a_success_that_had_none_does_not():
     assert planned([failed, succeeded], view()) == Plan([Create(failed)], {task_id(1): 2})
 
 
+def test_a_task_that_was_cancelled_by_deleting_its_object_gets_no_other():
+    cancelled = row(status=TaskStatus.CANCELLED, mirrored_version=1)
+    assert planned([cancelled], view()) == Plan([], {cancelled.id: 2})
+
+
 def test_a_failure_of_long_ago_is_only_marked():
     old = row(status=TaskStatus.FAILED, finished_at=NOW - timedelta(days=2))
     assert planned([old], view()) == Plan([], {old.id: 2})
