@@ -213,6 +213,9 @@ def schema() -> Json:
             pullPolicy=text("when it is pulled", enum=["Always", "IfNotPresent", "Never"]),
         ),
         "imagePullSecrets": listing("Secrets to pull images with"),
+        "readOnlyRootFilesystem": flag(
+            "whether no process can change what is in its image; `false` is for `skaffold dev`"
+        ),
         "operations": free(
             "what callers may ask for, as in the [operations file](operations-file.md); "
             "with the demo API, `create-client` if empty",

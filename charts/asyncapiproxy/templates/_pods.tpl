@@ -43,7 +43,7 @@ checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Va
 
 {{- define "asyncapiproxy.containerSecurity" -}}
 allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
+readOnlyRootFilesystem: {{ .Values.readOnlyRootFilesystem }}
 capabilities:
   drop: [ALL]
 {{- end -}}
