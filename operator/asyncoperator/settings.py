@@ -33,8 +33,8 @@ class OperatorSettings(Settings):
     """A leader that could not renew for as long ends; client-go's default."""
     lease_retry_seconds: float = Field(default=2, gt=0)
     """How often it renews, and others look; client-go's default."""
-    mirror_min_age_seconds: float = Field(default=12, ge=0, le=3_600)
-    """A task that ends sooner gets no object: the default wait window, and 2 s."""
+    mirror_min_age_seconds: float = Field(default=3, ge=0, le=3_600)
+    """A task that succeeds sooner gets no object. So a slow one is seen within 5 s."""
     mirror_writes_per_second: float = Field(default=20, gt=0, le=1_000)
     """What the mirror may ask of the API server in the long run."""
     mirror_write_burst: int = Field(default=40, ge=1, le=10_000)
