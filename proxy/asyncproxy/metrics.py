@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from asynctasks.metrics import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 REQUESTS = Counter(
     "asyncapi_requests",
@@ -64,13 +59,12 @@ class RequestMetrics:
         """Count a call, by one of the OUTCOMES."""
         self._answered[outcome].inc()
 
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """Count and time a caller as held."""
+    def park(self) -> float:
+        """Count a caller as held; returns what `release` needs to know."""
         PARKED_CALLERS.inc()
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            PARKED_CALLERS.dec()
-            self._seconds.observe(time.perf_counter() - started)
+        return time.perf_counter()
+
+    def release(self, parked_at: float) -> None:
+        """Count and time the end of it."""
+        PARKED_CALLERS.dec()
+        self._seconds.observe(time.perf_counter() - parked_at)

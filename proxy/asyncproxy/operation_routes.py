@@ -58,8 +58,11 @@ def _endpoint(operation: Operation, submission: Submission, settings: ProxySetti
             default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
         )
         conditions = read_conditions(request.headers, operation, now=utc_now())
-        with metrics.held():
+        parked_at = metrics.park()
+        try:
             submitted = await submission.submit(Call(operation, arguments, conditions, window))
+        finally:
+            metrics.release(parked_at)
         headers: dict[str, str] = {}
         if applied := preferences.applied(window):
             headers["Preference-Applied"] = applied
