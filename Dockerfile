@@ -12,17 +12,15 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/asyncapiproxy \
     VIRTUAL_ENV=
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet 'uv>=0.9,<1'
 WORKDIR /src
-COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY pyproject.toml uv.lock ./
 # The dependencies are a layer of their own: they change far less often than the code.
 RUN /opt/uv/bin/uv sync --locked --no-dev --extra all --no-install-project
+COPY README.md LICENSE ./
 COPY tasks tasks
 COPY proxy proxy
 COPY executor executor
 COPY operator operator
 COPY cli cli
-
-FROM build AS installed
-RUN /opt/uv/bin/uv sync --locked --no-dev --extra all --no-editable
 
 # For `skaffold dev`: the code in place, and a service that starts anew when a file changes.
 FROM build AS dev
@@ -33,6 +31,9 @@ ENV PATH=/opt/asyncapiproxy/bin:$PATH \
     ASYNCAPI_HOST=0.0.0.0
 USER 10001:10001
 ENTRYPOINT ["sh", "-c", "exec watchfiles --filter python --sigint-timeout 30 \"asyncapiproxy $*\" /src", "asyncapiproxy"]
+
+FROM build AS installed
+RUN /opt/uv/bin/uv sync --locked --no-dev --extra all --no-editable
 
 FROM ${BASE} AS runtime
 ARG VERSION=dev
