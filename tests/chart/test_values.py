@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import textwrap
 from typing import Any
 
 import jsonschema_rs
@@ -125,3 +126,21 @@ def test_rules_and_dashboard_are_of_the_releases_namespace():
         if each["metadata"]["name"].endswith("-dashboard")
     )
     assert len(dashboard["panels"]) >= 12
+
+
+DOCUMENTS = ("docs/install.md", "docs/add-an-operation.md", "charts/asyncapiproxy/README.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_values_that_are_shown_can_be_installed(document: str):
+    shown = re.findall(
+        r"^ *```yaml\n(.*?)```", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert shown
+    for text in shown:
+        values = yaml.safe_load(textwrap.dedent(text))
+        queues = {
+            f"op-{queue}": {"route": f"POST /{queue}", "queue": queue, "handler": "a:b"}
+            for queue in values.get("pools", {})
+        }
+        render({"operations": queues or {"op": {"route": "POST /op", "handler": "a:b"}}, **values})
