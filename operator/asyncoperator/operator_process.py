@@ -21,14 +21,17 @@ from asyncoperator.leader import Leader, LeadershipLostError
 from asyncoperator.metrics import LEADING, METRICS
 from asyncoperator.mirror_loop import MirrorLoop
 from asyncoperator.owner import owner_reference
+from asyncoperator.pools import PoolsLoop
 from asyncoperator.submitter import Submitter
 from asyncoperator.view import View
 from asyncoperator.write_budget import WriteBudget
+from asynctasks.demand import DemandReader
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.mirroring import Mirroring
 from asynctasks.probe_server import serve_probes
+from asynctasks.roster import Roster
 from asynctasks.store import TaskStore
 
 if TYPE_CHECKING:
@@ -160,7 +163,7 @@ class Operator:
             kubeconfig=self._settings.kubeconfig,
             namespace=self._kube.namespace,
         )
-        self._loops = {"mirror": mirror}
+        self._loops = {"mirror": mirror, "scaling": self._scaling(mirror)}
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self._kopf.run(), name="kopf")]
             running += [
@@ -183,6 +186,17 @@ class Operator:
             ),
             settings=settings,
             owner=owner,
+        )
+
+    def _scaling(self, mirror: MirrorLoop) -> PoolsLoop:
+        database = self._connections.database
+        return PoolsLoop(
+            kube=self._kube,
+            demand=DemandReader(database),
+            roster=Roster(database),
+            broker=self._connections.broker,
+            tick_seconds=self._settings.scaling_tick_seconds,
+            mirror_is_degraded=lambda: mirror.is_degraded,
         )
 
 
