@@ -33,7 +33,7 @@ USER 10001:10001
 ENTRYPOINT ["sh", "-c", "exec watchfiles --filter python --sigint-timeout 30 \"asyncapiproxy $*\" /src", "asyncapiproxy"]
 
 FROM build AS installed
-RUN /opt/uv/bin/uv sync --locked --no-dev --extra all --no-editable
+RUN /opt/uv/bin/uv sync --locked --no-dev --extra all --no-editable && rm -f /opt/asyncapiproxy/.lock
 
 FROM ${BASE} AS runtime
 ARG VERSION=dev
