@@ -88,7 +88,7 @@ class PoolsLoop:
                 await pool.step(reading, mirror_is_degraded=self._mirror_is_degraded())
             except KubeRefusedError as error:
                 log.error("pool not scaled", queue=pool.spec.queue, reason=str(error))  # noqa: TRY400
-        if now - self._forgot_at > FORGET_SECONDS:
+        if demands and now - self._forgot_at > FORGET_SECONDS:
             await self._roster.forget(older_than_seconds=FORGET_SECONDS)
             self._forgot_at = now
 
@@ -99,7 +99,8 @@ class PoolsLoop:
     async def _see(self, bodies: list[dict[str, Any]]) -> None:
         seen = {body["metadata"]["uid"]: body for body in bodies}
         for uid in self._pools.keys() - seen.keys():
-            await self._pools.pop(uid).abandon()
+            await self._pools[uid].abandon()
+            del self._pools[uid]
         for uid, body in seen.items():
             if uid in self._pools:
                 self._pools[uid].see(body)
