@@ -122,11 +122,14 @@ def plan(
     needs = _Needs(objects, now, limits, is_degraded)
     for row in rows:
         needs.add(row)
-    deletes = _deletions(objects, now, limits)
+    # An object that is out of date may show an end that a retry has undone.
+    changing = {show.seen.name for show in needs.shows}
+    settled = [seen for seen in objects if seen.name not in changing]
+    deletes = _deletions(settled, now, limits, count=len(objects))
     creates = sorted(needs.creates, key=lambda create: create.row.created_at)
     creates.sort(key=lambda create: not create.row.status.is_final)
     room = max(0, limits.object_limit - len(objects) + len(deletes))
-    more = _oldest_finished(objects, deletes)[: max(0, len(creates) - room)]
+    more = _oldest_finished(settled, deletes)[: max(0, len(creates) - room)]
     deletes += [Delete(seen, "limit") for seen in more]
     ended = [show for show in needs.shows if show.row.status.is_final]
     running = [show for show in needs.shows if not show.row.status.is_final]
@@ -196,7 +199,9 @@ def _is_wanted(
     )
 
 
-def _deletions(objects: View, now: datetime, limits: Limits) -> list[Delete]:
+def _deletions(
+    objects: Collection[Seen], now: datetime, limits: Limits, *, count: int
+) -> list[Delete]:
     deletes: list[Delete] = []
     finished: list[tuple[datetime, Seen]] = []
     for seen in objects:
@@ -210,7 +215,7 @@ def _deletions(objects: View, now: datetime, limits: Limits) -> list[Delete]:
     finished.sort(key=lambda one: (one[0], one[1].name))
     surplus = max(0, len(finished) - limits.history_limit)
     deletes += [Delete(seen, "history") for _, seen in finished[:surplus]]
-    over = len(objects) - len(deletes) - limits.object_limit
+    over = count - len(deletes) - limits.object_limit
     rest = finished[surplus:]
     return deletes + [Delete(seen, "limit") for _, seen in rest[: max(0, over)]]
 
@@ -242,7 +247,7 @@ def _oldest_kept(objects: View, limits: Limits) -> datetime | None:
     return finished[-limits.history_limit]
 
 
-def _oldest_finished(objects: View, deletes: list[Delete]) -> list[Seen]:
+def _oldest_finished(objects: Collection[Seen], deletes: list[Delete]) -> list[Seen]:
     going = {delete.seen.name for delete in deletes}
     finished = [
         (ended_at, seen.name, seen)

@@ -97,6 +97,12 @@ def test_objects_go_when_their_time_is_over():
     assert writes == [Delete(succeeded, "ttl"), Delete(asked, "ttl")]
 
 
+def test_the_object_of_a_task_that_was_retried_does_not_go():
+    old = seen(task_status=TaskStatus.FAILED, finished_at=NOW - timedelta(days=2))
+    again = row(status=TaskStatus.QUEUED, version=3, mirrored_version=2)
+    assert planned([again], view(old)).writes == [Show(again, old)]
+
+
 def test_a_persons_object_goes_only_where_it_says_so():
     ended = NOW - timedelta(days=30)
     mine = seen(is_ours=False, name="mine", task_status=TaskStatus.SUCCEEDED, finished_at=ended)
