@@ -52,8 +52,8 @@ class AsyncTaskSpec(_Part):
     arguments: dict[str, Any] | None = None
     """Only in people's objects."""
     labels: dict[str, str] | None = None
-    deadline_seconds: float | None = None
-    delay_seconds: float | None = None
+    deadline_seconds: int | None = None
+    delay_seconds: int | None = None
     cancel_requested: bool | None = None
     ttl_seconds_after_finished: int | None = None
 

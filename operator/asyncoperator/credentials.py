@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from kubernetes.aio import client
 from kubernetes.aio import config as untyped
 from kubernetes.aio.client.rest import RESTClientObject
@@ -31,7 +32,7 @@ async def sign_in(kubeconfig: Path | None) -> tuple[Any, str]:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             return _of_pod()
         return await _of_kubeconfig(kubeconfig)
-    except (ConfigException, OSError, TypeError, ValueError) as error:
+    except (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
         # A kubeconfig that is empty or no mapping is a TypeError to the library.
         raise SettingsError(f"No way to sign in to Kubernetes: {error}") from error
 

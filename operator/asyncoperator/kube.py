@@ -114,10 +114,6 @@ class Kube:
             # Forced, so no other manager's field is in the way: only the uid can be.
             raise KubeGoneError(str(error)) from error
 
-    async def patch(self, plural: str, name: str, body: Object) -> Object:
-        """Merge into one of ours; raises KubeGoneError."""
-        return await self._merge(f"{self._ours}/{plural}/{quote(name)}", body)
-
     async def delete(self, plural: str, name: str, *, uid: str) -> None:
         """Delete the one with that uid; one that is gone already is fine."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
@@ -141,10 +137,6 @@ class Kube:
         namespace = await self._found(self._core)
         return namespace is not None and _stays(namespace)
 
-    async def get_scale(self, deployment: str) -> Scale:
-        """Raises KubeGoneError."""
-        return _scale(await self._request("GET", self._scale_of(deployment)))
-
     async def set_scale(self, deployment: str, replicas: int, *, resource_version: str) -> Scale:
         """Raises KubeConflictError where the Deployment changed since, and KubeGoneError."""
         body: Object = {
@@ -157,7 +149,8 @@ class Kube:
             },
             "spec": {"replicas": replicas},
         }
-        return _scale(await self._request("PUT", self._scale_of(deployment), body))
+        path = f"{self._apps}/deployments/{quote(deployment)}/scale"
+        return _scale(await self._request("PUT", path, body))
 
     async def get_deployment(self, name: str) -> Object:
         """Raises KubeGoneError."""
@@ -180,7 +173,12 @@ class Kube:
     async def annotate_pod(self, name: str, annotations: Mapping[str, str | None]) -> None:
         """Set annotations, or take those away that are None; raises KubeGoneError."""
         body: Object = {"metadata": {"annotations": dict(annotations)}}
-        await self._merge(f"{self._core}/pods/{quote(name)}", body)
+        await self._request(
+            "PATCH",
+            f"{self._core}/pods/{quote(name)}",
+            body,
+            content_type="application/merge-patch+json",
+        )
 
     async def post_event(
         self,
@@ -224,9 +222,6 @@ class Kube:
         """Raises KubeConflictError where it is not the one that was read."""
         return await self._request("PUT", f"{self._leases}/{quote(name)}", body)
 
-    def _scale_of(self, deployment: str) -> str:
-        return f"{self._apps}/deployments/{quote(deployment)}/scale"
-
     async def _pages(self, path: str) -> list[Object]:
         found: list[Object] = []
         query = {"limit": str(PAGE)}
@@ -243,9 +238,6 @@ class Kube:
             return await self._request("GET", path)
         except KubeGoneError:
             return None
-
-    async def _merge(self, path: str, body: Object) -> Object:
-        return await self._request("PATCH", path, body, content_type="application/merge-patch+json")
 
     async def _request(
         self,

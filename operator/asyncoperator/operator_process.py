@@ -87,9 +87,9 @@ async def run_operator(
             kube,
             settings.lease_name,
             f"{settings.pod_name or socket.gethostname()}-{secrets.token_hex(3)}",
-            lease_seconds=settings.lease_seconds,
-            renew_seconds=settings.lease_renew_seconds,
-            retry_seconds=settings.lease_retry_seconds,
+            lease_seconds=settings.leader_lease_seconds,
+            renew_seconds=settings.leader_renew_seconds,
+            retry_seconds=settings.leader_retry_seconds,
         )
         operator = Operator(settings, operations, connections, kube, leader)
         async with serve_probes(settings.health_port, healthy=operator.fault, ready=lambda: None):

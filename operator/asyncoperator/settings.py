@@ -27,11 +27,11 @@ class OperatorSettings(Settings):
     """Serves /healthz, /readyz and /metrics; 0 serves none."""
     lease_name: str = Field(default="asyncapiproxy-operator", pattern=NAME)
     """The Lease that elects the leader: one for each installation in a namespace."""
-    lease_seconds: int = Field(default=15, ge=2, le=3_600)
+    leader_lease_seconds: int = Field(default=15, ge=2, le=3_600)
     """How long others wait for a leader that no longer renews; client-go's default."""
-    lease_renew_seconds: float = Field(default=10, gt=0)
+    leader_renew_seconds: float = Field(default=10, gt=0)
     """A leader that could not renew for as long ends; client-go's default."""
-    lease_retry_seconds: float = Field(default=2, gt=0)
+    leader_retry_seconds: float = Field(default=2, gt=0)
     """How often it renews, and others look; client-go's default."""
     mirror_min_age_seconds: float = Field(default=3, ge=0, le=3_600)
     """A task that succeeds sooner gets no object. So a slow one is seen within 5 s."""
@@ -56,12 +56,12 @@ class OperatorSettings(Settings):
     scaling_tick_seconds: float = Field(default=2, gt=0, le=60)
     """How often demand is read."""
 
-    @field_validator("lease_renew_seconds", "lease_retry_seconds")
+    @field_validator("leader_renew_seconds", "leader_retry_seconds")
     @classmethod
     def _is_shorter(cls, value: float, info: ValidationInfo) -> float:
         longer = {
-            "lease_renew_seconds": "lease_seconds",
-            "lease_retry_seconds": "lease_renew_seconds",
+            "leader_renew_seconds": "leader_lease_seconds",
+            "leader_retry_seconds": "leader_renew_seconds",
         }[str(info.field_name)]
         if value >= info.data.get(longer, math.inf):
             raise ValueError(f"expected less than ASYNCAPI_{longer.upper()}")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from asyncexecutor.settings import ExecutorSettings
+from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
 from asynctasks.operation import Operation, RetryPolicy, UpstreamCall
 from asynctasks.operations_file import parse_operations
@@ -38,7 +39,7 @@ def plain(cell: str) -> str:
 
 def test_every_setting_is_documented_with_its_default():
     fields: dict[str, Any] = {}
-    for settings in (Settings, ProxySettings, ExecutorSettings):
+    for settings in (Settings, ProxySettings, ExecutorSettings, OperatorSettings):
         fields |= settings.model_fields
     documented = rows("docs/configuration.md")
     assert set(documented) == {PREFIX + name.upper() for name in fields}

@@ -1,0 +1,237 @@
+"""What a real API server makes of our CustomResourceDefinitions."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from kubernetes_cluster import CRDS, Kubectl, KubectlError
+
+TASK_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+SUBMITTED: dict[str, Any] = {
+    "operation": "create-client",
+    "queue": "clients",
+    "arguments": {"name": "Ann", "tags": ["a", {"b": 1}]},
+    "labels": {"team": "shop"},
+    "deadlineSeconds": 60,
+    "delaySeconds": 5,
+}
+MIRRORED: dict[str, Any] = {"operation": "create-client", "queue": "clients", "taskId": TASK_ID}
+POOL: dict[str, Any] = {"targetRef": {"name": "executor"}, "queue": "clients"}
+
+
+def asynctask(spec: dict[str, Any], name: str = "mine") -> dict[str, Any]:
+    return _object("AsyncTask", name, spec)
+
+
+def pool(spec: dict[str, Any], name: str = "clients") -> dict[str, Any]:
+    return _object("ExecutorPool", name, spec)
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "asyncapiproxy.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("plural", ["asynctasks", "executorpools"])
+def test_every_field_is_explained(kubectl: Kubectl, plural: str):
+    def fields(schema: dict[str, Any], path: str) -> list[str]:
+        here = [path] if path.count(".") else []
+        inner = schema.get("items", schema).get("properties", {})
+        return here + [
+            found for name, one in inner.items() for found in fields(one, f"{path}.{name}")
+        ]
+
+    schema = _schema(plural)
+    paths = [path for path in fields(schema, plural) if ".metadata" not in path]
+    assert len(paths) > 20
+    for path in [path for path in paths if path.count(".") <= 1]:
+        told = kubectl("explain", path)
+        assert re.search(r"DESCRIPTION:\n\s+\S", told), path
+        assert "<empty>" not in told, path
+    # One call tells of a field's own fields what `explain` of each would: the schema's description.
+    assert all(_described(schema).values()), _described(schema)
+
+
+def _schema(plural: str) -> dict[str, Any]:
+    crd = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def _described(schema: dict[str, Any], path: str = "") -> dict[str, bool]:
+    found = {path: bool(schema.get("description"))} if path != ".metadata" else {}
+    for name, one in schema.get("properties", {}).items():
+        found |= _described(one, f"{path}.{name}")
+    if "items" in schema:
+        found |= _described(schema["items"], f"{path}[]")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"operation": "other"}, "operation cannot be changed"),
+        ({"queue": "other"}, "queue cannot be changed"),
+        ({"queue": None}, "queue cannot be changed"),
+        ({"arguments": {"name": "Bob", "tags": []}}, "arguments cannot be changed"),
+        ({"arguments": {"name": "Ann", "tags": ["a", {"b": 2}]}}, "arguments cannot be changed"),
+        ({"arguments": {"tags": None}}, "arguments cannot be changed"),
+        ({"arguments": {"more": 1}}, "arguments cannot be changed"),
+        ({"arguments": None}, "arguments cannot be changed"),
+        ({"labels": {"team": "other"}}, "labels cannot be changed"),
+        ({"labels": None}, "labels cannot be changed"),
+        ({"deadlineSeconds": 61}, "deadlineSeconds cannot be changed"),
+        ({"delaySeconds": None}, "delaySeconds cannot be changed"),
+        ({"taskId": TASK_ID, "arguments": None}, "taskId cannot be changed"),
+    ],
+)
+def test_what_was_submitted_cannot_be_changed(kubectl: Kubectl, changed: dict[str, Any], said: str):
+    kubectl.apply(asynctask(SUBMITTED))
+    with pytest.raises(KubectlError, match=said):
+        _patch(kubectl, "asynctask/mine", changed)
+
+
+def test_what_was_left_out_cannot_be_added(kubectl: Kubectl):
+    kubectl.apply(asynctask({"operation": "create-client"}))
+    for name in ("arguments", "labels", "deadlineSeconds", "delaySeconds"):
+        with pytest.raises(KubectlError, match=f"{name} cannot be changed"):
+            _patch(kubectl, "asynctask/mine", {name: SUBMITTED[name]})
+
+
+def test_a_cancel_cannot_be_taken_back(kubectl: Kubectl):
+    kubectl.apply(asynctask(SUBMITTED))
+    _patch(kubectl, "asynctask/mine", {"cancelRequested": False})
+    _patch(kubectl, "asynctask/mine", {"cancelRequested": True})
+    for value in (False, None):
+        with pytest.raises(KubectlError, match="cancelRequested cannot be taken back"):
+            _patch(kubectl, "asynctask/mine", {"cancelRequested": value})
+
+
+def test_a_cancel_can_be_asked_for_where_nothing_was_said_of_it(kubectl: Kubectl):
+    kubectl.apply(asynctask(SUBMITTED))
+    _patch(kubectl, "asynctask/mine", {"cancelRequested": True, "ttlSecondsAfterFinished": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "said"),
+    [
+        ("mine", MIRRORED, "an object with spec.taskId is named t-<taskId>"),
+        (f"t-{TASK_ID}", MIRRORED | {"arguments": {}}, "arguments go without taskId"),
+        ("mine", {"arguments": {}}, 'missing required field "operation"'),
+        ("mine", {"operation": "Create"}, "spec.operation"),
+        ("mine", {"operation": "a" * 64}, "Too long"),
+        ("mine", SUBMITTED | {"labels": {f"l{n}": "" for n in range(21)}}, "Too many"),
+        ("mine", SUBMITTED | {"labels": {"a": "x" * 64}}, "Too long"),
+        ("mine", SUBMITTED | {"deadlineSeconds": 0}, "greater than or equal to 1"),
+        ("t-1", {"operation": "o", "taskId": "1"}, "spec.taskId"),
+    ],
+)
+def test_an_object_that_makes_no_sense_is_refused(
+    kubectl: Kubectl, name: str, spec: dict[str, Any], said: str
+):
+    with pytest.raises(KubectlError, match=re.escape(said)):
+        kubectl.apply(asynctask(spec, name))
+
+
+def test_the_same_manifest_may_be_applied_again(kubectl: Kubectl):
+    kubectl.apply(asynctask(SUBMITTED))
+    assert "unchanged" in kubectl.apply(asynctask(SUBMITTED))
+
+
+def test_an_object_of_the_mirror_is_accepted(kubectl: Kubectl):
+    kubectl.apply(asynctask(MIRRORED, f"t-{TASK_ID}"))
+
+
+def test_a_misspelt_field_is_refused_by_kubectl(kubectl: Kubectl):
+    with pytest.raises(KubectlError, match='unknown field "prority"'):
+        kubectl.apply(asynctask(SUBMITTED | {"prority": 1}))
+
+
+def test_columns_of_asynctasks(kubectl: Kubectl):
+    kubectl.apply(asynctask(SUBMITTED))
+    status = {
+        "taskStatus": "Failed",
+        "taskId": TASK_ID,
+        "attempt": 3,
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-02T00:00:00Z",
+        "conditions": [
+            {
+                "type": "Succeeded",
+                "status": "False",
+                "reason": "UpstreamAnswered503",
+                "message": "",
+                "lastTransitionTime": "2026-01-02T00:00:00Z",
+            }
+        ],
+    }
+    _patch(kubectl, "asynctask/mine", status, subresource="status")
+    head, row = _table(kubectl("get", "atasks"))
+    assert head == ["NAME", "OPERATION", "STATUS", "ATTEMPT", "STARTED", "FINISHED", "AGE"]
+    assert row[:4] == ["mine", "create-client", "UpstreamAnswered503", "3"]
+    head, row = _table(kubectl("get", "asyncapi", "-o", "wide"))
+    assert {"QUEUE", "TASK ID"} <= set(head)
+    assert {"clients", TASK_ID} <= set(row)
+
+
+def test_columns_and_defaults_of_executorpools(kubectl: Kubectl):
+    kubectl.apply(pool(POOL))
+    status = {"queued": 7, "running": 3, "replicas": 2, "desiredReplicas": 4, "drainSeconds": 9}
+    _patch(kubectl, "executorpool/clients", status, subresource="status")
+    head, row = _table(kubectl("get", "expool"))
+    assert head == [
+        *("NAME", "QUEUE", "QUEUED", "RUNNING", "REPLICAS", "DESIRED", "DRAIN", "READY", "AGE")
+    ]
+    assert row[1:7] == ["clients", "7", "3", "2", "4", "9"]
+    assert kubectl.get("expool", "clients")["spec"]["scaling"] == {
+        "mode": "Operator",
+        "minReplicas": 1,
+        "maxReplicas": 10,
+        "targetDrainSeconds": 10,
+        "targetUtilizationPercent": 80,
+        "scaleDownWindowSeconds": 60,
+        "scaleToZeroAfterSeconds": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"queue": "other"}, "queue cannot be changed"),
+        ({"targetRef": {"name": "other"}}, "targetRef cannot be changed"),
+        ({"scaling": {"minReplicas": 11}}, "minReplicas cannot be above maxReplicas"),
+        ({"scaling": {"mode": "Keda"}}, "Unsupported value"),
+        ({"scaling": {"maxReplicas": 0}}, "greater than or equal to 1"),
+    ],
+)
+def test_a_change_of_a_pool_that_makes_no_sense_is_refused(
+    kubectl: Kubectl, changed: dict[str, Any], said: str
+):
+    kubectl.apply(pool(POOL))
+    with pytest.raises(KubectlError, match=re.escape(said)):
+        _patch(kubectl, "expool/clients", changed)
+
+
+def test_objects_are_found_by_their_fields(kubectl: Kubectl):
+    kubectl.apply(asynctask(SUBMITTED), asynctask({"operation": "other"}, "another"))
+    _patch(kubectl, "asynctask/mine", {"taskStatus": "Running"}, subresource="status")
+    for selector in ("spec.operation=create-client", "status.taskStatus=Running"):
+        found = kubectl("get", "asynctasks", "--field-selector", selector, "-o", "name")
+        assert found.split() == ["asynctask.asyncapiproxy.dev/mine"]
+
+
+def _patch(kubectl: Kubectl, name: str, changed: dict[str, Any], *, subresource: str = "") -> None:
+    body = yaml.safe_dump({subresource or "spec": changed})
+    more = [f"--subresource={subresource}"] if subresource else []
+    kubectl("patch", name, "--type=merge", "-p", body, *more)
+
+
+def _table(text: str) -> tuple[list[str], list[str]]:
+    """The heads and the values of the only row."""
+    head, row = text.strip().splitlines()
+    return re.split(r"\s{2,}", head.strip()), re.split(r"\s{2,}", row.strip())

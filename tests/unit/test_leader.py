@@ -1,0 +1,161 @@
+"""Leader election against a Lease in memory, by a clock that the test turns."""
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from asyncoperator.kube_errors import KubeConflictError, KubeExistsError, KubeUnavailableError
+from asyncoperator.leader import Leader, LeadershipLostError, Observation
+
+if TYPE_CHECKING:
+    from asyncoperator.kube import Kube
+
+
+def lease(holder: str = "other", renewed: str = "1", **spec: Any) -> dict[str, Any]:
+    return {"spec": {"holderIdentity": holder, "renewTime": renewed, "acquireTime": "1"} | spec}
+
+
+def test_an_old_lease_is_waited_for_from_our_first_look_on():
+    """Its renewTime is by another's clock."""
+    observed = Observation()
+    old = lease(renewed="1970-01-01T00:00:00.000000Z", leaseDurationSeconds=15)
+    assert not observed.is_free(old, now=1_000, lease_seconds=15)
+    assert not observed.is_free(old, now=1_014.9, lease_seconds=15)
+    assert observed.is_free(old, now=1_015, lease_seconds=15)
+
+
+def test_each_renewal_starts_the_wait_anew():
+    observed = Observation()
+    for now in range(0, 100, 10):
+        assert not observed.is_free(lease(renewed=str(now)), now=now, lease_seconds=15)
+
+
+def test_the_holders_duration_counts_and_ours_where_it_states_none():
+    for given, expected in ((60, False), (None, True)):
+        observed = Observation()
+        one = lease(leaseDurationSeconds=given)
+        observed.is_free(one, now=0, lease_seconds=15)
+        assert observed.is_free(one, now=20, lease_seconds=15) is expected
+
+
+@pytest.mark.parametrize("holder", ["", None])
+def test_a_released_lease_is_free_at_once(holder: str | None):
+    assert Observation().is_free(lease(cast("str", holder)), now=0, lease_seconds=15)
+
+
+class FakeLeases:
+    """One Lease, as the API server keeps it. `away` has every call fail."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.away = False
+        self._version = 0
+
+    async def get_lease(self, _name: str) -> dict[str, Any] | None:
+        self._check()
+        return copy.deepcopy(self.lease)
+
+    async def create_lease(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._check()
+        if self.lease is not None:
+            raise KubeExistsError
+        return self._keep(body)
+
+    async def replace_lease(self, _name: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._check()
+        assert self.lease is not None
+        if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise KubeConflictError
+        return self._keep(body)
+
+    def _keep(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._version += 1
+        self.lease = copy.deepcopy(body)
+        self.lease["metadata"]["resourceVersion"] = str(self._version)
+        return copy.deepcopy(self.lease)
+
+    def _check(self) -> None:
+        if self.away:
+            raise KubeUnavailableError
+
+
+def candidate(leases: FakeLeases, identity: str) -> Leader:
+    return Leader(
+        cast("Kube", leases),
+        "operator",
+        identity,
+        lease_seconds=1,
+        renew_seconds=0.3,
+        retry_seconds=0.02,
+    )
+
+
+async def test_of_two_one_leads_until_it_releases():
+    leases = FakeLeases()
+    first, second = candidate(leases, "first"), candidate(leases, "second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    holding = asyncio.create_task(first.hold())
+    done, _ = await asyncio.wait([waiting, holding], timeout=0.2)
+    assert not done
+    holding.cancel()
+    await first.release()
+    await asyncio.wait_for(waiting, 0.5)
+    assert (first.is_leading, second.is_leading) == (False, True)
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_leader_that_vanishes_is_followed_after_the_leases_duration():
+    leases = FakeLeases()
+    await candidate(leases, "first").acquire()
+    second = candidate(leases, "second")
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(second.acquire(), 5)
+    assert asyncio.get_running_loop().time() - began >= 1
+
+
+async def test_a_leader_that_cannot_renew_gives_up_in_time():
+    leases = FakeLeases()
+    leader = candidate(leases, "first")
+    await leader.acquire()
+    leases.away = True
+    with pytest.raises(LeadershipLostError, match=r"could not be renewed for 0\.3 s"):
+        await asyncio.wait_for(leader.hold(), 1)
+
+
+async def test_a_leader_survives_an_api_server_that_is_away_for_a_moment():
+    leases = FakeLeases()
+    leader = candidate(leases, "first")
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    leases.away = True
+    await asyncio.sleep(0.1)
+    leases.away = False
+    done, _ = await asyncio.wait([holding], timeout=0.5)
+    assert not done
+    holding.cancel()
+
+
+async def test_an_api_server_that_is_away_is_waited_for():
+    leases = FakeLeases()
+    leases.away = True
+    leader = candidate(leases, "first")
+    acquiring = asyncio.create_task(leader.acquire())
+    await asyncio.wait([acquiring], timeout=0.1)
+    leases.away = False
+    await asyncio.wait_for(acquiring, 1)
+
+
+async def test_a_lease_that_another_took_is_lost_at_the_next_renewal():
+    leases = FakeLeases()
+    leader = candidate(leases, "first")
+    await leader.acquire()
+    taken = await leases.get_lease("operator")
+    assert taken is not None
+    taken["spec"]["holderIdentity"] = "other"
+    await leases.replace_lease("operator", taken)
+    with pytest.raises(LeadershipLostError, match="is held by other"):
+        await asyncio.wait_for(leader.hold(), 1)
