@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
@@ -36,7 +37,7 @@ from asyncoperator.mirror_plan import (
     pressure_after,
 )
 from asyncoperator.resync import Resync
-from asyncoperator.submitter import Refusal
+from asyncoperator.submitter import Refusal, task_id_of
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.task import TaskStatus
@@ -116,7 +117,7 @@ class MirrorLoop:
         known = self._view.get(seen.name)
         is_lost = seen.is_going and known is not None and known.uid == seen.uid
         self._view.see(seen)
-        if is_lost and not seen.is_final and seen.task_id is not None:
+        if is_lost and not seen.is_final:
             self._gone[seen.uid] = seen
         if is_lost or seen.request is not None or seen.cancel_requested:
             self.poke()
@@ -148,6 +149,8 @@ class MirrorLoop:
         """Do what there is to do now; whether there is more that needs no waiting for."""
         if self._now - self._resync_at >= self._settings.mirror_resync_seconds:
             await self._resync.run()
+            self._asked.intersection_update(seen.uid for seen in self._view)
+            self._paused = {key: at for key, at in self._paused.items() if at > self._now}
             self._resync_at = self._now
         await self._end_tasks()
         await self._submit()
@@ -178,11 +181,9 @@ class MirrorLoop:
         return asyncio.get_running_loop().time()
 
     async def _pause(self) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(TICK_SECONDS):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
         self._wake.clear()
 
     async def _end_tasks(self) -> None:
@@ -196,8 +197,10 @@ class MirrorLoop:
                 await self._cancel(seen, "its object asks for it")
 
     async def _cancel(self, seen: Seen, reason: str) -> None:
-        if seen.task_id is not None and await self._submitter.cancel(seen.task_id):
-            log.info("cancelled", task_id=str(seen.task_id), reason=reason)
+        # A person's object may be a task already, and not say so yet.
+        task_id = seen.task_id or task_id_of(seen.uid, seen.created_at)
+        if await self._submitter.cancel(task_id):
+            log.info("cancelled", task_id=str(task_id), reason=reason)
             self._asked.add(seen.uid)
 
     async def _delete_forgotten(self) -> None:
@@ -215,6 +218,8 @@ class MirrorLoop:
             if seen.request is not None and not self._is_paused(seen.uid)
         ]
         for seen in asking[: self._budget.available]:
+            if self._view.get(seen.name) is not seen:
+                continue  # it has changed, or gone, meanwhile
             outcome = await self._submitter.submit(seen)
             if isinstance(outcome, Refusal):
                 await self._refuse(seen, outcome)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from asyncoperator.kube_errors import (
 )
 from asyncoperator.mirror_loop import MirrorLoop
 from asyncoperator.settings import OperatorSettings
-from asyncoperator.submitter import Submitter
+from asyncoperator.submitter import Submitter, task_id_of
 from asyncoperator.view import View
 from asyncoperator.write_budget import WriteBudget
 from asynctasks.mirroring import Mirroring
@@ -249,6 +250,21 @@ async def test_only_a_live_deletion_cancels(
     loop.see(parse(kube.objects.pop(f"t-{task_id}"), is_gone=True))
     await loop.tick()
     assert (await parts.store.find(task_id)).status is TaskStatus.CANCELLED
+
+
+async def test_a_persons_object_that_goes_before_it_showed_its_task_ends_it(
+    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop]
+):
+    loop = make_loop()
+    spec = {"operation": "create-client", "arguments": {"email": "a@example.com", "name": "A"}}
+    mine = parse(await kube.create("asynctasks", {"metadata": {"name": "mine"}, "spec": spec}))
+    loop.see(mine)
+    await loop._submit()
+    kube.objects.clear()
+    loop.see(replace(mine, is_going=True))
+    await loop.tick()
+    task = await parts.store.find(task_id_of(mine.uid, mine.created_at))
+    assert task.status is TaskStatus.CANCELLED
 
 
 async def test_the_api_server_away_is_waited_for(
