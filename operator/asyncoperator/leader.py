@@ -18,6 +18,7 @@ from asyncoperator.kube_errors import (
     KubeRefusedError,
 )
 from asynctasks.errors import AsyncApiProxyError
+from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
     from asyncoperator.kube import Kube, Object
@@ -46,7 +47,7 @@ class Observation:
 
         The first look at a Lease starts the wait, however old its times are.
         """
-        spec = lease.get("spec") or {}
+        spec = _spec(lease)
         record = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "acquireTime"))
         if record != self.record:
             self.record, self.changed_at = record, now
@@ -125,7 +126,7 @@ class Leader:
             if lease is None:
                 self._lease = await self.kube.create_lease(self._new())
             elif self._observed.is_free(lease, now=now, lease_seconds=self.lease_seconds):
-                spec = lease.get("spec") or {}
+                spec = _spec(lease)
                 turns = (spec.get("leaseTransitions") or 0) + 1
                 await self._write(lease, self._ours(acquired=True) | {"leaseTransitions": turns})
             else:
@@ -159,13 +160,13 @@ class Leader:
             log.warning("lease not read", lease=self.name, reason=str(error))
             await asyncio.sleep(min(1.0, self.retry_seconds))
             return
-        holder = ((lease or {}).get("spec") or {}).get("holderIdentity")
+        holder = _spec(lease or {}).get("holderIdentity")
         if lease is None or holder != self.identity:
             raise LeadershipLostError(f"The Lease {self.name} is held by {holder or 'nobody'}")
         self._lease = lease
 
     async def _write(self, lease: Object, spec: Object) -> None:
-        body = lease | {"spec": (lease.get("spec") or {}) | spec}
+        body = lease | {"spec": _spec(lease) | spec}
         self._lease = await self.kube.replace_lease(self.name, body)
 
     def _new(self) -> Object:
@@ -184,6 +185,10 @@ class Leader:
             "renewTime": now,
         }
         return spec | {"acquireTime": now} if acquired else spec
+
+
+def _spec(lease: Object) -> Object:
+    return as_object(lease.get("spec")) or {}
 
 
 def _now() -> str:
