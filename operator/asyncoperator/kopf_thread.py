@@ -91,13 +91,17 @@ class KopfThread:
         raise WatchEndedError(f"kopf ended by itself: {fault!r}") from fault
 
     async def _watch(self) -> None:
-        await kopf.operator(  # pyright: ignore[reportUnknownMemberType] - a parameter of ours has no type
-            registry=self._registry,
-            settings=_settings(),
-            standalone=True,
-            namespaces=[self._namespace],
-            stop_flag=self._stop,
-        )
+        try:
+            await kopf.operator(  # pyright: ignore[reportUnknownMemberType] - a type of its is unknown
+                registry=self._registry,
+                settings=_settings(),
+                standalone=True,
+                namespaces=[self._namespace],
+                stop_flag=self._stop,
+            )
+        finally:
+            # kopf waits for it in a thread of its own, which would hold up the end of the loop.
+            self._stop.set()
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         """Kopf asks again when the API server no longer accepts it (401): a token has expired."""

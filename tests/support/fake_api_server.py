@@ -106,8 +106,9 @@ def answer(body: Any, status: int = 200, **headers: str) -> Answer:
 
     async def send(_: web.Request) -> web.StreamResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(text=text, status=status, headers=named)
+        if isinstance(body, str):
+            return web.Response(text=body, status=status, headers=named)
+        return web.json_response(body, status=status, headers=named)
 
     return send
 

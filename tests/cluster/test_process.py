@@ -1,0 +1,161 @@
+"""The operator as a process: its probes, its signals, what it says when it cannot work."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from eventually import eventually
+from kubernetes_cluster import Kubectl, KubectlError
+from processes import Installation, Keep, Service, ServiceStartError, has_logged
+
+StartOperator = Callable[..., Service]
+
+
+def get(operator: Service, path: str) -> httpx.Response:
+    return httpx.get(operator.url + path, trust_env=False)
+
+
+async def leading(operator: Service) -> None:
+    def check() -> None:
+        assert has_logged(event="operator leads")(operator), operator.log
+
+    await eventually(check)
+
+
+async def test_probes_and_metrics_of_a_leader_and_of_one_that_stands_by(
+    start_operator: StartOperator,
+):
+    first = start_operator("first")
+    await leading(first)
+    second = start_operator("second")
+
+    def healthy() -> None:
+        for operator in (first, second):
+            assert get(operator, "/healthz").text == "ok"
+            assert get(operator, "/readyz").text == "ok"
+
+    await eventually(healthy)
+    assert "asyncapi_operator_leading 1.0" in get(first, "/metrics").text
+    assert "asyncapi_operator_leading 0.0" in get(second, "/metrics").text
+
+
+async def test_it_stops_within_seconds_and_in_good_order(start_operator: StartOperator):
+    operator = start_operator()
+    await leading(operator)
+    began = time.monotonic()
+    assert operator.stop() == 0
+    assert time.monotonic() - began < 8
+    assert not operator.faults
+    assert "operator has stopped" in operator.log
+
+
+async def test_it_stops_while_it_stands_by(start_operator: StartOperator):
+    first = start_operator("first")
+    await leading(first)
+    second = start_operator("second")
+    assert second.stop() == 0
+    assert first.is_running
+
+
+def test_a_database_that_was_not_migrated_is_named(
+    installation: Installation,
+    kubeconfig: Path,
+    namespace: str,
+    keep: Keep,
+    tmp_path: Path,
+):
+    operator = keep(
+        installation.operator(
+            kubeconfig=kubeconfig,
+            namespace=namespace,
+            database_url=f"sqlite:///{tmp_path / 'empty.db'}",
+        )
+    )
+    with pytest.raises(ServiceStartError, match="asyncapiproxy migrate"):
+        operator.start()
+    assert operator.wait() == 1
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(
+    installation: Installation, namespace: str, keep: Keep, tmp_path: Path
+):
+    operator = keep(installation.operator(kubeconfig=tmp_path / "none", namespace=namespace))
+    with pytest.raises(ServiceStartError, match="No way to sign in to Kubernetes"):
+        operator.start()
+    assert operator.wait() == 2
+
+
+def test_a_deployment_that_is_not_there_is_named(
+    installation: Installation, kubeconfig: Path, namespace: str, keep: Keep
+):
+    given = {"kubeconfig": kubeconfig, "namespace": namespace}
+    operator = keep(installation.operator(operator_deployment="none", **given)).launch()
+    assert operator.wait() == 2
+    assert 'ASYNCAPI_OPERATOR_DEPLOYMENT: deployments.apps "none" not found' in operator.log
+
+
+@pytest.mark.timeout(300)
+async def test_it_recovers_when_the_api_server_is_killed(
+    start_operator: StartOperator, kubectl: Kubectl, kill_api_server: Callable[[], None]
+):
+    """As kubelet does, the test starts an operator again that has ended: its Lease was lost."""
+    operator = start_operator()
+    await leading(operator)
+    kubectl.apply(_task("before"))
+    kill_api_server()
+
+    def serves_again() -> None:
+        if not operator.is_running:
+            assert operator.wait() == 1
+            operator.launch()
+        try:
+            kubectl.apply(_task("after"))
+            for name in ("before", "after"):
+                assert kubectl.get("asynctask", name)["status"]["taskId"]
+        except (KubectlError, KeyError) as error:
+            raise AssertionError(f"{error!r}\n{operator.log}") from error
+
+    await eventually(serves_again, timeout_seconds=150)
+    assert operator.faults == [] or "operator ends" in operator.log
+
+
+@pytest.fixture
+def kill_api_server(kubectl: Kubectl) -> Iterator[Callable[[], None]]:
+    """Kills that of a kind cluster; waits afterwards until the cluster serves the next test."""
+    context = kubectl("config", "current-context").strip()
+    docker = shutil.which("docker")
+    if not context.startswith("kind-") or docker is None:
+        pytest.skip(f"{context} is no kind cluster of this machine, whose API server can be killed")
+    node = f"{context.removeprefix('kind-')}-control-plane"
+
+    def kill() -> None:
+        subprocess.run(
+            [docker, "exec", node, "sh", "-c", "kill -9 $(pidof kube-apiserver)"], check=True
+        )
+
+    yield kill
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(KubectlError):
+            if kubectl("get", "--raw", "/readyz") == "ok":
+                return
+        time.sleep(0.2)
+
+
+def _task(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "asyncapiproxy.dev/v1alpha1",
+        "kind": "AsyncTask",
+        "metadata": {"name": name},
+        "spec": {
+            "operation": "create-client",
+            "arguments": {"email": "ann@example.com", "name": "Ann"},
+        },
+    }
