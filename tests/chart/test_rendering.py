@@ -454,3 +454,9 @@ def test_other_ways_in_lead_to_the_proxy():
     assert path["backend"]["service"]["name"] == service
     (rule,) = one(objects, "HTTPRoute", "proxy")["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == service
+
+
+def test_the_operators_lease_goes_with_the_release():
+    objects = render(DEMO)
+    operator = one(objects, "Deployment", "operator")["spec"]["template"]["spec"]["containers"][0]
+    assert list(of_kind(objects, "Lease")) == [environment(operator)["ASYNCAPI_LEASE_NAME"]]

@@ -1,0 +1,71 @@
+"""The released image and chart on a real cluster: `./dev e2e`."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubernetes_cluster import Kubectl, NoClusterError, cluster
+from release import IMAGE, Json, Release, build_image, load, local_images
+
+VALUES: Json = {
+    "image": {"repository": IMAGE.partition(":")[0], "tag": IMAGE.partition(":")[2]},
+    "demoApi": {"enabled": True},
+    "settings": {"databaseConnections": 5},
+    "proxy": {"service": {"type": "NodePort"}},
+    "executor": {"concurrency": 20, "maxReplicas": 3, "scaleDownWindowSeconds": 10},
+}
+"""Small executors, so that a small burst needs several."""
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image of this tree."""
+    if shutil.which("docker") is None:
+        pytest.skip("docker is not installed")
+    build_image()
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Path]:
+    """Of a cluster of kind's that has the images."""
+    try:
+        with cluster(tmp_path_factory.mktemp("cluster")) as found:
+            load(found, image, *local_images().values())
+            yield found
+    except NoClusterError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def values() -> Json:
+    """What the release is installed with."""
+    servers = {path.split(".")[0]: {"image": image} for path, image in local_images().items()}
+    return {**VALUES, **servers}
+
+
+@pytest.fixture(scope="session")
+def namespace(kubeconfig: Path) -> str:
+    """One that refuses, and warns of, what is not fit for restricted Pod Security."""
+    kubectl = Kubectl(kubeconfig)
+    if not kubectl.is_there("namespace", "shop"):
+        kubectl("create", "namespace", "shop")
+    kubectl(
+        *("label", "namespace", "shop", "--overwrite"),
+        "pod-security.kubernetes.io/enforce=restricted",
+        "pod-security.kubernetes.io/warn=restricted",
+    )
+    return "shop"
+
+
+@pytest.fixture(scope="session")
+def release(kubeconfig: Path, namespace: str, values: Json) -> Release:
+    """The installed chart, ready. The tests of a file use it one after the other."""
+    release = Release(kubeconfig, namespace=namespace)
+    release.apply(values)
+    return release
