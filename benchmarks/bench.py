@@ -31,6 +31,8 @@ class Bench:
     rabbitmq: RabbitmqServer
     rabbitmq_pids: list[int]
     upstream: Program
+    tries: int
+    """How often a measurement may be made until others on the machine did not disturb it."""
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -67,7 +69,7 @@ async def _fetch(url: str, statement: str) -> list[Any]:
 
 
 @contextmanager
-def started_bench() -> Iterator[Bench]:
+def started_bench(*, tries: int) -> Iterator[Bench]:
     """Start it all; nothing of it is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="asyncapiproxy-bench-"))
     postgresql, rabbitmq = PostgresqlServer(), RabbitmqServer()
@@ -84,4 +86,4 @@ def started_bench() -> Iterator[Bench]:
         stack.callback(rabbitmq.close)
         postgresql_pids, rabbitmq_pids = server_pids(postgresql), server_pids(rabbitmq)
         stack.enter_context(upstream)
-        yield Bench(folder, postgresql, postgresql_pids, rabbitmq, rabbitmq_pids, upstream)
+        yield Bench(folder, postgresql, postgresql_pids, rabbitmq, rabbitmq_pids, upstream, tries)

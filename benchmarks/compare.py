@@ -92,7 +92,8 @@ def _one_system(
                         callers=callers,
                         seconds=plan.seconds,
                         delay_seconds=delay,
-                    )
+                    ),
+                    tries=bench.tries,
                 )
                 measured[name, delay, callers].append(one)
                 say(name, delay, callers, one)

@@ -63,9 +63,9 @@ def _ticks(pid: int) -> tuple[int, int]:
     return (user + system) * _TICK_NS, (children_user + children_system) * _TICK_NS
 
 
-def undisturbed(run: Callable[[], ResultT]) -> ResultT:
+def undisturbed(run: Callable[[], ResultT], *, tries: int) -> ResultT:
     """What `run` gives, tried again while others than this benchmark take the machine's CPU."""
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(tries)):
         before, busy, began = cpu_times(_OURSELVES), _busy_seconds(), time.monotonic()
         result = run()
         took, ours = time.monotonic() - began, used(before, cpu_times(_OURSELVES))
@@ -98,7 +98,6 @@ def wait_until_quiet(parts: Mapping[str, Iterable[int]], *, seconds: float = 30)
         before, began = now, at
 
 
-TRIES = 6
 PAUSE_SECONDS = 15
 OTHERS_SHARE = 0.45
 """Of one core. What is less, the rounds' medians even out."""

@@ -38,7 +38,8 @@ def run(bench: Bench, *, sizes: list[int], seconds: float) -> dict[str, Any]:
                 for name, paths in _reads(bench, url, installation.folder, size).items():
                     get_paths(proxy.url, paths, callers=CALLERS, seconds=1)
                     load = undisturbed(
-                        partial(get_paths, proxy.url, paths, callers=CALLERS, seconds=seconds)
+                        partial(get_paths, proxy.url, paths, callers=CALLERS, seconds=seconds),
+                        tries=bench.tries,
                     )
                     results.append(
                         {

@@ -31,7 +31,8 @@ def run(
                         {"upstream": [bench.upstream.pid]},
                         callers=CALLERS,
                         seconds=seconds,
-                    )
+                    ),
+                    tries=bench.tries,
                 )
             measured[proxies, executors].append(one)
             say(f"{proxies} + {executors}", 0, CALLERS, one)
