@@ -81,10 +81,17 @@ class Kube:
     async def list(self, plural: str) -> list[Object]:
         """All of ours of a kind, read in pages."""
         try:
-            return await self._pages(f"{self._ours}/{plural}")
+            return [one async for page in self.pages(plural) for one in page]
         except _PageExpiredError:
             # The objects changed so much while we read that the next page is of the past.
-            return await self._pages(f"{self._ours}/{plural}")
+            return [one async for page in self.pages(plural) for one in page]
+
+    def pages(self, plural: str) -> AsyncGenerator[list[Object]]:
+        """The same page by page, for those that keep little of each.
+
+        Raises KubeUnavailableError where the objects changed too much meanwhile.
+        """
+        return self._pages(f"{self._ours}/{plural}")
 
     async def get(self, plural: str, name: str) -> Object | None:
         """One of ours; None where there is none."""
@@ -222,15 +229,14 @@ class Kube:
         """Raises KubeConflictError where it is not the one that was read."""
         return await self._request("PUT", f"{self._leases}/{quote(name)}", body)
 
-    async def _pages(self, path: str) -> list[Object]:
-        found: list[Object] = []
+    async def _pages(self, path: str) -> AsyncGenerator[list[Object]]:
         query = {"limit": str(PAGE)}
         while True:
             page = await self._request("GET", path, query=query, seconds=LIST_SECONDS)
-            found += page["items"]
+            yield page["items"]
             following = page["metadata"].get("continue")
             if not following:
-                return found
+                return
             query["continue"] = following
 
     async def _found(self, path: str) -> Object | None:

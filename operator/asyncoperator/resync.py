@@ -41,7 +41,7 @@ class Resync:
         A task of a person's object that is gone is cancelled.
         """
         self._view.begin_listing()
-        self._view.listed(map(parse, await self._kube.list(PLURAL)))
+        self._view.listed([parse(one) async for page in self._kube.pages(PLURAL) for one in page])
         self.forgotten.clear()
         await self._repair_objects()
         await self._repair_missing()

@@ -1,7 +1,7 @@
 """The mirror's loop against a Kubernetes that throttles, refuses, hangs up and forgets."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -53,8 +53,9 @@ class FakeKube:
             raise self.faults.pop(0)
         self._changes += 1
 
-    async def list(self, _plural: str) -> list[dict[str, Any]]:
-        return list(self.objects.values())
+    async def pages(self, _plural: str) -> AsyncGenerator[list[dict[str, Any]]]:
+        for one in list(self.objects.values()):
+            yield [one]
 
     async def get(self, _plural: str, name: str) -> dict[str, Any] | None:
         return self.objects.get(name)
