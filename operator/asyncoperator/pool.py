@@ -127,12 +127,20 @@ class Pool:
         )
 
     async def _executors(self, deployment: Deployment) -> list[Executor] | None:
-        """Those of the Deployment's pods; None where the database does not answer."""
+        """The last of each of the Deployment's pods; None where the database does not answer.
+
+        A container that was started again has a new executor, which need not drain.
+        """
         try:
             executors = await self._roster.of_queue(self.spec.queue)
         except DatabaseUnavailableError:
             return None
-        return [one for one in executors if one.pod in deployment.pods]
+        latest = {
+            one.pod: one
+            for one in sorted(executors, key=lambda one: one.age_seconds, reverse=True)
+            if one.pod in deployment.pods
+        }
+        return list(latest.values())
 
     async def _scale(
         self, deployment: Deployment, executors: list[Executor], decision: Decision

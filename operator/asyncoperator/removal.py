@@ -61,7 +61,6 @@ def _longest_idle(executors: Collection[Executor], count: int) -> tuple[str, ...
         for executor in executors
         if is_fresh(executor)
         and not executor.draining
-        and executor.running == 0
         and executor.idle_seconds is not None
     ]
     return tuple(name for _, name in sorted(idle)[: max(count, 0)])

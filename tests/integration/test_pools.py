@@ -186,6 +186,41 @@ async def test_an_executor_that_dies_while_it_drains_takes_no_other_with_it(scen
     assert all(not it.running.get(name) for name in it.kube.removed)
 
 
+async def test_a_drained_one_is_not_removed_before_kubernetes_knows_that_it_is_not_ready(
+    scene: OpenScene,
+):
+    """Kubernetes would not choose it before others that are not ready."""
+    it = scene(replicas=2)
+    await it.tick()
+    await it.beat()
+    (chosen,) = [name for name, draining in it.draining.items() if draining]
+    it.kube.pods_by_name[chosen].ready = True
+    await it.loop.tick()
+    assert it.kube.replicas == 2
+    it.kube.pods_by_name[chosen].ready = False
+    await it.loop.tick()
+    assert it.kube.removed == [chosen]
+
+
+async def test_a_container_that_was_started_again_is_judged_by_its_new_executor(scene: OpenScene):
+    it = scene(replicas=2)
+    await it.tick()
+    await it.beat()
+    (chosen,) = [name for name, draining in it.draining.items() if draining]
+    presence = Presence(
+        name="another process",
+        queue="clients",
+        pod=chosen,
+        concurrency=2,
+        running=1,
+        consuming=True,
+        idle_seconds=None,
+    )
+    await it.roster.beat(presence)
+    await it.loop.tick()
+    assert it.kube.removed == []
+
+
 async def test_a_conflict_is_tried_again_at_the_next_tick(scene: OpenScene):
     it = scene(replicas=2)
     it.kube.conflicts = 1
@@ -220,6 +255,28 @@ async def test_while_controllers_lag_nothing_is_counted_twice(scene: OpenScene):
     assert sum(it.draining.values()) == 2
     it.kube.act()
     assert set(it.kube.removed) == {n for n, drains in it.draining.items() if drains}
+
+
+async def test_while_controllers_lag_no_more_is_removed(scene: OpenScene):
+    """Taken off again, the drained would stand for others, which have not drained."""
+    it = scene(replicas=5)
+    tasks = await it.submit(6)
+    await it.beat()
+    for number, task in enumerate(tasks):
+        await it.run_on(f"executor-{number % 3 + 1}", task)
+    it.kube.acts = False
+    await it.tick(2)
+    assert it.kube.replicas == 3
+    await it.tick()
+    assert it.kube.condition("Ready")["message"] == "3 of 3 executors are ready."
+    it.kube.observed = it.kube.generation
+    it.running.clear()
+    async with it.parts.database.write() as connection:
+        await connection.execute(text("DELETE FROM tasks"))
+    await it.tick(3)
+    assert it.kube.replicas == 3
+    it.kube.act()
+    assert set(it.kube.removed) == {"executor-4", "executor-5"}
 
 
 async def test_nothing_is_removed_while_a_rollout_is_in_progress(scene: OpenScene):
