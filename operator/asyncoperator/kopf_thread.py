@@ -25,7 +25,7 @@ SILENCE_SECONDS = 180.0
 """A watch that is this silent is stuck: by itself it is asked for again after SERVER_SECONDS."""
 SERVER_SECONDS = 120
 """How long the API server keeps one watch. So each is heard of, even where nothing happens."""
-JOIN_SECONDS = 5.0
+JOIN_SECONDS = 3.0
 """How long kopf may take to stop. Then the process ends without it: its thread is a daemon."""
 
 

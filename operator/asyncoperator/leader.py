@@ -15,7 +15,6 @@ from asyncoperator.kube_errors import (
     KubeError,
     KubeExistsError,
     KubeGoneError,
-    KubeRefusedError,
 )
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.json_values import as_object
@@ -69,26 +68,28 @@ class Leader:
     is_leading: bool = False
     last_tick: float = field(default_factory=time.monotonic)
     """When the Lease was last looked at or renewed, or that was tried."""
+    obstacle: str | None = None
+    """Why the Lease could not be looked at, for /readyz."""
     _observed: Observation = field(default_factory=Observation)
     _lease: Object = field(default_factory=dict[str, Any])
     _renewed_at: float = 0.0
 
     async def acquire(self) -> None:
-        """Return as the leader. An API server that is away is waited for."""
-        was_away = False
+        """Return as the leader. An API server that is away, or refuses us, is waited for.
+
+        One that has just started refuses everybody until it knows the Roles.
+        """
         while True:
             try:
-                if await self._try():
-                    self.is_leading = True
-                    log.info("operator leads", lease=self.name, identity=self.identity)
-                    return
-                was_away = False
-            except KubeRefusedError:
-                raise  # it would be refused for ever
+                self.is_leading = await self._try()
+                self.obstacle = None
             except KubeError as error:
-                if not was_away:
+                if self.obstacle is None:
                     log.warning("lease not looked at", lease=self.name, reason=str(error))
-                was_away = True
+                self.obstacle = f"the Lease cannot be looked at: {error}"
+            if self.is_leading:
+                log.info("operator leads", lease=self.name, identity=self.identity)
+                return
             self.last_tick = time.monotonic()
             await asyncio.sleep(self.retry_seconds)
 

@@ -76,7 +76,7 @@ async def run_operator(
     """Stand by, and lead when it is our turn, until `stop` is set; then let another lead.
 
     A Lease that is lost ends the process at once. Raises SettingsError, SchemaOutdatedError,
-    CrdsMissingError, KubeRefusedError, DatabaseUnavailableError before it acts, and what ends a
+    CrdsMissingError, DatabaseUnavailableError before it acts, and what ends a
     loop.
     """
     await check_schema(connections.database)
@@ -92,7 +92,9 @@ async def run_operator(
             retry_seconds=settings.leader_retry_seconds,
         )
         operator = Operator(settings, operations, connections, kube, leader)
-        async with serve_probes(settings.health_port, healthy=operator.fault, ready=lambda: None):
+        async with serve_probes(
+            settings.health_port, healthy=operator.fault, ready=lambda: leader.obstacle
+        ):
             await operator.run(stop)
 
 
