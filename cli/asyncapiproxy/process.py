@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
 from asynctasks.errors import AsyncApiProxyError, SettingsError
 
@@ -59,7 +60,9 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 def show_error(error: Exception) -> None:
     """One message for a person, without a traceback."""
-    Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {error}", soft_wrap=True)
+    Console(stderr=True, highlight=False).print(
+        f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True
+    )
 
 
 def known_error(error: BaseException) -> AsyncApiProxyError | None:
