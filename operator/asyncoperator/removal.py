@@ -59,8 +59,6 @@ def _longest_idle(executors: Collection[Executor], count: int) -> tuple[str, ...
     idle = [
         (-executor.idle_seconds, executor.name)
         for executor in executors
-        if is_fresh(executor)
-        and not executor.draining
-        and executor.idle_seconds is not None
+        if is_fresh(executor) and not executor.draining and executor.idle_seconds is not None
     ]
     return tuple(name for _, name in sorted(idle)[: max(count, 0)])
