@@ -32,7 +32,7 @@ BEGIN, END = "<!-- values: written by ./dev chart -->", "<!-- end of values -->"
 DECIDED_BY_THE_CHART = frozenset(
     {
         *("database_url", "broker_url", "operations_file", "sealing_keys", "host", "port"),
-        *("health_port", "pod_name", "concurrency", "drain_seconds"),
+        *("health_port", "pod_name", "concurrency", "drain_seconds", "linger_seconds"),
         *("namespace", "operator_deployment", "kubeconfig", "lease_name", "public_url"),
     }
 )
@@ -245,7 +245,7 @@ def schema() -> Json:
                 without=Settings,
             ),
             **environment(),
-            lingerSeconds=number("how long a proxy that leaves still serves", 0, maximum=300),
+            lingerSeconds=number("how long a proxy that leaves serves on", 0, maximum=300),
             autoscaling=part(
                 enabled=flag("whether proxies are scaled by their CPU (needs a metrics server)"),
                 minReplicas=number("proxies at least", 1),

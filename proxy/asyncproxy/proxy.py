@@ -84,6 +84,7 @@ async def run_proxy(
             app,
             listener=listener,
             stop=stop,
+            linger_seconds=settings.linger_seconds,
             shutdown_seconds=settings.shutdown_seconds,
             on_stopping=release_callers,
         )

@@ -61,11 +61,14 @@ async def serve(
     listener: socket.socket,
     stop: asyncio.Event,
     shutdown_seconds: float,
+    linger_seconds: float = 0,
     on_stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until `stop` is set; then finish the open requests, within the time given.
+    """Serve until `stop` is set, and linger; then finish the open requests, within the time given.
 
-    `on_stopping` is called first, so that requests that only wait can be ended at once.
+    While it lingers each answer closes its connection: one that is kept would be cut later, maybe
+    just when a request is on its way. `on_stopping` is called after that, so that requests that
+    only wait can be ended at once.
     """
     config = uvicorn.Config(
         app,
@@ -80,6 +83,11 @@ async def serve(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.run_until_told(listener), name="uvicorn")
         await stop.wait()
+        if linger_seconds:
+            log.info("lingers", seconds=linger_seconds)
+            # uvicorn takes these up within a second, for requests that begin then.
+            config.encoded_headers.append((b"connection", b"close"))
+            await asyncio.sleep(linger_seconds)
         server.should_exit = True
         on_stopping()
     log.info("no longer listening")

@@ -43,5 +43,8 @@ class ProxySettings(Settings):
     """Callers that may wait at a time; further ones are answered 503."""
     adaptive_window: bool = True
     """Answer 202 at once where the queue is so long that the reply cannot come in the window."""
+    linger_seconds: float = Field(default=0, ge=0, le=600)
+    """How long it serves on after SIGTERM, and asks callers to connect anew: until all that leads
+    callers here has heard of it."""
     shutdown_seconds: float = Field(default=20, gt=0, le=600)
-    """How long open requests get to finish after SIGTERM."""
+    """How long open requests get to finish after that."""

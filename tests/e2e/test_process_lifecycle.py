@@ -162,3 +162,25 @@ def test_a_service_starts_and_stops_without_broker(installation: Installation, k
 
     assert proxy.stop() == 0
     assert proxy.faults == []
+
+
+async def test_a_proxy_that_lingers_serves_on_and_asks_callers_to_connect_anew(
+    installation: Installation, keep: Keep
+):
+    proxy = installation.proxy(linger_seconds=3)
+    _started(keep, proxy)
+    async with caller(proxy.url) as client:
+        assert "connection" not in (await client.get("/ping")).headers
+
+        proxy.signal(signal.SIGTERM)
+
+        async def asked() -> None:
+            answer = await client.get("/ping")
+            assert answer.status_code == 200
+            assert answer.headers.get("connection") == "close"
+
+        await eventually(asked, timeout_seconds=2.5)
+        # That one was closed; there is still a new one to be had.
+        await asked()
+    assert proxy.wait() == 0
+    assert proxy.faults == []

@@ -178,10 +178,10 @@ async def all_succeed(release: Release, emails: dict[str, str]) -> None:
     assert emails
 
     async def done() -> Any:
-        counts = release.sql(
-            "SELECT status, count(*) FROM tasks WHERE status <> 'succeeded' GROUP BY status"
+        unfinished = release.sql(
+            "SELECT id, status, attempts FROM tasks WHERE status <> 'succeeded' LIMIT 3"
         )
-        assert counts == ""
+        assert unfinished == ""
 
     await eventually(done, timeout_seconds=120)
     known = set(release.sql("SELECT id FROM tasks").splitlines())
