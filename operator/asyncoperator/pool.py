@@ -43,6 +43,8 @@ BUSY_SECONDS = 60.0
 """An executor that was busy when last seen counts as busy for so long: its lease may still run."""
 STATUS_SECONDS = 30.0
 """The status is written at least as often, and at once where a decision changes."""
+FIGURES_SECONDS = 5.0
+"""How long it may show a queue that is no more like that."""
 DRAINED_COST = "-100"
 """Below that of every other pod, which is 0."""
 
@@ -237,7 +239,8 @@ class Pool:
         )
         said = [(one.type, one.status, one.reason) for one in status.conditions]
         shown = (status.replicas, status.desired_replicas, status.last_scale_time, generation, said)
-        if shown == self._shown and reading.now - self._shown_at < STATUS_SECONDS:
+        longest = STATUS_SECONDS if _queue(status) == _queue(self._status) else FIGURES_SECONDS
+        if shown == self._shown and reading.now - self._shown_at < longest:
             return
         metadata = self._body["metadata"]
         try:
@@ -258,6 +261,10 @@ def _work(demand: Demand | None) -> Work | None:
         finished=demand.finished,
         mean_service_seconds=demand.mean_service_seconds,
     )
+
+
+def _queue(status: ExecutorPoolStatus) -> tuple[int | None, ...]:
+    return status.queued, status.running, status.busy_replicas
 
 
 def _is_busy(executor: Executor) -> bool:

@@ -198,10 +198,15 @@ async def test_long_tasks_outlive_a_scale_down(shop: Shop, tmp_path: Path):
 async def test_kubectl_shows_the_pool(shop: Shop):
     name = shop.deployment
     shop.kubectl("wait", "--for=condition=Ready", f"executorpool/{name}", "--timeout=60s")
-    header, row = shop.kubectl("get", "executorpools").splitlines()
+    header = shop.kubectl("get", "executorpools").splitlines()[0]
     columns = ["NAME", "QUEUE", "QUEUED", "RUNNING", "REPLICAS", "DESIRED", "DRAIN", "READY", "AGE"]
     assert header.split() == columns
-    assert row.split()[:8] == [name, "clients", "0", "0", "1", "1", "0", "True"]
+    at_rest = [name, "clients", "0", "0", "1", "1", "0", "True"]
+
+    def row() -> list[str]:
+        return shop.kubectl("get", "executorpools", "--no-headers").split()[:8]
+
+    await becomes(lambda: row() == at_rest, seconds=20)
     events = shop.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}")
     assert "ScaledUp" in events
     assert "ScaledDown" in events
