@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ KIND_SCRIPTS = REPOSITORY.parent / "shared" / "kind"
 """Bring up kind where no image can be pulled; where they are not, `kind` itself does."""
 CACHED_PROGRAMS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kindnode/bin"
 CRDS = REPOSITORY / "charts/asyncapiproxy/crds"
+PUBLISH_SECONDS = 60
+POLL_SECONDS = 0.2
 START_SECONDS = 900
 """A machine without the node image builds it first."""
 
@@ -78,7 +81,23 @@ def cluster(folder: Path) -> Iterator[Path]:
         kubectl = Kubectl(kubeconfig)
         kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
         kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+        _wait_until_explained(kubectl)
         yield kubeconfig
+
+
+def _wait_until_explained(kubectl: Kubectl) -> None:
+    """The API server publishes the fields, for kubectl to know them, seconds after it serves them."""
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    while True:
+        try:
+            for plural in ("asynctasks", "executorpools"):
+                kubectl("explain", plural)
+        except KubectlError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def program(name: str) -> str:
