@@ -86,7 +86,7 @@ def cluster(folder: Path) -> Iterator[Path]:
 
 
 def _wait_until_explained(kubectl: Kubectl) -> None:
-    """The API server publishes the fields, for kubectl to know them, seconds after it serves them."""
+    """The API server publishes the fields for kubectl seconds after it serves them."""
     deadline = time.monotonic() + PUBLISH_SECONDS
     while True:
         try:
