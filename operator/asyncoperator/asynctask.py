@@ -7,13 +7,22 @@ never secrets, never a response's body.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from asyncoperator.custom_object import (
+    API_VERSION,
+    OPERATOR,
+    Condition,
+    Finding,
+    Object,
+    Part,
+    conditions,
+    timestamp,
+)
 from asynctasks.instants import utc_now
 from asynctasks.json_values import as_object
 from asynctasks.task import TaskStatus
@@ -25,23 +34,11 @@ if TYPE_CHECKING:
 
 PLURAL = "asynctasks"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-MANAGER = "asyncapiproxy-operator"
 MESSAGE_BYTES = 1_000
 """Kubernetes' conditions hold 32 kB; one line of a table holds far less."""
 
-Object = dict[str, Any]
-Truth = Literal["True", "False", "Unknown"]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    def to_json(self) -> Object:
-        """As the API server takes it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class AsyncTaskSpec(_Part):
+class AsyncTaskSpec(Part):
     """What is asked for."""
 
     task_id: str | None = None
@@ -58,18 +55,7 @@ class AsyncTaskSpec(_Part):
     ttl_seconds_after_finished: int | None = None
 
 
-class Condition(_Part):
-    """One statement about an object, as Kubernetes means it."""
-
-    type: str
-    status: Truth
-    reason: str
-    message: str
-    last_transition_time: str
-    observed_generation: int | None = None
-
-
-class AsyncTaskStatus(_Part):
+class AsyncTaskStatus(Part):
     """What the operator shows."""
 
     task_id: str | None = None
@@ -126,7 +112,7 @@ class Seen:
     def reference(self) -> Object:
         """The object as an Event names it."""
         return {
-            "apiVersion": "asyncapiproxy.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "AsyncTask",
             "metadata": {"name": self.name, "uid": self.uid},
         }
@@ -141,12 +127,12 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
     """What an object of the API server says; its schema has been checked there."""
     metadata, spec = body["metadata"], as_object(body.get("spec")) or {}
     status = as_object(body.get("status")) or {}
-    conditions = {
+    said = {
         one["type"]: (one["status"], one["lastTransitionTime"])
         for one in status.get("conditions") or ()
     }
     is_ours = bool(spec.get("taskId"))
-    is_refused = conditions.get("Accepted", ("",))[0] == "False"
+    is_refused = said.get("Accepted", ("",))[0] == "False"
     task_status = status.get("taskStatus")
     task_id = spec.get("taskId") or status.get("taskId")
     is_asking = not is_ours and task_id is None and not is_refused
@@ -165,7 +151,7 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
         ttl_seconds=spec.get("ttlSecondsAfterFinished"),
         cancel_requested=bool(spec.get("cancelRequested")),
         is_refused=is_refused,
-        conditions=conditions,
+        conditions=said,
         owners=tuple(metadata.get("ownerReferences") or ()),
         # The body may be a view that changes; what is kept must not.
         request=AsyncTaskSpec.model_validate(dict(spec)) if is_asking else None,
@@ -174,7 +160,7 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
 
 def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
     """The mirror's own object of a task, without its status."""
-    metadata: Object = {"name": object_name(row.id), "labels": {MANAGED_BY: MANAGER}}
+    metadata: Object = {"name": object_name(row.id), "labels": {MANAGED_BY: OPERATOR}}
     if owner is not None:
         metadata["ownerReferences"] = [owner]
     spec = AsyncTaskSpec(task_id=str(row.id), operation=row.operation, queue=row.queue)
@@ -183,13 +169,14 @@ def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
 
 def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str) -> Object:
     """The status that shows the row in the object."""
-    message = _message(row)
-    conditions: list[tuple[str, Truth, str, str]] = [
-        ("Succeeded", _succeeded(row.status), _reason(row), message),
-        ("Finished", "True" if row.status.is_final else "False", _reason(row), message),
+    reason, message = _reason(row), _message(row)
+    findings = [
+        Finding(type="Succeeded", holds=_has_succeeded(row.status), reason=reason, message=message),
+        Finding(type="Finished", holds=row.status.is_final, reason=reason, message=message),
     ]
     if row.asynctask is not None:
-        conditions.insert(0, ("Accepted", "True", "Submitted", f"It is the task {row.id}."))
+        text = f"It is the task {row.id}."
+        findings.insert(0, Finding(type="Accepted", holds=True, reason="Submitted", message=text))
     has_response = row.response_status is not None
     return AsyncTaskStatus(
         task_id=str(row.id),
@@ -209,7 +196,7 @@ def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str
         ),
         message=message,
         observed_generation=seen.generation,
-        conditions=_conditions(seen, conditions, now),
+        conditions=_conditions(seen, findings, now),
     ).to_json()
 
 
@@ -222,40 +209,22 @@ def refused_status(seen: Seen, *, reason: str, message: str, now: datetime) -> O
         conditions=_conditions(
             seen,
             [
-                ("Accepted", "False", reason, message),
-                # So that who waits for its end does not wait for ever.
-                ("Succeeded", "False", reason, message),
-                ("Finished", "True", reason, message),
+                Finding(type=kind, holds=holds, reason=reason, message=message)
+                # It has ended, so that who waits for that does not wait for ever.
+                for kind, holds in (("Accepted", False), ("Succeeded", False), ("Finished", True))
             ],
             now,
         ),
     ).to_json()
 
 
-def _conditions(
-    seen: Seen, statements: list[tuple[str, Truth, str, str]], now: datetime
-) -> list[Condition]:
-    def since(kind: str, status: str) -> str:
-        before, at = seen.conditions.get(kind, ("", ""))
-        return at if before == status else _text(now) or ""
-
-    return [
-        Condition(
-            type=kind,
-            status=status,
-            reason=reason,
-            message=message,
-            last_transition_time=since(kind, status),
-            observed_generation=seen.generation,
-        )
-        for kind, status, reason, message in statements
-    ]
+def _conditions(seen: Seen, findings: list[Finding], now: datetime) -> list[Condition]:
+    since = {(kind, status): at for kind, (status, at) in seen.conditions.items()}
+    return conditions(findings, since, generation=seen.generation, now=now)
 
 
-def _succeeded(status: TaskStatus) -> Truth:
-    if not status.is_final:
-        return "Unknown"
-    return "True" if status is TaskStatus.SUCCEEDED else "False"
+def _has_succeeded(status: TaskStatus) -> bool | None:
+    return status is TaskStatus.SUCCEEDED if status.is_final else None
 
 
 def _reason(row: MirroredTask) -> str:
@@ -286,9 +255,7 @@ def _shortened(text: str) -> str:
 
 
 def _text(instant: datetime | None) -> str | None:
-    if instant is None:
-        return None
-    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if instant is None else timestamp(instant)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from asyncoperator.asynctask import Condition, Truth
+from asyncoperator.custom_object import Condition, Finding, Part
 from asyncoperator.scaling import ScalingConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
     from asyncoperator.scaling import Decision
 
 PLURAL = "executorpools"
-API_VERSION = "asyncapiproxy.dev/v1alpha1"
 KIND = "ExecutorPool"
 
-Object = dict[str, Any]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    def to_json(self) -> Object:
-        """As the API server takes it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class TargetRef(_Part):
+class TargetRef(Part):
     """The Deployment of the executors, in the pool's namespace."""
 
     name: str
 
 
-class Scaling(_Part):
+class Scaling(Part):
     """How many executors there may be."""
 
     mode: Literal["Operator", "Off"] = "Operator"
@@ -51,7 +35,7 @@ class Scaling(_Part):
     scale_to_zero_after_seconds: int = 0
 
 
-class ExecutorPoolSpec(_Part):
+class ExecutorPoolSpec(Part):
     """What is asked for."""
 
     target_ref: TargetRef
@@ -74,7 +58,7 @@ class ExecutorPoolSpec(_Part):
         )
 
 
-class ExecutorPoolStatus(_Part):
+class ExecutorPoolStatus(Part):
     """What the operator shows."""
 
     queued: int | None = None
@@ -89,21 +73,6 @@ class ExecutorPoolStatus(_Part):
     last_scale_reason: str | None = None
     observed_generation: int | None = None
     conditions: list[Condition] = Field(default_factory=list[Condition])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A condition without its times."""
-
-    type: str
-    holds: bool
-    reason: str
-    message: str
-
-    @property
-    def status(self) -> Truth:
-        """As Kubernetes writes it."""
-        return "True" if self.holds else "False"
 
 
 def ready(*, replicas: int, ready_replicas: int) -> Finding:
@@ -169,25 +138,6 @@ def mirror_finding(*, is_degraded: bool) -> Finding:
     )
 
 
-def conditions(
-    findings: Iterable[Finding], before: Iterable[Condition], *, generation: int, now: datetime
-) -> list[Condition]:
-    """The findings as conditions; one whose status stays keeps the time of its last change."""
-    since = {(one.type, one.status): one.last_transition_time for one in before}
-    stamp = timestamp(now)
-    return [
-        Condition(
-            type=finding.type,
-            status=finding.status,
-            reason=finding.reason,
-            message=finding.message,
-            last_transition_time=since.get((finding.type, finding.status), stamp),
-            observed_generation=generation,
-        )
-        for finding in findings
-    ]
-
-
 def decided(decision: Decision) -> dict[str, int]:
     """The figures of a decision, in whole numbers as Kubernetes has them."""
     service = decision.history.service_seconds
@@ -197,8 +147,3 @@ def decided(decision: Decision) -> dict[str, int]:
         "arrivals_per_minute": round(decision.history.arrivals_per_second * 60),
         "service_milliseconds": 0 if service is None else round(service * 1000),
     }
-
-
-def timestamp(moment: datetime) -> str:
-    """As Kubernetes writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from asyncoperator.asynctask import PLURAL, Seen, parse
+from asyncoperator.custom_object import GROUP, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,4 +19,4 @@ def register(registry: kopf.OperatorRegistry, on_seen: Callable[[Seen], None]) -
     async def seen(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
         on_seen(parse(body, is_gone=type == "DELETED"))
 
-    kopf.on.event("asyncapiproxy.dev", "v1alpha1", PLURAL, registry=registry)(seen)
+    kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(seen)

@@ -6,13 +6,13 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from asyncoperator.custom_object import API_VERSION, OPERATOR, timestamp
 from asyncoperator.kube_errors import (
     KubeConflictError,
     KubeError,
@@ -22,14 +22,14 @@ from asyncoperator.kube_errors import (
     KubeThrottledError,
     KubeUnavailableError,
 )
+from asynctasks.instants import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-GROUP = "asyncapiproxy.dev"
-VERSION = "v1alpha1"
+    from asyncoperator.custom_object import Object
+
 FIELD_MANAGER = "asyncapi-operator"
-COMPONENT = "asyncapiproxy-operator"
 PAGE = 500
 REQUEST_SECONDS = 10.0
 """No request of ours takes the API server as long: one that does has hung."""
@@ -39,7 +39,6 @@ RETRY_AFTER_SECONDS = 1.0
 MESSAGE_CHARACTERS = 1_000
 """Kubernetes refuses an Event whose message has more than 1,024 bytes, or close to it."""
 
-Object = dict[str, Any]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -64,7 +63,7 @@ class Kube:
         self.namespace = namespace
         self._core = f"/api/v1/namespaces/{quote(namespace)}"
         self._apps = f"/apis/apps/v1/namespaces/{quote(namespace)}"
-        self._ours = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}"
+        self._ours = f"/apis/{API_VERSION}/namespaces/{quote(namespace)}"
         self._leases = f"/apis/coordination.k8s.io/v1/namespaces/{quote(namespace)}/leases"
 
     async def __aenter__(self) -> Self:
@@ -75,7 +74,7 @@ class Kube:
 
     async def serves_ours(self) -> bool:
         """Whether our CustomResourceDefinitions are there."""
-        served = await self._found(f"/apis/{GROUP}/{VERSION}")
+        served = await self._found(f"/apis/{API_VERSION}")
         return served is not None and {each["name"] for each in served["resources"]} >= set(KINDS)
 
     async def list(self, plural: str) -> list[Object]:
@@ -196,7 +195,7 @@ class Kube:
         type: Literal["Normal", "Warning"] = "Normal",  # noqa: A002 - Kubernetes' own word
     ) -> None:
         """Post an Event on an object, which `kubectl describe` then shows."""
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = timestamp(utc_now())
         metadata = involved["metadata"]
         body: Object = {
             "metadata": {"generateName": f"{metadata['name'][:200]}."},
@@ -210,7 +209,7 @@ class Kube:
             "reason": reason,
             "message": message[:MESSAGE_CHARACTERS],
             "type": type,
-            "source": {"component": COMPONENT},
+            "source": {"component": OPERATOR},
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
@@ -339,7 +338,7 @@ KINDS = {"asynctasks": "AsyncTask", "executorpools": "ExecutorPool"}
 
 
 def _typed(plural: str, body: Object) -> Object:
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KINDS[plural], **body}
+    return {"apiVersion": API_VERSION, "kind": KINDS[plural], **body}
 
 
 def _stays(thing: Object) -> bool:

@@ -20,7 +20,8 @@ from asynctasks.errors import AsyncApiProxyError
 from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
-    from asyncoperator.kube import Kube, Object
+    from asyncoperator.custom_object import Object
+    from asyncoperator.kube import Kube
 
 RELEASED_SECONDS = 1
 """A released Lease is free at once; this is for readers that look at its times alone."""

@@ -45,7 +45,7 @@ from asynctasks.task import TaskStatus
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from asyncoperator.asynctask import Object
+    from asyncoperator.custom_object import Object
     from asyncoperator.kube import Kube
     from asyncoperator.mirror_plan import Plan, Write
     from asyncoperator.settings import OperatorSettings

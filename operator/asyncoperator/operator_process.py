@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from asyncoperator.asynctask import Seen
-    from asyncoperator.kube import Object
+    from asyncoperator.custom_object import Object
     from asyncoperator.settings import OperatorSettings
     from asynctasks.connections import Connections
     from asynctasks.operation import Operations

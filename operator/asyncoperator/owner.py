@@ -8,7 +8,8 @@ from asyncoperator.kube_errors import KubeGoneError
 from asynctasks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from asyncoperator.kube import Kube, Object
+    from asyncoperator.custom_object import Object
+    from asyncoperator.kube import Kube
     from asyncoperator.settings import OperatorSettings
 
 

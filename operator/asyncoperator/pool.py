@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from asyncoperator import removal
+from asyncoperator.custom_object import API_VERSION, Finding, conditions, timestamp
 from asyncoperator.deployment import DELETION_COST, START_SECONDS, Deployment
 from asyncoperator.executorpool import (
-    API_VERSION,
     KIND,
     PLURAL,
     ExecutorPoolSpec,
     ExecutorPoolStatus,
-    Finding,
-    conditions,
     decided,
     mirror_finding,
     ready,
     scaling_findings,
-    timestamp,
     without_deployment,
 )
 from asyncoperator.kube_errors import KubeConflictError, KubeError, KubeGoneError
@@ -227,14 +224,15 @@ class Pool:
     ) -> None:
         """Write the status where a decision or a condition has changed, or it is time to."""
         demand, generation = reading.demand, self._body["metadata"]["generation"]
+        since = {
+            (one.type, one.status): one.last_transition_time for one in self._status.conditions
+        }
         status = self._status.model_copy(
             update={
                 **figures,
                 **({} if demand is None else {"queued": demand.queued, "running": demand.running}),
                 "observed_generation": generation,
-                "conditions": conditions(
-                    findings, self._status.conditions, generation=generation, now=utc_now()
-                ),
+                "conditions": conditions(findings, since, generation=generation, now=utc_now()),
             }
         )
         said = [(one.type, one.status, one.reason) for one in status.conditions]
