@@ -119,34 +119,52 @@ def plan(
     First how tasks ended, then deletions, what runs, new failures, and new slow tasks the oldest
     first. Degraded, new slow tasks are left out.
     """
-    needs = _Needs(objects, now, limits, is_degraded)
+    finished = _finished(objects)
+    needs = _Needs(objects, now, limits, is_degraded, oldest_kept=_oldest_kept(finished, limits))
     for row in rows:
         needs.add(row)
     # An object that is out of date may show an end that a retry has undone.
     changing = {show.seen.name for show in needs.shows}
-    settled = [seen for seen in objects if seen.name not in changing]
-    deletes = _deletions(settled, now, limits, count=len(objects))
+    deletes = [
+        Delete(seen, "ttl")
+        for seen in objects
+        if seen.name not in changing and _has_expired(seen, now, limits)
+    ]
+    going = changing | {delete.seen.name for delete in deletes}
+    kept = [seen for _, seen in finished if seen.name not in going]
+    surplus = max(0, len(kept) - limits.history_limit)
+    deletes += [Delete(seen, "history") for seen in kept[:surplus]]
     creates = sorted(needs.creates, key=lambda create: create.row.created_at)
     creates.sort(key=lambda create: not create.row.status.is_final)
-    room = max(0, limits.object_limit - len(objects) + len(deletes))
-    more = _oldest_finished(settled, deletes)[: max(0, len(creates) - room)]
+    # The oldest of the rest make room: for those that are too many, and for new ones.
+    room = limits.object_limit - len(objects) + len(deletes)
+    more = kept[surplus:][: max(0, len(creates) - room)]
     deletes += [Delete(seen, "limit") for seen in more]
     ended = [show for show in needs.shows if show.row.status.is_final]
     running = [show for show in needs.shows if not show.row.status.is_final]
-    wanted = [*ended, *deletes, *running, *creates[: room + len(more)]]
+    allowed = max(0, room + len(more))
+    wanted = [*ended, *deletes, *running, *creates[:allowed]]
     writes = _affordable(wanted, budget)
     return Plan(
         writes,
         needs.settled,
         is_short=len(writes) < len(wanted),
-        is_full=len(creates) > room + len(more),
+        is_full=len(creates) > allowed,
     )
 
 
 class _Needs:
     """What the rows need to be shown."""
 
-    def __init__(self, objects: View, now: datetime, limits: Limits, is_degraded: bool) -> None:
+    def __init__(
+        self,
+        objects: View,
+        now: datetime,
+        limits: Limits,
+        is_degraded: bool,
+        *,
+        oldest_kept: datetime | None,
+    ) -> None:
         self.settled: dict[UUID, int] = {}
         self.shows: list[Show] = []
         self.creates: list[Create] = []
@@ -154,7 +172,7 @@ class _Needs:
         self._now = now
         self._limits = limits
         self._is_degraded = is_degraded
-        self._oldest_kept = _oldest_kept(objects, limits)
+        self._oldest_kept = oldest_kept
 
     def add(self, row: MirroredTask) -> None:
         seen = self._objects.of_task(row)
@@ -199,29 +217,10 @@ def _is_wanted(
     )
 
 
-def _deletions(
-    objects: Collection[Seen], now: datetime, limits: Limits, *, count: int
-) -> list[Delete]:
-    deletes: list[Delete] = []
-    finished: list[tuple[datetime, Seen]] = []
-    for seen in objects:
-        ended_at = _ended_at(seen)
-        if ended_at is None:
-            continue
-        if _has_expired(seen, ended_at, now, limits):
-            deletes.append(Delete(seen, "ttl"))
-        elif seen.is_ours:
-            finished.append((ended_at, seen))
-    finished.sort(key=lambda one: (one[0], one[1].name))
-    surplus = max(0, len(finished) - limits.history_limit)
-    deletes += [Delete(seen, "history") for _, seen in finished[:surplus]]
-    over = count - len(deletes) - limits.object_limit
-    rest = finished[surplus:]
-    return deletes + [Delete(seen, "limit") for _, seen in rest[: max(0, over)]]
-
-
-def _has_expired(seen: Seen, ended_at: datetime, now: datetime, limits: Limits) -> bool:
-    seconds: float | None = seen.ttl_seconds
+def _has_expired(seen: Seen, now: datetime, limits: Limits) -> bool:
+    ended_at, seconds = _ended_at(seen), seen.ttl_seconds
+    if ended_at is None:
+        return False
     if seconds is None:
         # A person's manifest that a tool applies again and again would run again, too.
         if not seen.is_ours or seen.task_status is None:
@@ -237,21 +236,18 @@ def _ended_at(seen: Seen) -> datetime | None:
     return seen.finished_at or seen.created_at
 
 
-def _oldest_kept(objects: View, limits: Limits) -> datetime | None:
+def _finished(objects: View) -> list[tuple[datetime, Seen]]:
+    """The mirror's own objects of finished tasks, and when those had finished; the oldest first."""
+    finished = [
+        (ended_at, seen)
+        for seen in objects
+        if seen.is_ours and (ended_at := _ended_at(seen)) is not None
+    ]
+    return sorted(finished, key=lambda one: (one[0], one[1].name))
+
+
+def _oldest_kept(finished: list[tuple[datetime, Seen]], limits: Limits) -> datetime | None:
     """A task that finished before this would be the first to go again; None while there is room."""
-    finished = sorted(
-        ended_at for seen in objects if seen.is_ours and (ended_at := _ended_at(seen)) is not None
-    )
     if limits.history_limit <= 0 or len(finished) < limits.history_limit:
         return None
-    return finished[-limits.history_limit]
-
-
-def _oldest_finished(objects: Collection[Seen], deletes: list[Delete]) -> list[Seen]:
-    going = {delete.seen.name for delete in deletes}
-    finished = [
-        (ended_at, seen.name, seen)
-        for seen in objects
-        if seen.is_ours and seen.name not in going and (ended_at := _ended_at(seen)) is not None
-    ]
-    return [seen for *_, seen in sorted(finished, key=lambda one: one[:2])]
+    return finished[-limits.history_limit][0]
