@@ -360,11 +360,7 @@ class MirrorLoop:
         self._fresh.difference_update(shown)
 
     def _is_paused(self, key: str | UUID) -> bool:
-        until = self._paused.get(key)
-        if until is not None and until <= self._now:
-            del self._paused[key]
-            until = None
-        return until is not None
+        return self._paused.get(key, 0.0) > self._now
 
     def _pause_for(self, key: str | UUID, error: KubeError) -> None:
         self._paused[key] = self._now + PAUSE_SECONDS

@@ -28,8 +28,6 @@ MISSING_SECONDS = 60.0
 """A queued task may be without a message for so long: the relay publishes it within seconds."""
 BROKER_SECONDS = 1.0
 """The broker's count is only a check: a tick does not wait for it any longer."""
-FORGET_SECONDS = 3_600.0
-"""An executor that was not seen for so long is taken off the roster."""
 LONGEST_SECONDS = 600.0
 """Of the past, a tick never reads more: after an outage the first one would read all of it."""
 
@@ -58,7 +56,6 @@ class PoolsLoop:
         self._pools: dict[str, Pool] = {}
         self._missing_since: dict[str, float] = {}
         self._read_at: float | None = None
-        self._forgot_at = float("-inf")
         self.last_tick = self._now
 
     async def run(self) -> NoReturn:
@@ -88,9 +85,6 @@ class PoolsLoop:
                 await pool.step(reading, mirror_is_degraded=self._mirror_is_degraded())
             except KubeRefusedError as error:
                 log.error("pool not scaled", queue=pool.spec.queue, reason=str(error))  # noqa: TRY400
-        if demands and now - self._forgot_at > FORGET_SECONDS:
-            await self._roster.forget(older_than_seconds=FORGET_SECONDS)
-            self._forgot_at = now
 
     @property
     def _now(self) -> float:

@@ -42,7 +42,7 @@ async def migrate(database_url: str) -> str:
                 await connection.execute(
                     text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}
                 )
-            if not await connection.run_sync(_is_later):
+            if not _is_later(await connection.run_sync(_revision)):
                 await connection.run_sync(_upgrade)
             return await connection.run_sync(_revision) or ""
     finally:
@@ -73,17 +73,15 @@ async def check_schema(database: Database) -> None:
     """
     async with database.read() as connection:
         revision = await connection.run_sync(_revision)
-        is_later = await connection.run_sync(_is_later)
     head = _scripts().get_current_head()
-    if not is_later and revision != head:
+    if revision != head and not _is_later(revision):
         raise SchemaOutdatedError(
             f"The task database is at revision {revision or 'none'}, and this version needs "
             f"{head}: run `asyncapiproxy migrate`."
         )
 
 
-def _is_later(connection: Connection) -> bool:
-    revision = _revision(connection)
+def _is_later(revision: str | None) -> bool:
     known = {script.revision for script in _scripts().walk_revisions()}
     return revision is not None and revision not in known
 
