@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubernetes_cluster import CRDS, Kubectl, KubectlError
+from kubernetes_cluster import CRDS, Kubectl, KubectlError, ours
 
 TASK_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 SUBMITTED: dict[str, Any] = {
@@ -22,20 +22,11 @@ POOL: dict[str, Any] = {"targetRef": {"name": "executor"}, "queue": "clients"}
 
 
 def asynctask(spec: dict[str, Any], name: str = "mine") -> dict[str, Any]:
-    return _object("AsyncTask", name, spec)
+    return ours("AsyncTask", name, spec)
 
 
 def pool(spec: dict[str, Any], name: str = "clients") -> dict[str, Any]:
-    return _object("ExecutorPool", name, spec)
-
-
-def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "asyncapiproxy.dev/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+    return ours("ExecutorPool", name, spec)
 
 
 @pytest.mark.parametrize("plural", ["asynctasks", "executorpools"])

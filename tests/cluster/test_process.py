@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from eventually import eventually
-from kubernetes_cluster import Kubectl, KubectlError
+from kubernetes_cluster import Kubectl, KubectlError, ours
 from processes import Installation, Keep, Service, ServiceStartError, has_logged
 
 StartOperator = Callable[..., Service]
@@ -183,12 +183,5 @@ def _is_submitted(kubectl: Kubectl, name: str) -> None:
 
 
 def _task(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "asyncapiproxy.dev/v1alpha1",
-        "kind": "AsyncTask",
-        "metadata": {"name": name},
-        "spec": {
-            "operation": "create-client",
-            "arguments": {"email": "ann@example.com", "name": "Ann"},
-        },
-    }
+    arguments = {"email": "ann@example.com", "name": "Ann"}
+    return ours("AsyncTask", name, {"operation": "create-client", "arguments": arguments})

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from eventually import eventually
-from kubernetes_cluster import REPOSITORY, Kubectl, KubectlError
+from kubernetes_cluster import REPOSITORY, Kubectl, KubectlError, ours
 from processes import Service
 
 RULES = REPOSITORY / "charts/asyncapiproxy/files/operator-rules.yaml"
@@ -161,21 +161,12 @@ def _conditions(kubectl: Kubectl, name: str) -> dict[str, str]:
 def _task() -> dict[str, Any]:
     arguments = {"email": "slow+60@example.com", "name": "Ann"}
     spec = {"operation": "create-client", "arguments": arguments}
-    return _ours("AsyncTask", "mine", spec)
+    return ours("AsyncTask", "mine", spec)
 
 
 def _pool() -> dict[str, Any]:
     spec = {"targetRef": {"name": "executor"}, "queue": "clients", "scaling": {"minReplicas": 0}}
-    return _ours("ExecutorPool", "clients", spec)
-
-
-def _ours(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "asyncapiproxy.dev/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+    return ours("ExecutorPool", "clients", spec)
 
 
 def _deployment() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from eventually import eventually
-from kubernetes_cluster import Kubectl, KubectlError
+from kubernetes_cluster import Kubectl, KubectlError, ours
 from processes import Installation, Keep, Service
 
 StartOperator = Callable[..., Service]
@@ -25,12 +25,8 @@ def demo(installation: Installation, keep: Keep) -> Service:
 
 
 def manifest(name: str, arguments: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "asyncapiproxy.dev/v1alpha1",
-        "kind": "AsyncTask",
-        "metadata": {"name": name},
-        "spec": {"operation": "create-client", "arguments": arguments, **spec},
-    }
+    spec = {"operation": "create-client", "arguments": arguments, **spec}
+    return ours("AsyncTask", name, spec)
 
 
 def ann(words: str = "") -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What whole-system tests stand on: processes that end with their test, an empty database."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -13,7 +15,29 @@ from keeping import (  # noqa: F401 - pytest finds them by their names
     keep_in_module,
     pytest_runtest_makereport,
 )
-from servers import GivenServer, PostgresqlServer
+from processes import Installation
+from servers import GivenServer, PostgresqlServer, RabbitmqServer
+
+
+@pytest.fixture
+def install(
+    tmp_path: Path,
+    postgresql_url: str,
+    rabbitmq_server: RabbitmqServer | GivenServer,
+    queue_prefix: str,
+) -> Callable[..., Installation]:
+    """An installation of one test on PostgreSQL and RabbitMQ, with these settings."""
+
+    def install(**settings: Any) -> Installation:
+        return Installation(
+            tmp_path,
+            database_url=postgresql_url,
+            broker_url=rabbitmq_server.url,
+            broker_prefix=f"{queue_prefix}e2e",
+            settings=settings,
+        )
+
+    return install
 
 
 @pytest.fixture(scope="module")

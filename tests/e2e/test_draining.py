@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,23 +13,12 @@ from asynctasks.roster import Executor, Roster
 from calls import caller, create_client, finished_task, new_email
 from eventually import eventually
 from processes import Installation, Keep
-from servers import GivenServer, RabbitmqServer, free_port
+from servers import free_port
 
 
 @pytest.fixture
-def installation(
-    tmp_path: Path,
-    postgresql_url: str,
-    rabbitmq_server: RabbitmqServer | GivenServer,
-    queue_prefix: str,
-) -> Installation:
-    return Installation(
-        tmp_path,
-        database_url=postgresql_url,
-        broker_url=rabbitmq_server.url,
-        broker_prefix=f"{queue_prefix}e2e",
-        settings={"roster_seconds": 0.1, "pod_name": "executor-abc"},
-    )
+def installation(install: Callable[..., Installation]) -> Installation:
+    return install(roster_seconds=0.1, pod_name="executor-abc")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from pathlib import Path
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -11,23 +11,11 @@ import pytest
 from calls import caller, create_client, finished_task, get_task, new_email
 from eventually import eventually
 from processes import Installation, Keep, Service
-from servers import GivenServer, RabbitmqServer
 
 
 @pytest.fixture
-def installation(
-    tmp_path: Path,
-    postgresql_url: str,
-    rabbitmq_server: RabbitmqServer | GivenServer,
-    queue_prefix: str,
-) -> Installation:
-    return Installation(
-        tmp_path,
-        database_url=postgresql_url,
-        broker_url=rabbitmq_server.url,
-        broker_prefix=f"{queue_prefix}e2e",
-        settings={"lease_seconds": 2, "publish_grace_seconds": 2},
-    )
+def installation(install: Callable[..., Installation]) -> Installation:
+    return install(lease_seconds=2, publish_grace_seconds=2)
 
 
 def _started(keep: Keep, *services: Service) -> None:

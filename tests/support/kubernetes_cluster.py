@@ -70,6 +70,16 @@ class Kubectl:
         return Kubectl(self.kubeconfig, namespace)
 
 
+def ours(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of an object of our group."""
+    return {
+        "apiVersion": "asyncapiproxy.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 @contextmanager
 def cluster(folder: Path) -> Iterator[Path]:
     """The kubeconfig of a cluster that has our CRDs; one that is made here is taken down.
