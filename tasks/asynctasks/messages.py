@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import orjson
@@ -12,8 +12,13 @@ from asynctasks.errors import MalformedMessageError
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus
 
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
 MAX_REPLY_BODY_BYTES = 128 * 1024
 """A larger response is left to the row: the broker is no place for bulk."""
+MAX_PACK_BYTES = 256 * 1024
+"""Replies to one proxy that travel together are at most so long, but for a single one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,30 @@ class ReplyInRow:
     """Says that the task has ended and that its response is to be read from the row."""
 
     task_id: UUID
+
+
+def packed(replies: Iterable[bytes]) -> Generator[bytes]:
+    """The encoded replies in as few messages as hold them, each behind its length in 4 bytes."""
+    pack = b""
+    for reply in replies:
+        if pack and len(pack) + len(reply) > MAX_PACK_BYTES:
+            yield pack
+            pack = b""
+        pack += len(reply).to_bytes(4) + reply
+    if pack:
+        yield pack
+
+
+def unpacked(pack: bytes) -> Generator[bytes]:
+    """The encoded replies of a message; raises MalformedMessageError after the last whole one."""
+    start = 0
+    while start < len(pack):
+        length = int.from_bytes(pack[start : start + 4])
+        start += 4
+        if start + length > len(pack):
+            raise MalformedMessageError(f"a reply of {length} bytes ends after {len(pack) - start}")
+        yield pack[start : start + length]
+        start += length
 
 
 def _response(status: Any, content_type: Any, *, body: bytes) -> Response:

@@ -7,6 +7,7 @@ publishers (memory alarm) never keeps an executor from acking.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
@@ -17,8 +18,9 @@ from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
 from asynctasks.errors import BrokerUnavailableError, MalformedMessageError, MessageReturnedError
+from asynctasks.gathering import Gathering
 from asynctasks.link import HEARTBEAT_SECONDS, Link, translated, until_closed
-from asynctasks.messages import Reply
+from asynctasks.messages import Reply, packed, unpacked
 from asynctasks.rabbitmq_consumption import RabbitmqConsumption
 
 if TYPE_CHECKING:
@@ -53,15 +55,16 @@ class RabbitmqBroker:
         self._queues = queues
         self._prefix = prefix
         self._publish_seconds = publish_seconds
-        self._tasks = asyncio.TaskGroup()
+        self.tasks = asyncio.TaskGroup()
         self._link = Link(self._url, name="publish", set_up=self._set_up)
+        self._replies = Gathering(self.tasks, self._publish_replies)
         # Channels of the current connection; after its end they fail at once.
         self._confirmed: Channel | None = None
         self._unconfirmed: Channel | None = None
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        self._running = self._tasks.create_task(self._link.run(), name="rabbitmq publish")
+        await self.tasks.__aenter__()
+        self._running = self.tasks.create_task(self._link.run(), name="rabbitmq publish")
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CONNECT_SECONDS):
                 await self._link.first_up.wait()
@@ -69,7 +72,7 @@ class RabbitmqBroker:
 
     async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
-        await self._tasks.__aexit__(None, None, None)
+        await self.tasks.__aexit__(None, None, None)
 
     @property
     def is_connected(self) -> bool:
@@ -125,25 +128,30 @@ class RabbitmqBroker:
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         """Publish without a confirm; a queue that is gone swallows it silently."""
-        body = reply.encode()
-        properties = Basic.Properties(
-            delivery_mode=TRANSIENT,
-            correlation_id=str(reply.task_id),
-            expiration=REPLY_TTL_MILLISECONDS,
-        )
+        await self._replies.add((reply_to, reply))
+
+    async def _publish_replies(self, replies: list[tuple[str, Reply]]) -> None:
+        """Those to one queue travel together."""
+        encoded: defaultdict[str, list[bytes]] = defaultdict(list)
+        for reply_to, reply in replies:
+            encoded[reply_to].append(reply.encode())
+        properties = Basic.Properties(delivery_mode=TRANSIENT, expiration=REPLY_TTL_MILLISECONDS)
         try:
             channel = self._up(self._unconfirmed)
             with translated():
                 async with asyncio.timeout(self._publish_seconds):
                     await _unblocked(channel)
-                    await channel.basic_publish(
-                        body,
-                        routing_key=reply_to,
-                        properties=properties,
-                        wait=len(body) > DRAINED_BYTES,
-                    )
+                    for reply_to, bodies in encoded.items():
+                        for body in packed(bodies):
+                            await channel.basic_publish(
+                                body,
+                                routing_key=reply_to,
+                                properties=properties,
+                                wait=len(body) > DRAINED_BYTES,
+                            )
         except BrokerUnavailableError as error:
-            log.info("reply not published", task_id=str(reply.task_id), reason=str(error))
+            task_ids = [str(reply.task_id) for _, reply in replies]
+            log.info("replies not published", task_ids=task_ids, reason=str(error))
 
     @asynccontextmanager
     async def consume(
@@ -191,7 +199,7 @@ class RabbitmqBroker:
 
         # In a task of ours, because a caller who is cancelled in the midst of a call on the channel
         # would end the channel, and with it the reply queues of all other callers.
-        self._tasks.create_task(
+        self.tasks.create_task(
             self._keep_reply_queue(channel, name, on_expected, opened=opened, left=left), name=name
         )
         try:
@@ -283,7 +291,7 @@ class RabbitmqBroker:
 
     @asynccontextmanager
     async def _kept_up(self, link: Link) -> AsyncGenerator[None]:
-        running = self._tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
+        running = self.tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_CONNECT_SECONDS):
@@ -311,10 +319,20 @@ async def _receive_replies(channel: Channel, name: str, on_reply: OnReply) -> st
 
     async def on_message(message: DeliveredMessage) -> None:
         try:
-            on_reply(Reply.decode(message.body))
+            for encoded in unpacked(message.body):
+                _receive(encoded, on_reply)
         except MalformedMessageError as error:
             log.warning("reply dropped", reason=str(error))
 
     await channel.queue_declare(name, exclusive=True, auto_delete=True)
     consuming = await channel.basic_consume(name, on_message, no_ack=True)
     return str(consuming.consumer_tag)
+
+
+def _receive(encoded: bytes, on_reply: OnReply) -> None:
+    try:
+        reply = Reply.decode(encoded)
+    except MalformedMessageError as error:
+        log.warning("reply dropped", reason=str(error))
+    else:
+        on_reply(reply)

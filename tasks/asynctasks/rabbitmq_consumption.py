@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.link import translated
+from asynctasks.settling import SETTLE_SECONDS, Settling
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
     from asynctasks.broker import OnDelivery
     from asynctasks.rabbitmq import RabbitmqBroker
-
-SETTLE_SECONDS = 5
-"""aiormq can wait for ever where a connection ends just as many acks are on their way into it."""
 
 
 class RabbitmqConsumption:
@@ -31,7 +30,7 @@ class RabbitmqConsumption:
         self._queue = queue
         self._prefetch = prefetch
         self._on_delivery = on_delivery
-        self._channel: AbstractChannel | None = None
+        self._settling: Settling | None = None
         self._tag: str | None = None
         self._is_stopped = False
         self._changing = asyncio.Lock()
@@ -45,15 +44,14 @@ class RabbitmqConsumption:
         # RabbitMQ cancels a consumer whose queue was deleted: the next set-up declares it again.
         channel.on_consumer_cancel_callbacks.add(lambda _: self.on_cancelled())
         async with self._changing:
-            self._channel, self._tag = channel, None
+            self._settling, self._tag = Settling(channel, self._broker.tasks), None
             await self._follow()
         return [channel]
 
     @property
     def is_consuming(self) -> bool:
         """Whether deliveries can come now."""
-        is_open = self._channel is not None and not self._channel.is_closed
-        return is_open and self._tag is not None
+        return self._open_settling() is not None and self._tag is not None
 
     async def stop(self) -> None:
         """Take no more deliveries; those in hand can still be acked."""
@@ -78,39 +76,52 @@ class RabbitmqConsumption:
         It reads a channel's frames in order, so an answer to a call says that it has.
         """
         await self.stop()
-        if self._channel is not None and not self._channel.is_closed:
+        if settling := self._open_settling():
             with suppress(BrokerUnavailableError), translated():
-                await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
+                await settling.channel.basic_qos(
+                    prefetch_count=self._prefetch, timeout=SETTLE_SECONDS
+                )
+
+    def _open_settling(self) -> Settling | None:
+        settling = self._settling
+        return None if settling is None or settling.channel.is_closed else settling
 
     async def _follow(self) -> None:
         """Consume or cancel on the channel there is, as is wanted by now."""
-        channel = self._channel
-        if channel is None or channel.is_closed:
+        settling = self._open_settling()
+        if settling is None:
             return
         if self._is_stopped and self._tag is not None:
             tag, self._tag = self._tag, None
-            await channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
+            await settling.channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
         elif not self._is_stopped and self._tag is None:
-            consuming = await channel.basic_consume(
-                self._broker.queue_name(self._queue), self._deliver, timeout=SETTLE_SECONDS
+            consuming = await settling.channel.basic_consume(
+                self._broker.queue_name(self._queue),
+                partial(self._deliver, settling),
+                timeout=SETTLE_SECONDS,
             )
             self._tag = consuming.consumer_tag
 
-    async def _deliver(self, message: DeliveredMessage) -> None:
-        self._on_delivery(_Delivery(self._broker, self._queue, message))
+    async def _deliver(self, settling: Settling, message: DeliveredMessage) -> None:
+        assert message.delivery_tag is not None
+        settling.delivered(message.delivery_tag)
+        self._on_delivery(
+            _Delivery(self._broker, self._queue, settling, message.delivery_tag, message.body)
+        )
 
 
 class _Delivery:
-    def __init__(self, broker: RabbitmqBroker, queue: str, message: DeliveredMessage) -> None:
+    def __init__(
+        self, broker: RabbitmqBroker, queue: str, settling: Settling, tag: int, body: bytes
+    ) -> None:
         self._broker = broker
         self._queue = queue
-        self._channel = message.channel
-        assert message.delivery_tag is not None
-        self._tag = message.delivery_tag
-        self.body = message.body
+        self._settling = settling
+        self._tag = tag
+        self.body = body
 
     async def ack(self) -> None:
-        await _settle(self._channel.basic_ack(self._tag, wait=False))
+        await self._settling.ack(self._tag)
 
     async def dead_letter(self, reason: str) -> None:
         try:
@@ -121,17 +132,9 @@ class _Delivery:
             )
         except BrokerUnavailableError:
             # Without the reason then, by the queue's own dead-letter exchange.
-            await _settle(self._channel.basic_reject(self._tag, requeue=False))
+            await self._settling.reject(self._tag)
         else:
             await self.ack()
 
     async def release(self) -> None:
-        # nack, not reject: from RabbitMQ 4.3 only reject counts towards the delivery limit.
-        await _settle(self._channel.basic_nack(self._tag, requeue=True))
-
-
-async def _settle(call: Awaitable[None]) -> None:
-    """Where the connection is gone the broker delivers the message again."""
-    with suppress(BrokerUnavailableError), translated():
-        async with asyncio.timeout(SETTLE_SECONDS):
-            await call
+        await self._settling.release(self._tag)

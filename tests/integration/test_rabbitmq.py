@@ -16,11 +16,11 @@ import aiormq
 import pytest
 import structlog
 
-import asynctasks.rabbitmq_consumption
+import asynctasks.settling
 from asynctasks.broker import Delivery
 from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
 from asynctasks.link import Link, backoff_seconds
-from asynctasks.messages import Reply, ReplyInRow, TaskMessage
+from asynctasks.messages import Reply, ReplyInRow, TaskMessage, packed
 from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
@@ -152,6 +152,45 @@ class SharedQueue:
         await eventually(check, timeout_seconds=30)
 
 
+async def test_replies_of_one_turn_travel_together_and_arrive_in_order(broker: RabbitmqBroker):
+    shared = SharedQueue()
+    other = SharedQueue()
+    async with (
+        broker.shared_reply_queue(shared.arrived.append, on_restored=shared.count) as name,
+        broker.shared_reply_queue(other.arrived.append, on_restored=other.count) as other_name,
+    ):
+        channel = broker._unconfirmed
+        assert channel is not None
+        before = channel.delivery_tag
+        replies = [reply(number, size=number) for number in range(100)]
+        await asyncio.gather(
+            *(broker.reply(name if n % 2 else other_name, replies[n]) for n in range(100))
+        )
+        assert channel.delivery_tag - before == 2
+
+        def there() -> None:
+            assert shared.arrived == replies[1::2]
+            assert other.arrived == replies[::2]
+
+        await eventually(there)
+
+
+async def test_a_reply_that_cannot_be_read_costs_no_other(broker: RabbitmqBroker):
+    shared = SharedQueue()
+    async with broker.shared_reply_queue(shared.arrived.append, on_restored=shared.count) as name:
+        channel = broker._unconfirmed
+        assert channel is not None
+        (pack,) = packed([reply(1).encode(), b"garbage", reply(2).encode()])
+        with structlog.testing.capture_logs() as logs:
+            await channel.basic_publish(pack + b"\0", routing_key=name)
+
+            def there() -> None:
+                assert shared.arrived == [reply(1), reply(2)]
+
+            await eventually(there)
+        assert [entry["event"] for entry in logs] == ["reply dropped"] * 2
+
+
 async def test_a_start_without_the_broker_goes_on_and_connects_when_it_comes(
     server: RabbitmqServer, prefix: str
 ):
@@ -277,7 +316,7 @@ async def test_a_consumer_whose_channel_was_closed_goes_on(
 
         await eventually(lambda: delivered(1))
         # A tag that was never given: RabbitMQ closes the channel, as after a consumer timeout.
-        await held[0]._channel.basic_ack(99_999)  # type: ignore[attr-defined]
+        await held[0]._settling.channel.basic_ack(99_999)  # type: ignore[attr-defined]
         await eventually(lambda: delivered(2))
         await held[0].ack()  # of the channel that is gone: silent
         await held[1].ack()
@@ -387,7 +426,7 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
 
     def nothing_left() -> None:
         assert channel.consumers == {}
-        assert len(broker._tasks._tasks) == 1  # the link's own
+        assert len(broker.tasks._tasks) == 1  # the link's own
 
     await asyncio.gather(*(one(number) for number in range(20)))
     await eventually(nothing_left)
@@ -426,7 +465,7 @@ async def test_callers_cancelled_while_their_reply_queue_opens_leave_the_others_
                 await task
 
         def only_mine() -> None:
-            assert len(broker._tasks._tasks) == 2  # the link's own and my queue's
+            assert len(broker.tasks._tasks) == 2  # the link's own and my queue's
 
         await eventually(only_mine)
         for steps in range(8):
@@ -519,7 +558,7 @@ async def test_an_ack_that_nobody_writes_any_more_returns(
     broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
 ):
     """As on a connection whose writer has ended and that aiormq has not yet closed."""
-    monkeypatch.setattr(asynctasks.rabbitmq_consumption, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(asynctasks.settling, "SETTLE_SECONDS", 0.1)
     held: list[Delivery] = []
     async with broker.consume("clients", prefetch=1, on_delivery=held.append):
         await broker.publish("clients", message(1))
@@ -528,7 +567,7 @@ async def test_an_ack_that_nobody_writes_any_more_returns(
             assert held
 
         await eventually(delivered)
-        channel: Any = held[0]._channel  # type: ignore[attr-defined]
+        channel: Any = held[0]._settling.channel  # type: ignore[attr-defined]
         written, channel.write_queue = channel.write_queue, asyncio.Queue(maxsize=1)
         channel.write_queue.put_nowait(None)
         async with asyncio.timeout(5):

@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asynctasks.errors import MalformedMessageError
-from asynctasks.messages import MAX_REPLY_BODY_BYTES, Reply, ReplyInRow, TaskMessage
+from asynctasks.messages import (
+    MAX_PACK_BYTES,
+    MAX_REPLY_BODY_BYTES,
+    Reply,
+    ReplyInRow,
+    TaskMessage,
+    packed,
+    unpacked,
+)
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus, new_task_id
 
@@ -49,6 +57,33 @@ def test_a_response_up_to_the_limit_travels_and_a_larger_one_is_left_to_the_row(
     assert Reply.decode(travels.encode()) == travels
     assert Reply.decode(stays.encode()) == ReplyInRow(task_id)
     assert len(stays.encode()) < 200
+
+
+@given(replies=st.lists(st.binary(min_size=1, max_size=300)))
+def test_replies_that_travel_together_arrive_each_as_it_was_sent(replies: list[bytes]):
+    assert [reply for pack in packed(replies) for reply in unpacked(pack)] == replies
+
+
+def test_a_pack_has_no_more_replies_than_its_length_allows_but_for_one_that_is_longer():
+    half = b"x" * (MAX_PACK_BYTES // 2 - 4)
+    lengths = [[len(reply) for reply in unpacked(pack)] for pack in packed([half] * 5)]
+    assert lengths == [[len(half)] * 2, [len(half)] * 2, [len(half)]]
+    longer = b"x" * MAX_PACK_BYTES
+    assert [list(unpacked(pack)) for pack in packed([half, longer, half])] == [
+        [half],
+        [longer],
+        [half],
+    ]
+    assert list(packed([])) == []
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\0\0\0\x05abcd", b"\xff\xff\xff\xff", b"{}"])
+def test_a_pack_that_breaks_off_gives_its_whole_replies_and_then_says_so(tail: bytes):
+    (pack,) = packed([b"first", b"second"])
+    unpacking = unpacked(pack + tail)
+    assert [next(unpacking), next(unpacking)] == [b"first", b"second"]
+    with pytest.raises(MalformedMessageError):
+        next(unpacking)
 
 
 GARBAGE = [
@@ -128,7 +163,7 @@ json_values = st.recursive(
 
 @given(body=st.binary() | json_values.map(orjson.dumps), tail=st.binary(max_size=5))
 def test_any_bytes_are_read_or_refused(body: bytes, tail: bytes):
-    for decode in (TaskMessage.decode, Reply.decode):
+    for decode in (TaskMessage.decode, Reply.decode, lambda body: list(unpacked(body))):
         with contextlib.suppress(MalformedMessageError):
             decode(body + b"\n" + tail)
 
