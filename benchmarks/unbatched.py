@@ -10,8 +10,8 @@ from asynctasks.group_commit import Batch, GroupCommit
 
 
 async def _write_at_once(self: Any, batch: Batch[Any, Any], item: Any) -> Any:
-    async with self._begin() as connection:
-        (result,) = await batch(connection, [item])
+    async with self._begin([batch]) as connection:
+        (result,) = await batch.write(connection, [item])
     return result
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
 from sqlalchemy import case as sql_case
 
+from asynctasks.group_commit import Batch
 from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
 from asynctasks.outcome import Outcome
@@ -77,17 +78,19 @@ class Claims:
         self._commits = commits
         self._executor = executor
         self._lease_seconds = lease_seconds
+        self._claiming = Batch(self._claim, is_one_statement=True)
+        self._finishing = Batch(self._finish)
 
     async def claim(self, task_id: UUID) -> ClaimedTask | None:
         """Take the task; None where it is not (or not yet) anybody's to take."""
-        return await self._commits.write(self._claim, task_id)
+        return await self._commits.write(self._claiming, task_id)
 
     async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
         """Record how the attempt ended; what was recorded, None where the task is no longer ours.
 
         A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
         """
-        return await self._commits.write(self._finish, _Finish(task, outcome))
+        return await self._commits.write(self._finishing, _Finish(task, outcome))
 
     async def exists(self, task_id: UUID) -> bool:
         """Whether there is such a task, in whatever status."""

@@ -36,7 +36,7 @@ async def connect(settings: Settings, operations: Operations) -> AsyncGenerator[
     database = Database(settings.database_url, connections=settings.database_connections)
     try:
         async with (
-            GroupCommit(database.write) as commits,
+            GroupCommit(database) as commits,
             _broker(settings, operations) as broker,
         ):
             yield Connections(database, commits, broker)

@@ -1,34 +1,53 @@
 """Many callers' writes, one transaction.
 
-The first write is flushed at once; those that arrive while it commits share the next transaction.
-There is no timer: a lone write waits for nobody, and under load the batch grows to what one commit
-costs (research/messaging.md §6: 1.7 times the throughput, a fifth of the client's CPU).
+The first write is flushed at once; those that arrive while it commits share the next transaction. A
+lone write waits for nobody. Where writes come thick, a group waits a moment for more of them, which
+costs less than the transaction that it saves: under load both latency and CPU fall
+(docs/decisions/0006-what-ends-together-travels-together.md).
+
+On PostgreSQL each kind of write has a lane of its own, so that it waits for its own kind alone and
+what is one statement needs no BEGIN and COMMIT. On SQLite, which commits one transaction at a time,
+all kinds share each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from asynctasks.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from asynctasks.database import Database
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-Begin = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-Batch = Callable[[AsyncConnection, Sequence[ItemT]], Awaitable[Sequence[ResultT]]]
-"""Writes all items in the transaction of the connection; one result for each, in their order."""
-
 MAX_ITEMS = 500
 """The most items in one transaction, so that no caller waits behind an unbounded one."""
+PAUSE_SECONDS_A_WRITE, LONGEST_PAUSE_SECONDS = 0.000_25, 0.004
+"""How long a group waits for more: by the size of the one before, and at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[ItemT, ResultT]):
+    """A kind of write, of many items at once.
+
+    It must be harmless when repeated, since one whose connection broke is tried once more: the
+    pool's connections are all stale after the database has restarted.
+    """
+
+    write: Callable[[AsyncConnection, Sequence[ItemT]], Awaitable[Sequence[ResultT]]]
+    """Writes the items on the connection; one result for each, in their order."""
+    is_one_statement: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -38,23 +57,25 @@ class _Write:
     done: asyncio.Future[Any]
 
 
+@dataclass(slots=True, eq=False)
+class _Lane:
+    waiting: list[_Write] = field(default_factory=list["_Write"])
+    is_flushing: bool = False
+    last_size: int = 0
+    """How many writes the last transaction had."""
+
+
 class GroupCommit:
-    """Collects writes and commits them together; enter it to start it, leave it to flush the rest.
+    """Collects writes and commits them together; leave it to flush the rest."""
 
-    A batch must be harmless when repeated, since one whose connection broke is tried once more: the
-    pool's connections are all stale after the database has restarted.
-    """
-
-    def __init__(self, begin: Begin) -> None:
-        self._begin = begin
-        self._waiting: list[_Write] = []
-        self._wake = asyncio.Event()
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lanes: defaultdict[Batch[Any, Any] | None, _Lane] = defaultdict(_Lane)
         self._closing = False
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
-        self._tasks.create_task(self._flush_until_closed(), name="group-commit")
         return self
 
     async def __aexit__(
@@ -64,13 +85,12 @@ class GroupCommit:
         traceback: TracebackType | None,
     ) -> None:
         self._closing = True
-        self._wake.set()
         # The body's own error is raised by the caller's `async with`; here the rest is flushed.
         del kind, error, traceback
         await self._tasks.__aexit__(None, None, None)
 
     async def write(self, batch: Batch[ItemT, ResultT], item: ItemT) -> ResultT:
-        """Write the item by `batch`, with others; returns after the commit.
+        """Write the item with others of its kind; returns after the commit.
 
         A caller that is cancelled meanwhile does not cancel the write.
         """
@@ -79,23 +99,26 @@ class GroupCommit:
                 "This process is shutting down and takes no more writes."
             )
         write = _Write(batch, item, asyncio.get_running_loop().create_future())
-        self._waiting.append(write)
-        self._wake.set()
+        lane = self._lanes[None if self._database.has_one_writer else batch]
+        lane.waiting.append(write)
+        if not lane.is_flushing:
+            lane.is_flushing = True
+            self._tasks.create_task(self._flush(lane), name="group-commit")
         return await write.done
 
-    async def _flush_until_closed(self) -> None:
+    async def _flush(self, lane: _Lane) -> None:
         writes: Sequence[_Write] = []
         try:
-            while not (self._closing and not self._waiting):
-                await self._wake.wait()
-                self._wake.clear()
-                while self._waiting:
-                    writes, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
-                    await self._commit(writes)
+            while lane.waiting:
+                if lane.last_size > 1:
+                    await asyncio.sleep(pause_seconds(lane.last_size))
+                writes, lane.waiting = lane.waiting[:MAX_ITEMS], lane.waiting[MAX_ITEMS:]
+                lane.last_size = len(writes)
+                await self._commit(writes)
         finally:
+            lane.is_flushing = False
             # Cut short: nobody may wait for ever.
-            self._closing = True
-            for write in (*writes, *self._waiting):
+            for write in (*writes, *lane.waiting):
                 _fail(write, DatabaseUnavailableError("This process is shutting down."))
 
     async def _commit(self, writes: Sequence[_Write]) -> None:
@@ -116,12 +139,19 @@ class GroupCommit:
 
     async def _transaction(self, writes: Sequence[_Write]) -> list[Any]:
         results: dict[int, Any] = {}
-        async with self._begin() as connection:
-            for batch in dict.fromkeys(write.batch for write in writes):
+        batches = list(dict.fromkeys(write.batch for write in writes))
+        async with self._begin(batches) as connection:
+            for batch in batches:
                 members = [n for n, write in enumerate(writes) if write.batch == batch]
-                answers = await batch(connection, [writes[n].item for n in members])
+                answers = await batch.write(connection, [writes[n].item for n in members])
                 results.update(zip(members, answers, strict=True))
         return [results[n] for n in range(len(writes))]
+
+    def _begin(
+        self, batches: Sequence[Batch[Any, Any]]
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        is_one_statement = len(batches) == 1 and batches[0].is_one_statement
+        return self._database.statement() if is_one_statement else self._database.write()
 
     async def _commit_one_by_one(self, writes: Sequence[_Write], error: Exception) -> None:
         """One item that the database refuses must not fail the others that shared its batch."""
@@ -130,6 +160,11 @@ class GroupCommit:
             return
         for write in writes:
             await self._commit([write])
+
+
+def pause_seconds(last_size: int) -> float:
+    """How long to wait for more writes after a transaction of so many."""
+    return min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS_A_WRITE * last_size)
 
 
 def _fail(write: _Write, error: Exception) -> None:

@@ -24,7 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
+from asynctasks.errors import (
+    DatabaseUnavailableError,
+    TaskFinishedError,
+    TaskNotFinishedError,
+    TaskNotFoundError,
+)
+from asynctasks.group_commit import Batch
 from asynctasks.id_list import is_one_of
 from asynctasks.instants import seconds_from_now
 from asynctasks.response import Problem
@@ -113,7 +119,8 @@ class TaskStore:
 
     async def add(self, task: NewTask) -> Added:
         """Store and commit the task, unless its idempotency key is known already."""
-        return await self._commits.write(add_tasks, task)
+        batch = _ADDING if task.idempotency_key is None else _ADDING_BY_KEY
+        return await self._commits.write(batch, task)
 
     async def find(self, task_id: UUID) -> Task:
         """The task as it stands; raises TaskNotFoundError."""
@@ -261,27 +268,33 @@ _BY_KEY = select(
 ).where(_KEY.in_(bindparam("keys", expanding=True)))
 
 
-async def add_tasks(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
-    """Insert the tasks; one whose idempotency key is taken leads to the task that has it."""
+async def _add(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
+    await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in new])
+    return [Added(task.id, is_new=True, fingerprint=None) for task in new]
+
+
+async def _add_by_key(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
+    """One whose idempotency key is taken leads to the task that has it."""
     # In one order everywhere: two proxies that insert the same keys must not wait for each other.
-    ordered = sorted(new, key=lambda task: task.idempotency_key or "")
-    await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in ordered])
-    keys = {_key_of(task) for task in new if task.idempotency_key is not None}
-    known: dict[tuple[str, str, str | None], Any] = {}
-    if keys:
-        rows = await connection.execute(_BY_KEY, {"keys": list(keys)})
-        known = {(row.principal, row.operation, row.idempotency_key): row for row in rows}
-    return [_added(task, known.get(_key_of(task))) for task in new]
+    await _add(connection, sorted(new, key=_key_of))
+    rows = await connection.execute(_BY_KEY, {"keys": list(map(_key_of, new))})
+    known = {(row.principal, row.operation, row.idempotency_key): row for row in rows}
+    if len(known) < len({_key_of(task) for task in new}):
+        raise DatabaseUnavailableError("A task with this idempotency key was forgotten just now.")
+    holders = [known[_key_of(task)] for task in new]
+    return [
+        Added(holder.id, is_new=holder.id == task.id, fingerprint=holder.fingerprint)
+        for task, holder in zip(new, holders, strict=True)
+    ]
 
 
-def _key_of(task: NewTask) -> tuple[str, str, str | None]:
+_ADDING = Batch(_add, is_one_statement=True)
+_ADDING_BY_KEY = Batch(_add_by_key)
+
+
+def _key_of(task: NewTask) -> tuple[str, str, str]:
+    assert task.idempotency_key is not None
     return task.principal, task.operation, task.idempotency_key
-
-
-def _added(task: NewTask, keyed: Any) -> Added:
-    if keyed is None:
-        return Added(task.id, is_new=True, fingerprint=task.fingerprint)
-    return Added(keyed.id, is_new=keyed.id == task.id, fingerprint=keyed.fingerprint)
 
 
 async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:

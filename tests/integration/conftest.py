@@ -37,7 +37,7 @@ OpenParts = Callable[[str], AbstractAsyncContextManager[Parts]]
 async def _open_parts(database_url: str) -> AsyncIterator[Parts]:
     database = Database(database_url)
     try:
-        async with GroupCommit(database.write) as commits:
+        async with GroupCommit(database) as commits:
             yield Parts(database, commits, TaskStore(database, commits))
     finally:
         await database.close()

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import asynctasks.group_commit
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.group_commit import GroupCommit
+from asynctasks.group_commit import LONGEST_PAUSE_SECONDS, Batch, GroupCommit, pause_seconds
 from asynctasks.store import NewTask, TaskStore
 from eventually import eventually
 from servers import PostgresqlServer
@@ -24,6 +25,7 @@ class Counted:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.has_one_writer = database.has_one_writer
         self.transactions = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -33,6 +35,13 @@ class Counted:
         self.transactions += 1
         await self.gate.wait()
         async with self.database.write() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        self.transactions += 1
+        await self.gate.wait()
+        async with self.database.statement() as connection:
             yield connection
 
 
@@ -45,12 +54,16 @@ async def counted(database_url: str) -> AsyncIterator[Counted]:
     await database.close()
 
 
-async def insert(connection: AsyncConnection, numbers: Sequence[int]) -> list[int]:
+async def insert_all(connection: AsyncConnection, numbers: Sequence[int]) -> list[int]:
     """Refuses what is no number in the driver, what is there already in the database."""
     await connection.execute(
         text("INSERT INTO facts VALUES (:number)"), [{"number": number} for number in numbers]
     )
     return [number * 10 for number in numbers]
+
+
+insert = Batch(insert_all)
+insert_alone = Batch(insert_all, is_one_statement=True)
 
 
 async def stored(database: Database) -> list[int]:
@@ -60,7 +73,7 @@ async def stored(database: Database) -> list[int]:
 
 
 async def test_a_lone_write_is_committed_at_once_and_gets_its_own_result(counted: Counted):
-    async with GroupCommit(counted.write) as commits:
+    async with GroupCommit(counted) as commits:
         began = time.monotonic()
         assert await commits.write(insert, 4) == 40
         assert time.monotonic() - began < 0.5
@@ -69,7 +82,7 @@ async def test_a_lone_write_is_committed_at_once_and_gets_its_own_result(counted
 
 
 async def test_two_hundred_writes_at_once_share_two_transactions(counted: Counted):
-    async with GroupCommit(counted.write) as commits:
+    async with GroupCommit(counted) as commits:
         counted.gate.clear()
         first = asyncio.create_task(commits.write(insert, 0))
         await asyncio.sleep(0)
@@ -82,9 +95,70 @@ async def test_two_hundred_writes_at_once_share_two_transactions(counted: Counte
     assert await stored(counted.database) == list(range(201))
 
 
+async def test_a_kind_of_write_waits_for_no_other_where_the_database_has_many_writers(
+    counted: Counted,
+):
+    """And where it has one, all that wait for it share the next transaction."""
+    may_go_on = asyncio.Event()
+
+    async def held_up(connection: AsyncConnection, numbers: Sequence[int]) -> list[int]:
+        await may_go_on.wait()
+        return await insert_all(connection, numbers)
+
+    async with GroupCommit(counted) as commits:
+        first = asyncio.create_task(commits.write(Batch(held_up), 1))
+        await asyncio.sleep(0.05)
+        others = [
+            asyncio.create_task(commits.write(batch, number))
+            for number, batch in enumerate([insert, insert_alone] * 2, start=2)
+        ]
+        if counted.has_one_writer:
+            await asyncio.sleep(0.05)
+            assert counted.transactions == 1
+        else:
+            assert await asyncio.gather(*others) == [20, 30, 40, 50]
+            assert counted.transactions == 3
+        assert not first.done()
+        may_go_on.set()
+        assert await asyncio.gather(first, *others) == [10, 20, 30, 40, 50]
+    assert counted.transactions == (2 if counted.has_one_writer else 3)
+    assert await stored(counted.database) == [1, 2, 3, 4, 5]
+
+
+async def test_only_a_write_that_follows_a_group_waits_for_more(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    pauses: list[int] = []
+
+    def noted(last_size: int) -> float:
+        pauses.append(last_size)
+        return pause_seconds(last_size)
+
+    monkeypatch.setattr(asynctasks.group_commit, "pause_seconds", noted)
+    async with GroupCommit(counted) as commits:
+        await commits.write(insert, 1)
+        await commits.write(insert, 2)
+        await asyncio.gather(*(commits.write(insert, n) for n in (3, 4, 5)))
+        assert pauses == []
+        await commits.write(insert, 6)
+        await commits.write(insert, 7)
+    assert pauses == [3]
+    assert counted.transactions == 5
+
+
+def test_the_pause_grows_with_the_group_before_and_is_bounded():
+    pauses = [pause_seconds(size) for size in (2, 4, 8, 100, 500)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.001
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+
+
 @pytest.mark.parametrize("bad", [7, "no number", 2**70, object()])
-async def test_an_item_that_cannot_be_stored_fails_alone(counted: Counted, bad: Any):
-    async with GroupCommit(counted.write) as commits:
+@pytest.mark.parametrize("insert", [insert, insert_alone])
+async def test_an_item_that_cannot_be_stored_fails_alone(
+    counted: Counted, insert: Batch[Any, int], bad: Any
+):
+    async with GroupCommit(counted) as commits:
         await commits.write(insert, 7)
         counted.gate.clear()
         writes = [asyncio.create_task(commits.write(insert, item)) for item in (0, 1, bad, 2, 3)]
@@ -98,7 +172,7 @@ async def test_an_item_that_cannot_be_stored_fails_alone(counted: Counted, bad: 
 
 
 async def test_the_write_of_a_cancelled_caller_is_committed(counted: Counted):
-    async with GroupCommit(counted.write) as commits:
+    async with GroupCommit(counted) as commits:
         counted.gate.clear()
         caller = asyncio.create_task(commits.write(insert, 1))
         await asyncio.sleep(0)
@@ -111,7 +185,7 @@ async def test_the_write_of_a_cancelled_caller_is_committed(counted: Counted):
 
 
 async def test_leaving_flushes_what_waits_and_later_writes_are_refused(counted: Counted):
-    async with GroupCommit(counted.write) as commits:
+    async with GroupCommit(counted) as commits:
         counted.gate.clear()
         writes = [asyncio.create_task(commits.write(insert, number)) for number in range(50)]
         await asyncio.sleep(0)
@@ -125,7 +199,7 @@ async def test_the_bodys_own_error_passes_and_what_waits_is_flushed(counted: Cou
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted.write) as commits:
+        async with GroupCommit(counted) as commits:
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.sleep(0)
             raise ZeroDivisionError
@@ -139,7 +213,7 @@ async def test_a_body_that_is_cancelled_flushes_and_is_cancelled(counted: Counte
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted.write) as commits:
+        async with GroupCommit(counted) as commits:
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.Event().wait()
 
@@ -156,7 +230,7 @@ async def test_whoever_still_waits_when_even_the_flush_is_cancelled_is_told(coun
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted.write) as commits:
+        async with GroupCommit(counted) as commits:
             counted.gate.clear()
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.sleep(0)
@@ -181,7 +255,7 @@ async def test_a_batch_larger_than_one_statement_may_be_is_stored_whole(
     database_url: str, new_task: Callable[..., NewTask]
 ):
     database = Database(database_url)
-    async with GroupCommit(database.write) as commits:
+    async with GroupCommit(database) as commits:
         store = TaskStore(database, commits)
         tasks = [new_task(idempotency_key=f"key-{n}") for n in range(1_200)]
         added = await asyncio.gather(*map(store.add, tasks))
@@ -193,7 +267,7 @@ async def test_a_terminated_connection_is_replaced_without_the_caller_noticing(
     postgresql_url: str, new_task: Callable[..., NewTask]
 ):
     database = Database(postgresql_url)
-    async with GroupCommit(database.write) as commits:
+    async with GroupCommit(database) as commits:
         store = TaskStore(database, commits)
         for _ in range(5):
             await asyncio.gather(*(store.add(new_task()) for _ in range(5)))
@@ -215,8 +289,8 @@ async def test_a_connection_terminated_in_the_midst_of_a_batch_is_no_failure(pos
         await connection.execute(text("SELECT 1"))
         return numbers
 
-    async with GroupCommit(database.write) as commits:
-        assert await commits.write(killed_once, 5) == 5
+    async with GroupCommit(database) as commits:
+        assert await commits.write(Batch(killed_once), 5) == 5
         assert attempts == 2
     await database.close()
 
@@ -233,7 +307,7 @@ async def test_a_restart_of_the_database_goes_unnoticed_by_the_next_reader_and_w
 ):
     database = Database(server.url)
     await make_facts(database)
-    async with GroupCommit(database.write) as commits:
+    async with GroupCommit(database) as commits:
         await asyncio.gather(*(read_one(database) for _ in range(5)))  # fills the pool
         await asyncio.to_thread(server.stop)  # meanwhile the loop sees the connections close
         server.start()
@@ -248,7 +322,7 @@ async def test_a_database_that_is_down_is_told_fast_and_used_again_when_it_is_ba
 ):
     database = Database(server.url)
     await make_facts(database)
-    async with GroupCommit(database.write) as commits:
+    async with GroupCommit(database) as commits:
         await commits.write(insert, 1)
         server.kill()
         began = time.monotonic()
@@ -299,8 +373,9 @@ async def test_writers_in_a_deadlock_both_succeed(postgresql_url: str):
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({second})"))
         return orders
 
-    async with GroupCommit(database.write) as one, GroupCommit(database.write) as other:
-        results = await asyncio.gather(one.write(lock_both, "12"), other.write(lock_both, "21"))
+    batch = Batch(lock_both)
+    async with GroupCommit(database) as one, GroupCommit(database) as other:
+        results = await asyncio.gather(one.write(batch, "12"), other.write(batch, "21"))
     assert results == ["12", "21"]
     assert tries == 3
     await database.close()
@@ -323,7 +398,7 @@ async def test_writes_under_way_while_the_database_is_killed_all_end(server: Pos
             except DatabaseUnavailableError:
                 refused += 1
 
-    async with asyncio.timeout(30), GroupCommit(database.write) as commits:
+    async with asyncio.timeout(30), GroupCommit(database) as commits:
         async with asyncio.TaskGroup() as group:
             for _ in range(30):
                 group.create_task(writer(commits))

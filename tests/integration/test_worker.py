@@ -406,11 +406,11 @@ async def test_running_work_outlives_its_channel_and_finishes_once(on_rabbitmq: 
     broker: Any = executor.connections.broker
     assert broker.is_connected
     consumption = _consumption(broker)
-    closed = consumption._channel
+    closed = consumption._settling.channel
     await closed.basic_ack(999_999, wait=False)
 
     def reopened() -> None:
-        assert consumption._channel is not closed
+        assert consumption._settling.channel is not closed
 
     await eventually(reopened)
     may_end.set()
