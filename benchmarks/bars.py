@@ -31,7 +31,7 @@ def bars(results: Results) -> list[Bar]:
         _embedded(results.get("embedded")),
         _parked(results.get("parked")),
         _reads(results.get("rows")),
-        _workers(results.get("workers")),
+        *_workers(results.get("workers")),
         *_backlog(results.get("backlog")),
         _lone(results.get("lone")),
     ]
@@ -119,15 +119,17 @@ def _reads(reads: Results | None) -> Bar:
     return Bar(promise, measured, ratio <= 1.5 if largest >= 10**7 else None)
 
 
-def _workers(workers: Results | None) -> Bar:
-    promise = "more proxies and executors: CPU of a request ≤ 1.15 × that of 1 + 1"
-    if not workers:
-        return Bar(promise, "", None)
-    one, *more = workers["shapes"]
-    worst = max(more, key=lambda each: each["cpu_us_total"])
-    ratio = worst["cpu_us_total"] / one["cpu_us_total"]
-    measured = f"{ratio:.2f} × with {worst['proxies']} + {worst['executors']}"
-    return Bar(promise, measured, ratio <= 1.15)
+def _workers(workers: Results | None) -> Iterator[Bar]:
+    for load, text in (("own", "each pair with a load of its own"), ("same", "the same load")):
+        promise = f"more proxies and executors, {text}: CPU of a request ≤ 1.15 × that of 1 + 1"
+        if not workers:
+            yield Bar(promise, "", None)
+            continue
+        one, *more = workers[load]["shapes"]
+        worst = max(more, key=lambda each: each["cpu_us_total"])
+        ratio = worst["cpu_us_total"] / one["cpu_us_total"]
+        measured = f"{ratio:.2f} × with {worst['proxies']} + {worst['executors']}"
+        yield Bar(promise, measured, ratio <= 1.15)
 
 
 def _backlog(backlog: Results | None) -> Iterator[Bar]:
@@ -169,8 +171,9 @@ def faults(results: Results) -> Iterator[str]:
 def _errors(results: Results) -> Iterator[tuple[str, Any]]:
     for one in results.get("compare", {"cells": []})["cells"]:
         yield f"{one['system']} at {one['callers']} callers", one["errors"]
-    for one in results.get("workers", {"shapes": []})["shapes"]:
-        yield f"{one['proxies']} proxies, {one['executors']} executors", one["errors"]
+    for load in results.get("workers", {}).values():
+        for one in load["shapes"]:
+            yield f"{one['proxies']} proxies, {one['executors']} executors", one["errors"]
     for one in results.get("rows", {"reads": []})["reads"]:
         yield f"{one['read']} at {one['rows']:,} rows", one["errors"]
     if "lone" in results:

@@ -55,6 +55,11 @@ class Bench:
         finally:
             self.rabbitmq.delete_queues(prefix=prefix)
 
+    def count_commits(self) -> int:
+        """How many transactions have written anything so far, in all databases."""
+        (row,) = self.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        return int(row[0])
+
     def sql(self, statement: str, *, url: str = "") -> list[Any]:
         """The rows of one statement, which may take as long as it likes."""
         return asyncio.run(_fetch(url or self.postgresql.url, statement))

@@ -41,11 +41,16 @@ def post_clients(
     callers: int,
     seconds: float,
     delay_seconds: float = 0,
+    is_spread: bool = False,
     prefer: str = "",
     good: tuple[int, ...] = (200, 201),
 ) -> Load:
-    """So many callers in all POST /clients; with several URLs each gets its share of them."""
-    behaviour = f".slow+{delay_seconds:g}" if delay_seconds else ""
+    """So many callers in all POST /clients; with several URLs each gets its share of them.
+
+    The upstream takes `delay_seconds`, or where they are spread from half to one and a half of it.
+    """
+    how = "spread" if is_spread else "slow"
+    behaviour = f".{how}+{delay_seconds:g}" if delay_seconds else ""
 
     def run(url: str) -> Load:
         arguments = [f"b{uuid4().hex[:10]}", behaviour, *([prefer] if prefer else [])]

@@ -28,6 +28,7 @@ def measure(
     callers: int,
     seconds: float,
     delay_seconds: float = 0,
+    is_spread: bool = False,
     prefer: str = "",
     good: tuple[int, ...] = (200, 201),
 ) -> Measured:
@@ -39,6 +40,7 @@ def measure(
         callers=callers,
         seconds=seconds,
         delay_seconds=delay_seconds,
+        is_spread=is_spread,
         prefer=prefer,
         good=good,
     )

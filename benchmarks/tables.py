@@ -200,27 +200,27 @@ def _read(one: Results, seconds: float) -> str:
 
 def _workers(workers: Results) -> Iterable[tuple[str, Table]]:
     parts = ["proxy", "executor", "rabbitmq", "postgresql"]
-    table = Table(
-        f"Proxies + executors, {workers['callers']} callers",
-        [
-            "proxies + executors",
-            "requests/s",
-            "p50 / p99 ms",
-            *(f"{p} µs" for p in parts),
-            "in all",
-        ],
-    )
-    for one in workers["shapes"]:
-        table.rows.append(
-            [
-                f"{one['proxies']} + {one['executors']}",
-                _speed(one),
-                _latency(one),
-                *(f"{one['cpu_us'][part]:,.0f}" for part in parts),
-                f"{one['cpu_us_total']:,.0f}",
-            ]
+    headings = ["proxies + executors", "requests/s", "p50 / p99 ms", *(f"{p} µs" for p in parts)]
+    own, same = workers["own"], workers["same"]
+    for name, title, load in (
+        ("own", f"{own['callers']} callers for each pair, upstream 250 to 750 ms", own),
+        ("same", f"{same['callers']} callers in all, upstream 0 ms", same),
+    ):
+        table = Table(
+            f"Proxies + executors, {title}", [*headings, "in all", "transactions a request"]
         )
-    yield "workers", table
+        for one in load["shapes"]:
+            table.rows.append(
+                [
+                    f"{one['proxies']} + {one['executors']}",
+                    _speed(one),
+                    _latency(one),
+                    *(f"{one['cpu_us'][part]:,.0f}" for part in parts),
+                    f"{one['cpu_us_total']:,.0f}",
+                    f"{one['commits']:.2f}",
+                ]
+            )
+        yield f"workers-{name}", table
 
 
 def _backlog(backlog: Results) -> Iterable[tuple[str, Table]]:

@@ -1,10 +1,12 @@
 """The Customer API of all systems: as little work as an HTTP answer needs.
 
 `python upstream.py PORT`. It answers 201 with the client, after N seconds where the email holds
-`slow+N`. The demo Customer API stores its clients and would take the CPU that is measured.
+`slow+N`, after half to one and a half of them where it holds `spread+N`. The demo Customer API
+stores its clients and would take the CPU that is measured.
 """
 
 import asyncio
+import random
 import re
 import sys
 from typing import cast
@@ -12,7 +14,7 @@ from typing import cast
 import orjson
 import uvloop
 
-SLOW = re.compile(rb"slow\+([0-9.]+[0-9])")
+SLOW = re.compile(rb"(slow|spread)\+([0-9.]+[0-9])")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 HEAD = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
 
@@ -37,7 +39,8 @@ class Upstream(asyncio.Protocol):
         self._received = b""
         slow = SLOW.search(body)
         if slow:
-            asyncio.get_running_loop().call_later(float(slow[1]), self._answer, body)
+            share = 1 if slow[1] == b"slow" else random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+            asyncio.get_running_loop().call_later(share * float(slow[2]), self._answer, body)
         else:
             self._answer(body)
 
