@@ -33,7 +33,7 @@ ResultT = TypeVar("ResultT")
 
 MAX_ITEMS = 500
 """The most items in one transaction, so that no caller waits behind an unbounded one."""
-PAUSE_SECONDS_A_WRITE, LONGEST_PAUSE_SECONDS = 0.000_25, 0.004
+PAUSE_SECONDS_A_WRITE, LONGEST_PAUSE_SECONDS = 0.000_35, 0.004
 """How long a group waits for more: by the size of the one before, and at most."""
 
 

@@ -119,7 +119,7 @@ def unpacked(pack: bytes) -> Generator[bytes]:
         length = int.from_bytes(pack[start : start + 4])
         start += 4
         if start + length > len(pack):
-            raise MalformedMessageError(f"a reply of {length} bytes ends after {len(pack) - start}")
+            raise MalformedMessageError(f"a reply of {length} bytes is cut off at byte {len(pack)}")
         yield pack[start : start + length]
         start += length
 

@@ -56,6 +56,7 @@ class RabbitmqBroker:
         self._prefix = prefix
         self._publish_seconds = publish_seconds
         self.tasks = asyncio.TaskGroup()
+        """Whatever runs for this broker until it is left."""
         self._link = Link(self._url, name="publish", set_up=self._set_up)
         self._replies = Gathering(self.tasks, self._publish_replies)
         # Channels of the current connection; after its end they fail at once.
@@ -128,21 +129,21 @@ class RabbitmqBroker:
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         """Publish without a confirm; a queue that is gone swallows it silently."""
-        await self._replies.add((reply_to, reply))
+        await self._replies.add((reply_to, reply.encode()))
 
-    async def _publish_replies(self, replies: list[tuple[str, Reply]]) -> None:
+    async def _publish_replies(self, replies: list[tuple[str, bytes]]) -> None:
         """Those to one queue travel together."""
-        encoded: defaultdict[str, list[bytes]] = defaultdict(list)
-        for reply_to, reply in replies:
-            encoded[reply_to].append(reply.encode())
+        by_queue: defaultdict[str, list[bytes]] = defaultdict(list)
+        for reply_to, encoded in replies:
+            by_queue[reply_to].append(encoded)
         properties = Basic.Properties(delivery_mode=TRANSIENT, expiration=REPLY_TTL_MILLISECONDS)
         try:
             channel = self._up(self._unconfirmed)
             with translated():
                 async with asyncio.timeout(self._publish_seconds):
                     await _unblocked(channel)
-                    for reply_to, bodies in encoded.items():
-                        for body in packed(bodies):
+                    for reply_to, encoded_replies in by_queue.items():
+                        for body in packed(encoded_replies):
                             await channel.basic_publish(
                                 body,
                                 routing_key=reply_to,
@@ -150,8 +151,7 @@ class RabbitmqBroker:
                                 wait=len(body) > DRAINED_BYTES,
                             )
         except BrokerUnavailableError as error:
-            task_ids = [str(reply.task_id) for _, reply in replies]
-            log.info("replies not published", task_ids=task_ids, reason=str(error))
+            log.info("replies not published", count=len(replies), reason=str(error))
 
     @asynccontextmanager
     async def consume(
