@@ -9,7 +9,7 @@ from uuid import UUID
 import aiormq
 import aiormq.abc
 
-from asynctasks.messages import TaskMessage
+from asynctasks.broker.messages import TaskMessage
 from bench import Bench, console
 from cpu import cpu_times, used, wait_until_quiet
 from fill import add_queued

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from asyncoperator.removal import plan
-from asyncoperator.scaling import History, ScalingConfig, Signals, Work, decide
-from asynctasks.roster import Executor
+from asyncoperator.scaling.decision import History, ScalingConfig, Signals, Work, decide
+from asyncoperator.scaling.removal import plan
+from asynctasks.statements.roster import Executor
 from simulated_pool import CONCURRENCY, MAX_REPLICAS, MIN_REPLICAS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ REPORT_SECONDS = 1
 
 
 class Ours:
-    """asyncoperator.scaling and asyncoperator.removal, every two seconds."""
+    """asyncoperator.scaling.decision and asyncoperator.scaling.removal, every two seconds."""
 
     name = "AsyncApiProxy"
 

@@ -8,7 +8,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperGroup
 
-from asyncapiproxy.task_commands import task_app
+from asyncapiproxy.task.commands import task_app
 from asyncapiproxy.typer_app import new_app
 
 

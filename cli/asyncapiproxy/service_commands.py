@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from asyncapiproxy.data_folder import make_data_folder
-from asyncapiproxy.demo_api import create_demo_api
+from asyncapiproxy.demo.api import create_demo_api
 from asyncapiproxy.process import run
 from asyncapiproxy.up import run_up
 from asyncexecutor.executor import run_executor
@@ -23,8 +23,8 @@ from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate_when_there
-from asynctasks.operations_file import load_operations
-from asynctasks.sealing import new_sealing_key
+from asynctasks.operations.operations_file import load_operations
+from asynctasks.operations.sealing import new_sealing_key
 from asynctasks.settings import Settings, unknown_variables
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import structlog
 from rich.console import Console
 
 from asyncapiproxy.data_folder import make_data_folder, writing_into
-from asyncapiproxy.demo_api import create_demo_api
+from asyncapiproxy.demo.api import create_demo_api
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
@@ -20,8 +20,8 @@ from asyncproxy.settings import ProxySettings
 from asynctasks.connections import MEMORY, connect
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate
-from asynctasks.operations_file import load_operations
-from asynctasks.sealing import kept_sealing_key
+from asynctasks.operations.operations_file import load_operations
+from asynctasks.operations.sealing import kept_sealing_key
 
 UPSTREAM = "CUSTOMER_API_URL"
 

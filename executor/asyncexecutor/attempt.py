@@ -16,11 +16,11 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.retry import Retry, next_attempt
 from asyncexecutor.runner import Answer
-from asynctasks.arguments import join
-from asynctasks.attempts import with_ended_attempt
+from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.errors import SealedArgumentsError
 from asynctasks.instants import utc_now
-from asynctasks.operation import RetryPolicy
+from asynctasks.operations.arguments import join
+from asynctasks.operations.operation import RetryPolicy
 from asynctasks.outcome import Outcome
 from asynctasks.task import TaskStatus
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asyncexecutor.runner import Runnable
-    from asynctasks.claims import ClaimedTask
-    from asynctasks.sealing import Sealing
+    from asynctasks.operations.sealing import Sealing
+    from asynctasks.statements.claims import ClaimedTask
 
 log = structlog.get_logger(__name__)
 

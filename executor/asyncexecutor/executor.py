@@ -19,13 +19,13 @@ from asyncexecutor.presence import Reporter
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
-from asynctasks.claims import Claims
 from asynctasks.errors import SettingsError
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
-from asynctasks.roster import Roster
-from asynctasks.sealing import Sealing
+from asynctasks.statements.claims import Claims
+from asynctasks.statements.roster import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asyncexecutor.runner import Runner
     from asyncexecutor.settings import ExecutorSettings
     from asynctasks.connections import Connections
-    from asynctasks.operation import Operation, Operations
+    from asynctasks.operations.operation import Operation, Operations
 
 LEAVE_SECONDS = 2.0
 """How long a database that hangs may hold up the end of an executor that has drained."""

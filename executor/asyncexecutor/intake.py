@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from asyncexecutor.worker import Worker
-    from asynctasks.broker import Consumption, Delivery
+    from asynctasks.broker.protocol import Consumption, Delivery
 
 RECORD_SECONDS = 5.0
 """After the drain: how long the interrupted attempts get to be recorded."""

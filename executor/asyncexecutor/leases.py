@@ -12,7 +12,7 @@ from asynctasks.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from asyncexecutor.worker import Worker
-    from asynctasks.claims import Claims
+    from asynctasks.statements.claims import Claims
 
 STUCK_SECONDS = 60.0
 """A database that hangs holds one look for less than half of it."""

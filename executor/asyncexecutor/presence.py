@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.roster import Presence
+from asynctasks.statements.roster import Presence
 
 if TYPE_CHECKING:
     from asyncexecutor.intake import Intake
-    from asynctasks.roster import Roster
+    from asynctasks.statements.roster import Roster
 
 log = structlog.get_logger(__name__)
 

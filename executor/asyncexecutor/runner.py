@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from asynctasks.operation import Operation
+    from asynctasks.operations.operation import Operation
     from asynctasks.response import Response
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from uuid import UUID
 
-    from asynctasks.operation import Operation, UpstreamCall
+    from asynctasks.operations.operation import Operation, UpstreamCall
 
 CONNECT_SECONDS = 10.0
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

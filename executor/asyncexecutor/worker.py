@@ -17,13 +17,12 @@ from asyncexecutor.metrics import (
     UNKNOWN_OPERATION,
     AttemptMetrics,
 )
-from asynctasks.attempts import with_ended_attempt
-from asynctasks.claims import CANCELLED_WHILE_RUNNING
+from asynctasks.attempt_history import with_ended_attempt
+from asynctasks.broker.messages import Reply, TaskMessage
+from asynctasks.endings import CANCELLED_WHILE_RUNNING, INTERRUPTED_TOO_OFTEN
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
 from asynctasks.instants import utc_now
-from asynctasks.messages import Reply, TaskMessage
 from asynctasks.outcome import Outcome
-from asynctasks.response import Problem
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
@@ -31,19 +30,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncexecutor.runner import Runnable
-    from asynctasks.broker import Broker, Delivery
-    from asynctasks.claims import ClaimedTask, Claims, Held
-    from asynctasks.sealing import Sealing
+    from asynctasks.broker.protocol import Broker, Delivery
+    from asynctasks.operations.sealing import Sealing
+    from asynctasks.response import Problem
+    from asynctasks.statements.claims import ClaimedTask, Claims, Held
 
 PAUSE_SECONDS = 1.0
 """Between tries while the database is away."""
 
-INTERRUPTED_TOO_OFTEN = Problem(
-    "task-interrupted-too-often",
-    "The task was interrupted too often",
-    500,
-    "Each executor that ran it went before the attempt had ended; it may be what ends them.",
-)
 DEAD_LETTERED = frozenset(
     {INTERRUPTED_TOO_OFTEN.type, OperationUnknownError.type, ArgumentsUnreadableError.type}
 )

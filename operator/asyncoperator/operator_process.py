@@ -13,35 +13,35 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from asyncoperator.credentials import sign_in
-from asyncoperator.handlers import register
-from asyncoperator.kopf_thread import KopfThread
-from asyncoperator.kube import Kube
-from asyncoperator.leader import Leader, LeadershipLostError
+from asyncoperator.cluster.credentials import sign_in
+from asyncoperator.cluster.kube import Kube
+from asyncoperator.cluster.leader import Leader, LeadershipLostError
+from asyncoperator.cluster.owner import owner_reference
 from asyncoperator.metrics import LEADING, METRICS
-from asyncoperator.mirror_loop import MirrorLoop
-from asyncoperator.owner import owner_reference
-from asyncoperator.pools import PoolsLoop
-from asyncoperator.submitter import Submitter
-from asyncoperator.view import View
-from asyncoperator.write_budget import WriteBudget
-from asynctasks.demand import DemandReader
+from asyncoperator.mirror.handlers import register
+from asyncoperator.mirror.kopf_thread import KopfThread
+from asyncoperator.mirror.loop import MirrorLoop
+from asyncoperator.mirror.submitter import Submitter
+from asyncoperator.mirror.view import View
+from asyncoperator.mirror.write_budget import WriteBudget
+from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
-from asynctasks.mirroring import Mirroring
 from asynctasks.probe_server import serve_probes
-from asynctasks.roster import Roster
-from asynctasks.store import TaskStore
+from asynctasks.statements.demand import DemandReader
+from asynctasks.statements.mirroring import Mirroring
+from asynctasks.statements.roster import Roster
+from asynctasks.statements.store import TaskStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from asyncoperator.asynctask import Seen
-    from asyncoperator.custom_object import Object
+    from asyncoperator.cluster.custom_object import Object
+    from asyncoperator.mirror.asynctask import Seen
     from asyncoperator.settings import OperatorSettings
     from asynctasks.connections import Connections
-    from asynctasks.operation import Operations
+    from asynctasks.operations.operation import Operations
 
 STUCK_SECONDS = 60.0
 """A loop that has finished no tick for so long is stuck."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from asyncproxy.settings import ProxySettings
-    from asynctasks.operation import Operation
-    from asynctasks.upkeep import Upkeep
+    from asynctasks.operations.operation import Operation
+    from asynctasks.statements.upkeep import Upkeep
 
 SAMPLE_SECONDS = 2.0
 LARGEST_SHARE = 0.05

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
-    from asynctasks.operation import Operations
+    from asynctasks.operations.operation import Operations
 
 DESCRIPTION = """An HTTP front door for slow APIs. POST once: if the answer comes in time it is
 returned on the same connection, else you get `202 Accepted` and a task to look at."""

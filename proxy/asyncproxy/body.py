@@ -8,14 +8,13 @@ from starlette.requests import ClientDisconnect
 
 from asyncproxy.json_text import read_json
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
-from asynctasks.arguments import Violation
-from asynctasks.errors import ArgumentsInvalidError
+from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from asynctasks.operation import Operation
+    from asynctasks.operations.operation import Operation
 
 
 async def read_arguments(request: Request, operation: Operation, *, max_bytes: int) -> Any:

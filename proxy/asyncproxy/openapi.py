@@ -11,7 +11,7 @@ from asyncproxy.schemas import COMPONENTS, OPERATION
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from asynctasks.operation import Operation, Operations
+    from asynctasks.operations.operation import Operation, Operations
 
 _PREFER: dict[str, Any] = {
     "name": "Prefer",

@@ -15,14 +15,14 @@ from asyncproxy.problems import OverloadedError
 from asyncproxy.submission import Call
 from asyncproxy.submission_headers import read_conditions
 from asyncproxy.task_view import accepted_response, reply_response, row_response
+from asynctasks.broker.messages import Reply
 from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError
 from asynctasks.instants import utc_now
-from asynctasks.messages import Reply
 
 if TYPE_CHECKING:
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
-    from asynctasks.operation import Operation, Operations
+    from asynctasks.operations.operation import Operation, Operations
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -19,15 +19,15 @@ from asyncproxy.submission import Submission
 from asyncproxy.watch import Watch
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
-from asynctasks.roster import Roster
-from asynctasks.sealing import Sealing
-from asynctasks.store import TaskStore
-from asynctasks.upkeep import Upkeep
+from asynctasks.operations.sealing import Sealing
+from asynctasks.statements.roster import Roster
+from asynctasks.statements.store import TaskStore
+from asynctasks.statements.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
-    from asynctasks.operation import Operations
+    from asynctasks.operations.operation import Operations
 
 log = structlog.get_logger(__name__)
 

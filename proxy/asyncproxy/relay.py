@@ -20,17 +20,17 @@ from asyncproxy.metrics import (
     RELAY_PURGED,
     RELAY_RETURNED,
 )
+from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
-from asynctasks.messages import Reply, TaskMessage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from asyncproxy.settings import ProxySettings
-    from asynctasks.broker import Broker
-    from asynctasks.roster import Roster
-    from asynctasks.store import TaskStore
-    from asynctasks.upkeep import DueTask, EndedTask, Upkeep
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.statements.roster import Roster
+    from asynctasks.statements.store import TaskStore
+    from asynctasks.statements.upkeep import DueTask, EndedTask, Upkeep
 
 BATCH = 200
 PURGE_BATCH = 1_000

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from asyncproxy.settings import ReplyStrategy
+from asynctasks.broker.messages import Reply, ReplyInRow
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
-from asynctasks.messages import Reply, ReplyInRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from uuid import UUID
 
-    from asynctasks.broker import Broker
-    from asynctasks.store import TaskStore
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.statements.store import TaskStore
 
 _LOOK_SIZE = 1_000
 

@@ -12,14 +12,14 @@ import structlog
 
 from asyncproxy.fingerprint import fingerprints
 from asyncproxy.metrics import PUBLISH_FAILURES
+from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.errors import (
     BrokerUnavailableError,
     DatabaseUnavailableError,
     IdempotencyKeyReusedError,
 )
 from asynctasks.instants import utc_now
-from asynctasks.messages import Reply, TaskMessage
-from asynctasks.store import NewTask
+from asynctasks.statements.store import NewTask
 from asynctasks.task import Task, new_task_id
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission_headers import Conditions
     from asyncproxy.watch import Watch
-    from asynctasks.broker import Broker
-    from asynctasks.operation import Operation
-    from asynctasks.sealing import Sealing
-    from asynctasks.store import Added, TaskStore
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.operation import Operation
+    from asynctasks.operations.sealing import Sealing
+    from asynctasks.statements.store import Added, TaskStore
 
 LAST_LOOK_SECONDS = 2.0
 """How long the row is asked for after the window: a database that hangs holds no caller longer."""

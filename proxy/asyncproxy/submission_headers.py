@@ -13,7 +13,7 @@ from asyncproxy.problems import HeaderInvalidError
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-    from asynctasks.operation import Operation
+    from asynctasks.operations.operation import Operation
 
 MAX_KEY_LENGTH = 255
 MAX_LABELS = 20

@@ -22,19 +22,19 @@ from asyncproxy.task_view import (
     row_response,
     task_response,
 )
+from asynctasks.broker.messages import Reply
 from asynctasks.errors import TaskNotFoundError
-from asynctasks.messages import Reply
 from asynctasks.response import Problem
-from asynctasks.store import Filter
+from asynctasks.statements.store import Filter
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from asyncproxy.admission import Admission
     from asyncproxy.settings import ProxySettings
     from asyncproxy.watch import Watch
-    from asynctasks.broker import Broker
-    from asynctasks.operation import Operations
-    from asynctasks.store import TaskStore
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.operation import Operations
+    from asynctasks.statements.store import TaskStore
     from asynctasks.task import Task
 
 MAX_PAGE_SIZE = 1_000

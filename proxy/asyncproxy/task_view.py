@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asynctasks import response as upstream
-    from asynctasks.messages import Reply
+    from asynctasks.broker.messages import Reply
     from asynctasks.task import Task
 
 _LINKS = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from uuid import UUID
 
-    from asynctasks.store import TaskStore
+    from asynctasks.statements.store import TaskStore
     from asynctasks.task import Task
 
 LOOK_SIZE = 1_000

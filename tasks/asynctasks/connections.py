@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asynctasks.broker.in_memory import InMemoryBroker
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
-from asynctasks.in_memory import InMemoryBroker
-from asynctasks.rabbitmq import RabbitmqBroker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from asynctasks.broker import Broker
-    from asynctasks.operation import Operations
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.operation import Operations
     from asynctasks.settings import Settings
 
 MEMORY = "memory://"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
-
-    from asynctasks.arguments import Violation
 
 
 class AsyncApiProxyError(Exception):
@@ -41,6 +40,15 @@ class SchemaInvalidError(AsyncApiProxyError):
         super().__init__(expected)
         self.path = tuple(path)
         """Where in the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One place where the arguments do not fit. It never quotes the value, which may be secret."""
+
+    pointer: str
+    """A JSON Pointer (RFC 6901) into the arguments; empty for the whole."""
+    detail: str
 
 
 class ArgumentsInvalidError(AsyncApiProxyError):

@@ -102,7 +102,7 @@ class Task(SQLModel):
     arguments: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """What the caller sent, less the `writeOnly` parts."""
     sealed_arguments: str | None = Field(default=None, sa_column=Column(Text))
-    """The `writeOnly` parts, encrypted (see `asynctasks.sealing`)."""
+    """The `writeOnly` parts, encrypted (see `asynctasks.operations.sealing`)."""
     labels: dict[str, str] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
     )

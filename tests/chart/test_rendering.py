@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
-from asynctasks.operations_file import parse_operations
+from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX
 from helm import (
     CHART,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from asynctasks.database import Database
-from asynctasks.roster import Executor, Roster
+from asynctasks.statements.roster import Executor, Roster
 from calls import caller, create_client, finished_task, new_email
 from eventually import eventually
 from processes import Installation, Keep

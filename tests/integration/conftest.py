@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from asynctasks.broker import Broker
-from asynctasks.claims import Claims
+from asynctasks.broker.in_memory import InMemoryBroker
+from asynctasks.broker.protocol import Broker
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
-from asynctasks.in_memory import InMemoryBroker
 from asynctasks.instants import utc_now
-from asynctasks.rabbitmq import RabbitmqBroker
-from asynctasks.store import NewTask, TaskStore
+from asynctasks.statements.claims import Claims
+from asynctasks.statements.store import NewTask, TaskStore
 from asynctasks.task import new_task_id
 
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from asynctasks.messages import MAX_REPLY_BODY_BYTES
-from asynctasks.upkeep import Upkeep
+from asynctasks.broker.messages import MAX_REPLY_BODY_BYTES
+from asynctasks.statements.upkeep import Upkeep
 from calls import finished_task
 from eventually import eventually
 from inside import ASYNC, Answer, inside, one_of_each, operation

@@ -5,11 +5,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from asynctasks.broker import Broker, Delivery
+from asynctasks.broker.in_memory import InMemoryBroker
+from asynctasks.broker.messages import Reply, ReplyInRow, TaskMessage
+from asynctasks.broker.protocol import Broker, Delivery
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
-from asynctasks.in_memory import InMemoryBroker
-from asynctasks.messages import Reply, ReplyInRow, TaskMessage
-from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus
 from eventually import eventually
@@ -133,7 +133,9 @@ async def dead_letters(broker: Broker, amqp_url: str) -> list[tuple[bytes, str]]
 
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        queue = await channel.get_queue(broker.dead_letter_queue_name("clients"), ensure=False)
+        queue = await channel.get_queue(
+            broker.topology.dead_letter_queue_name("clients"), ensure=False
+        )
         found = await queue.get(timeout=5)
         await found.ack()
         return [(found.body, str(found.headers["x-asyncapi-reason"]))]

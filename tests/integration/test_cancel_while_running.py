@@ -7,7 +7,7 @@ import pytest
 
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.store import NewTask
+from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b"{}"))

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import text, update
 
 from asynctasks.database import Database
-from asynctasks.demand import Demand, DemandReader
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.store import NewTask, tasks
+from asynctasks.statements.conditions import tasks
+from asynctasks.statements.demand import Demand, DemandReader
+from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 from servers import free_port
 

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 import uvloop
 
-from asyncapiproxy.demo_api import create_demo_api
+from asyncapiproxy.demo.api import create_demo_api
 
 PASSWORD = "correct horse battery"
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asynctasks.roster import Executor, Roster
+from asynctasks.statements.roster import Executor, Roster
 from calls import finished_task, get_task
 from eventually import eventually
 from inside import Inside, accepted, held, inside

@@ -15,7 +15,7 @@ import asynctasks.group_commit
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.group_commit import LONGEST_PAUSE_SECONDS, Batch, GroupCommit, pause_seconds
-from asynctasks.store import NewTask, TaskStore
+from asynctasks.statements.store import NewTask, TaskStore
 from eventually import eventually
 from servers import PostgresqlServer
 

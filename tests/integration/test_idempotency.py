@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asynctasks.sealing import new_sealing_key
+from asynctasks.operations.sealing import new_sealing_key
 from calls import caller, finished_task
 from eventually import eventually
 from inside import KEY, Inside, held, inside, one_of_each, operation, status

@@ -9,8 +9,8 @@ from typing import Any
 import kopf
 import pytest
 
-from asyncoperator import kopf_thread
-from asyncoperator.kopf_thread import KopfThread, WatchEndedError
+from asyncoperator.mirror import kopf_thread
+from asyncoperator.mirror.kopf_thread import KopfThread, WatchEndedError
 from eventually import eventually
 from fake_api_server import (
     Answer,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from asyncoperator import credentials, kube
-from asyncoperator.credentials import sign_in
-from asyncoperator.kube import Kube
-from asyncoperator.kube_errors import (
+from asyncoperator.cluster import credentials, kube
+from asyncoperator.cluster.credentials import sign_in
+from asyncoperator.cluster.kube import Kube
+from asyncoperator.cluster.kube_errors import (
     KubeConflictError,
     KubeError,
     KubeExistsError,

@@ -16,8 +16,8 @@ import asynctasks.database
 import asynctasks.migration
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
+from asynctasks.executor import ExecutorRow
 from asynctasks.migration import _config, check_schema, migrate, migrate_when_there
-from asynctasks.roster import ExecutorRow
 from asynctasks.task import TaskRow
 from servers import PostgresqlServer, free_port
 

@@ -9,8 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from asyncoperator.asynctask import parse
-from asyncoperator.kube_errors import (
+from asyncoperator.cluster.kube_errors import (
     KubeError,
     KubeExistsError,
     KubeGoneError,
@@ -18,16 +17,17 @@ from asyncoperator.kube_errors import (
     KubeThrottledError,
     KubeUnavailableError,
 )
-from asyncoperator.mirror_loop import MirrorLoop
+from asyncoperator.mirror.asynctask import parse
+from asyncoperator.mirror.loop import MirrorLoop
+from asyncoperator.mirror.submitter import Submitter, task_id_of
+from asyncoperator.mirror.view import View
+from asyncoperator.mirror.write_budget import WriteBudget
 from asyncoperator.settings import OperatorSettings
-from asyncoperator.submitter import Submitter, task_id_of
-from asyncoperator.view import View
-from asyncoperator.write_budget import WriteBudget
-from asynctasks.mirroring import Mirroring
-from asynctasks.operations_file import parse_operations
+from asynctasks.operations.operations_file import parse_operations
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.store import NewTask
+from asynctasks.statements.mirroring import Mirroring
+from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 from eventually import eventually
 from processes import FAST_OPERATIONS

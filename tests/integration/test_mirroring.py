@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text, update
 
-from asynctasks import mirroring as statements
 from asynctasks.instants import utc_now
-from asynctasks.mirroring import MirroredTask, Mirroring
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.store import NewTask, tasks
+from asynctasks.statements import mirroring as statements
+from asynctasks.statements.conditions import tasks
+from asynctasks.statements.mirroring import MirroredTask, Mirroring
+from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus, new_task_id
 
 MakeTask = Callable[..., NewTask]

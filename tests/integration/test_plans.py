@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
-from asynctasks.store import Filter, NewTask
+from asynctasks.statements.store import Filter, NewTask
 from asynctasks.task import TaskStatus
 
 

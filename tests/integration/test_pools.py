@@ -8,19 +8,19 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from asyncoperator.pools import PoolsLoop
+from asyncoperator.scaling.loop import PoolsLoop
+from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.database import Database
-from asynctasks.demand import DemandReader
 from asynctasks.errors import BrokerUnavailableError
-from asynctasks.in_memory import InMemoryBroker
-from asynctasks.roster import Presence, Roster
-from asynctasks.store import NewTask
+from asynctasks.statements.demand import DemandReader
+from asynctasks.statements.roster import Presence, Roster
+from asynctasks.statements.store import NewTask
 from fake_kube import COST, FakeKube
 from servers import free_port
 
 if TYPE_CHECKING:
-    from asyncoperator.kube import Kube
-    from asynctasks.broker import Broker
+    from asyncoperator.cluster.kube import Kube
+    from asynctasks.broker.protocol import Broker
 
 MakeTask = Callable[..., NewTask]
 
@@ -358,7 +358,7 @@ async def test_without_the_broker_it_scales_all_the_same(scene: OpenScene):
 
 
 async def test_tasks_without_messages_are_said(scene: OpenScene, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("asyncoperator.pools.MISSING_SECONDS", 0.0)
+    monkeypatch.setattr("asyncoperator.scaling.loop.MISSING_SECONDS", 0.0)
     it = scene(replicas=1)
     async with InMemoryBroker() as it.broker:
         it.new_leader()

@@ -16,12 +16,12 @@ import aiormq
 import pytest
 import structlog
 
-import asynctasks.settling
-from asynctasks.broker import Delivery
+import asynctasks.broker.rabbitmq_acks
+from asynctasks.broker.messages import Reply, ReplyInRow, TaskMessage, packed
+from asynctasks.broker.protocol import Delivery
+from asynctasks.broker.rabbitmq import RabbitmqBroker
+from asynctasks.broker.rabbitmq_connection import Link, backoff_seconds
 from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
-from asynctasks.link import Link, backoff_seconds
-from asynctasks.messages import Reply, ReplyInRow, TaskMessage, packed
-from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
 from eventually import eventually
@@ -266,8 +266,8 @@ async def test_all_goes_on_after_rabbitmq_closed_every_connection(
 async def test_a_message_whose_queue_was_deleted_comes_back_and_the_queue_is_declared_again(
     broker: RabbitmqBroker, server: RabbitmqServer
 ):
-    await delete_queue(server, broker.queue_name("clients"))
-    with pytest.raises(MessageReturnedError, match=broker.queue_name("clients")):
+    await delete_queue(server, broker.topology.queue_name("clients"))
+    with pytest.raises(MessageReturnedError, match=broker.topology.queue_name("clients")):
         await broker.publish("clients", message(1))
     await published(broker, 2)
     await ready(broker, 1)
@@ -287,7 +287,7 @@ async def test_a_message_to_a_queue_that_nobody_declares_ends_no_connection(
 async def test_a_ping_that_finds_the_queue_deleted_has_it_declared_again(
     broker: RabbitmqBroker, server: RabbitmqServer
 ):
-    await delete_queue(server, broker.queue_name("clients"))
+    await delete_queue(server, broker.topology.queue_name("clients"))
     with pytest.raises(BrokerUnavailableError):
         await broker.ping()
     await connected(broker)
@@ -297,7 +297,7 @@ async def test_a_consumer_whose_queue_was_deleted_declares_it_again_within_secon
     broker: RabbitmqBroker, server: RabbitmqServer
 ):
     async with consuming(broker) as executor:
-        await delete_queue(server, broker.queue_name("clients"))
+        await delete_queue(server, broker.topology.queue_name("clients"))
         began = time.monotonic()
         await published(broker, 1)
         await executor.has(1)
@@ -426,7 +426,7 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
 
     def nothing_left() -> None:
         assert channel.consumers == {}
-        assert len(broker.tasks._tasks) == 1  # the link's own
+        assert len(broker._tasks._tasks) == 1  # the link's own
 
     await asyncio.gather(*(one(number) for number in range(20)))
     await eventually(nothing_left)
@@ -465,7 +465,7 @@ async def test_callers_cancelled_while_their_reply_queue_opens_leave_the_others_
                 await task
 
         def only_mine() -> None:
-            assert len(broker.tasks._tasks) == 2  # the link's own and my queue's
+            assert len(broker._tasks._tasks) == 2  # the link's own and my queue's
 
         await eventually(only_mine)
         for steps in range(8):
@@ -558,7 +558,7 @@ async def test_an_ack_that_nobody_writes_any_more_returns(
     broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
 ):
     """As on a connection whose writer has ended and that aiormq has not yet closed."""
-    monkeypatch.setattr(asynctasks.settling, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(asynctasks.broker.rabbitmq_acks, "SETTLE_SECONDS", 0.1)
     held: list[Delivery] = []
     async with broker.consume("clients", prefetch=1, on_delivery=held.append):
         await broker.publish("clients", message(1))

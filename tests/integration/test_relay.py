@@ -14,16 +14,17 @@ from sqlalchemy import update
 import asyncproxy.relay
 from asyncproxy.relay import Relay
 from asyncproxy.settings import ProxySettings
-from asynctasks.broker import Broker
+from asynctasks.broker.in_memory import InMemoryBroker
+from asynctasks.broker.messages import Reply, TaskMessage
+from asynctasks.broker.protocol import Broker
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
-from asynctasks.in_memory import InMemoryBroker
 from asynctasks.instants import utc_now
-from asynctasks.messages import Reply, TaskMessage
-from asynctasks.rabbitmq import RabbitmqBroker
-from asynctasks.roster import Presence, Roster, executors
-from asynctasks.store import NewTask, tasks
+from asynctasks.statements.conditions import tasks
+from asynctasks.statements.roster import Presence, Roster, executors
+from asynctasks.statements.store import NewTask
+from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus
-from asynctasks.upkeep import Upkeep
 from eventually import eventually
 from ready import ready
 
@@ -60,7 +61,7 @@ async def purge(broker: Broker, url: str) -> None:
     connection = await aiormq.connect(url)
     try:
         channel = await connection.channel()
-        await channel.queue_purge(broker.queue_name("clients"))
+        await channel.queue_purge(broker.topology.queue_name("clients"))
     finally:
         await connection.close()
 

@@ -11,11 +11,11 @@ import pytest
 
 from asyncproxy.replies import PerTaskReplies, Replies, SharedReplies, listening_replies
 from asyncproxy.settings import ReplyStrategy
-from asynctasks.broker import Broker, OnReply, OnRestored
+from asynctasks.broker.in_memory import InMemoryBroker
+from asynctasks.broker.messages import Reply, ReplyInRow
+from asynctasks.broker.protocol import Broker, OnReply, OnRestored
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
-from asynctasks.in_memory import InMemoryBroker
-from asynctasks.messages import Reply, ReplyInRow
-from asynctasks.rabbitmq import RabbitmqBroker
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
 from eventually import eventually

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from asynctasks.instants import utc_now
-from asynctasks.roster import Executor, Presence, Roster, executors
+from asynctasks.statements.roster import Executor, Presence, Roster, executors
 from eventually import eventually
 
 

@@ -14,16 +14,16 @@ from sqlalchemy.exc import DBAPIError, InternalError, StatementError
 
 import asynctasks.database
 import asynctasks.instants
-import asynctasks.upkeep
-from asynctasks.claims import ClaimedTask
+import asynctasks.statements.upkeep
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
-from asynctasks.store import NewTask
+from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.store import NewTask
+from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus
-from asynctasks.upkeep import Upkeep
 from eventually import eventually
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b'{"id": 1}'))
@@ -301,7 +301,7 @@ async def test_only_the_databases_clock_decides_what_is_due_leased_or_late(
     true_now = utc_now()
     for years in (-10, 10):
         off = true_now + timedelta(days=365 * years)
-        for module in (asynctasks.instants, asynctasks.upkeep):
+        for module in (asynctasks.instants, asynctasks.statements.upkeep):
             monkeypatch.setattr(module, "utc_now", lambda off=off: off)
         due, later = new_task(created_at=off), new_task(created_at=off, delay_seconds=60)
         alive = new_task(created_at=off, deadline=true_now + timedelta(minutes=1))

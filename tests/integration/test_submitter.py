@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from asyncoperator.asynctask import AsyncTaskSpec, Seen
-from asyncoperator.kube_errors import KubeUnavailableError
-from asyncoperator.submitter import Refusal, Submitter, task_id_of
-from asynctasks.operations_file import parse_operations
+from asyncoperator.cluster.kube_errors import KubeUnavailableError
+from asyncoperator.mirror.asynctask import AsyncTaskSpec, Seen
+from asyncoperator.mirror.submitter import Refusal, Submitter, task_id_of
+from asynctasks.operations.operations_file import parse_operations
 from asynctasks.task import TaskStatus
 from mirrored import NOW, seen
 from processes import FAST_OPERATIONS

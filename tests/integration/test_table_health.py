@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from asynctasks.database import Database
-from asynctasks.store import NewTask
+from asynctasks.statements.store import NewTask
 from eventually import eventually
 
 RENEWALS = 50

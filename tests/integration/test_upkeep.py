@@ -10,15 +10,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text, update
 
-import asynctasks.attempts
-from asynctasks.claims import ClaimedTask
+import asynctasks.attempt_history
 from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
 from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.store import NewTask, tasks
+from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.conditions import tasks
+from asynctasks.statements.store import NewTask
+from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus
-from asynctasks.upkeep import Upkeep
 
 MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -333,7 +334,7 @@ async def test_a_cancel_and_an_outcome_at_once_never_both_count(
 async def test_the_history_has_a_limit(
     parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(asynctasks.attempts, "KEPT_ATTEMPTS", 2)
+    monkeypatch.setattr(asynctasks.attempt_history, "KEPT_ATTEMPTS", 2)
     first = await claimed(parts, new_task())
     for _ in range(3):
         await kill_executor(parts, first.id)

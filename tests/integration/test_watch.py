@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 import asyncproxy.events
-from asynctasks.store import tasks
+from asynctasks.statements.conditions import tasks
 from calls import finished_task
 from eventually import eventually
 from inside import Inside, accepted, held, inside, one_of_each, slow

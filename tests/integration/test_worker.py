@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 from sqlalchemy import update
 
-from asynctasks.claims import Claims
+from asynctasks.broker.messages import TaskMessage
+from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.messages import TaskMessage
-from asynctasks.rabbitmq import RabbitmqBroker
-from asynctasks.store import tasks
+from asynctasks.statements.claims import Claims
+from asynctasks.statements.conditions import tasks
 from asynctasks.task import new_task_id
 from calls import finished_task, get_task
 from eventually import eventually
@@ -310,7 +310,9 @@ async def dead_letters(broker: Any, url: str) -> list[tuple[bytes, str]]:
         channel = await connection.channel()
         found: list[tuple[bytes, str]] = []
         while (
-            got := await channel.basic_get(broker.dead_letter_queue_name("clients"), no_ack=True)
+            got := await channel.basic_get(
+                broker.topology.dead_letter_queue_name("clients"), no_ack=True
+            )
         ).body:
             headers = got.header.properties.headers or {}
             found.append((got.body, str(headers.get("x-asyncapi-reason"))))
@@ -327,7 +329,7 @@ async def test_poison_messages_are_put_aside_with_a_reason_and_the_queue_goes_on
     unknown = TaskMessage(new_task_id(), "create-client").encode()
     poison = [b"no JSON", b"[]", b'{"task": 1}', b"", b"\xff\x00", unknown]
     for body in poison:
-        await broker.publish_confirmed(broker.queue_name("clients"), body)
+        await broker._publish(broker.topology.queue_name("clients"), body)
     answer = await client.post("/create-client", json={})
     assert answer.status_code == 201
     found: list[tuple[bytes, str]] = []
@@ -424,7 +426,7 @@ async def test_running_work_outlives_its_channel_and_finishes_once(on_rabbitmq: 
 def _consumption(broker: Any) -> Any:
     import gc  # noqa: PLC0415
 
-    from asynctasks.rabbitmq_consumption import RabbitmqConsumption  # noqa: PLC0415
+    from asynctasks.broker.rabbitmq_consumption import RabbitmqConsumption  # noqa: PLC0415
 
     (found,) = [
         one

@@ -35,5 +35,5 @@ def test_it_holds_no_tools_of_its_building_and_nothing_its_user_can_change(image
 
 
 def test_its_modules_are_compiled_since_a_read_only_root_keeps_no_bytecode(image: str):
-    code = "import asynctasks.store as m, os; print(os.path.exists(m.__cached__))"
+    code = "import asynctasks.statements.store as m, os; print(os.path.exists(m.__cached__))"
     assert run("docker", "run", "--rm", "--entrypoint", "python", image, "-c", code) == "True\n"

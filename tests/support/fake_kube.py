@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from asyncoperator.kube import Scale
-from asyncoperator.kube_errors import KubeConflictError, KubeGoneError
+from asyncoperator.cluster.kube import Scale
+from asyncoperator.cluster.kube_errors import KubeConflictError, KubeGoneError
 from asynctasks.instants import utc_now
 
 Object = dict[str, Any]

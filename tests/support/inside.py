@@ -18,8 +18,8 @@ from asyncproxy.proxy import run_proxy
 from asyncproxy.settings import ProxySettings
 from asynctasks.connections import Connections, connect
 from asynctasks.database import Database
-from asynctasks.operation import Operation
-from asynctasks.sealing import new_sealing_key
+from asynctasks.operations.operation import Operation
+from asynctasks.operations.sealing import new_sealing_key
 from calls import caller
 from eventually import eventually
 from servers import free_port

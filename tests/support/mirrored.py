@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from asyncoperator.asynctask import Seen, object_name
-from asynctasks.mirroring import MirroredTask
+from asyncoperator.mirror.asynctask import Seen, object_name
+from asynctasks.statements.mirroring import MirroredTask
 from asynctasks.task import TaskStatus
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from asynctasks.broker import Broker
+from asynctasks.broker.protocol import Broker
 from eventually import eventually
 
 

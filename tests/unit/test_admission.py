@@ -7,8 +7,8 @@ import pytest
 from asyncproxy.admission import Admission
 from asyncproxy.problems import OverloadedError, QueueFullError
 from asyncproxy.settings import ProxySettings
-from asynctasks.operation import Operation
-from asynctasks.upkeep import Backlog
+from asynctasks.operations.operation import Operation
+from asynctasks.statements.upkeep import Backlog
 
 WAIT = Operation(name="wait", route="POST /wait", handler="asyncio:sleep", queue="clients")
 FEW = Operation.model_validate(

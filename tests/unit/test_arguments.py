@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asynctasks.arguments import MAX_VIOLATIONS, ArgumentsSchema, join
 from asynctasks.errors import ArgumentsInvalidError, SchemaInvalidError
+from asynctasks.operations.arguments import MAX_VIOLATIONS, ArgumentsSchema, join
 
 SECRET = "hunter2-Zaphod"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from asyncoperator.asynctask import (
+from asyncoperator.mirror.asynctask import (
     MESSAGE_BYTES,
     mirrored_object,
     parse,

@@ -19,12 +19,12 @@ from asyncexecutor.failures import (
     UpstreamUrlError,
 )
 from asyncexecutor.runner import Answer, Runnable
-from asynctasks.attempts import KEPT_ATTEMPTS
-from asynctasks.claims import ClaimedTask
-from asynctasks.operation import Operation, RetryPolicy
+from asynctasks.attempt_history import KEPT_ATTEMPTS
+from asynctasks.operations.operation import Operation, RetryPolicy
+from asynctasks.operations.sealing import Sealing, new_sealing_key
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.sealing import Sealing, new_sealing_key
+from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus, may_move, new_task_id
 
 POLICY = RetryPolicy(backoffSeconds=(1, 60), onStatus=frozenset({408, 429, 503}))

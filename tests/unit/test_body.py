@@ -12,9 +12,8 @@ from starlette.requests import Request
 
 from asyncproxy.body import read_arguments
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
-from asynctasks.arguments import Violation
-from asynctasks.errors import ArgumentsInvalidError
-from asynctasks.operation import Operation
+from asynctasks.errors import ArgumentsInvalidError, Violation
+from asynctasks.operations.operation import Operation
 
 JSON = {"content-type": "application/json"}
 MAX_BYTES = 1_000

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from asyncoperator.asynctask import AsyncTaskSpec, AsyncTaskStatus
-from asyncoperator.executorpool import ExecutorPoolSpec, ExecutorPoolStatus
-from asynctasks.operation import NAME, QUEUE
+from asyncoperator.mirror.asynctask import AsyncTaskSpec, AsyncTaskStatus
+from asyncoperator.scaling.executorpool import ExecutorPoolSpec, ExecutorPoolStatus
+from asynctasks.operations.operation import NAME, QUEUE
 from asynctasks.task import TaskStatus
 
 CRDS = Path(__file__).parents[2] / "charts/asyncapiproxy/crds"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncapiproxy.demo_behaviours import (
+from asyncapiproxy.demo.behaviours import (
     QUICK,
     Behaviour,
     UnknownBehaviourError,

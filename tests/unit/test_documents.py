@@ -13,8 +13,8 @@ from pydantic_core import PydanticUndefined
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
-from asynctasks.operation import Operation, RetryPolicy, UpstreamCall
-from asynctasks.operations_file import parse_operations
+from asynctasks.operations.operation import Operation, RetryPolicy, UpstreamCall
+from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
 

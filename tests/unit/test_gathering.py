@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from asynctasks.gathering import Gathering
+from asynctasks.broker.gathering import Gathering
 
 
 class Doer:

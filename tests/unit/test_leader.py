@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from asyncoperator.kube_errors import KubeConflictError, KubeExistsError, KubeUnavailableError
-from asyncoperator.leader import Leader, LeadershipLostError, Observation
+from asyncoperator.cluster.kube_errors import (
+    KubeConflictError,
+    KubeExistsError,
+    KubeUnavailableError,
+)
+from asyncoperator.cluster.leader import Leader, LeadershipLostError, Observation
 
 if TYPE_CHECKING:
-    from asyncoperator.kube import Kube
+    from asyncoperator.cluster.kube import Kube
 
 
 def lease(holder: str = "other", renewed: str = "1", **spec: Any) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asynctasks.errors import MalformedMessageError
-from asynctasks.messages import (
+from asynctasks.broker.messages import (
     MAX_PACK_BYTES,
     MAX_REPLY_BODY_BYTES,
     Reply,
@@ -19,6 +18,7 @@ from asynctasks.messages import (
     packed,
     unpacked,
 )
+from asynctasks.errors import MalformedMessageError
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus, new_task_id
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncoperator.asynctask import Seen
-from asyncoperator.mirror_plan import (
+from asyncoperator.mirror.asynctask import Seen
+from asyncoperator.mirror.plan import (
     CREATE_COST,
     Create,
     Delete,
@@ -19,8 +19,8 @@ from asyncoperator.mirror_plan import (
     plan,
     pressure_after,
 )
-from asyncoperator.view import View
-from asynctasks.mirroring import MirroredTask
+from asyncoperator.mirror.view import View
+from asynctasks.statements.mirroring import MirroredTask
 from asynctasks.task import TaskStatus
 from mirrored import NOW, row, seen, task_id
 

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asynctasks.errors import OperationsFileError
-from asynctasks.operations_file import load_operations, parse_operations
+from asynctasks.operations.operations_file import load_operations, parse_operations
 
 GOOD = """\
 operations:

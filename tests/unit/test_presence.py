@@ -11,7 +11,7 @@ from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.presence import Reporter
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.roster import Presence
+from asynctasks.statements.roster import Presence
 from eventually import eventually
 
 

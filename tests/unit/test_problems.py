@@ -11,7 +11,7 @@ from starlette.responses import Response
 from asyncproxy import problems
 from asyncproxy.problems import KINDS, on_error, on_http_exception, on_unknown_error
 from asynctasks import errors
-from asynctasks.arguments import Violation
+from asynctasks.errors import Violation
 from asynctasks.task import new_task_id
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncoperator.removal import Moves, plan
-from asynctasks.roster import Executor
+from asyncoperator.scaling.removal import Moves, plan
+from asynctasks.statements.roster import Executor
 
 
 def executor(

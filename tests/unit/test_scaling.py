@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asyncoperator.scaling import Decision, History, ScalingConfig, Signals, Work, decide
+from asyncoperator.scaling.decision import Decision, History, ScalingConfig, Signals, Work, decide
 
 counts = st.integers(0, 5_000)
 seconds = st.floats(0, 3_600)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctasks import sealing
 from asynctasks.errors import SealedArgumentsError, SealingKeyMissingError, SettingsError
-from asynctasks.sealing import Sealing, kept_sealing_key, new_sealing_key
+from asynctasks.operations import sealing
+from asynctasks.operations.sealing import Sealing, kept_sealing_key, new_sealing_key
 
 OLD, NEW = new_sealing_key(), new_sealing_key()
 SECRETS: list[tuple[tuple[str, ...], Any]] = [(("password",), "correct horse"), (("a", "b"), [1])]
@@ -121,7 +121,7 @@ def test_a_crash_half_way_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     def crash(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("asynctasks.sealing.os.fsync", crash)
+    monkeypatch.setattr("asynctasks.operations.sealing.os.fsync", crash)
     with pytest.raises(OSError, match="no space"):
         kept_sealing_key(tmp_path / "sealing.key")
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asynctasks.settling import Settling
+from asynctasks.broker.rabbitmq_acks import Settling
 
 
 class Channel:

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from asyncproxy.problems import HeaderInvalidError
 from asyncproxy.submission_headers import Conditions, read_conditions
-from asynctasks.operation import Operation
+from asynctasks.operations.operation import Operation
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLAIN = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")

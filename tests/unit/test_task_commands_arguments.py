@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from asyncapiproxy.declared_operation import (
+from asyncapiproxy.task.declared_operation import (
     DeclaredOperation,
     PathArgumentMissingError,
     declared_operations,
 )
-from asyncapiproxy.typed_arguments import (
+from asyncapiproxy.task.typed_arguments import (
     ArgumentTextError,
     arguments_from_json,
     arguments_from_text,

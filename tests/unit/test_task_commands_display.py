@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from asyncapiproxy.task_display import (
+from asyncapiproxy.task.display import (
     STYLES,
     problem_view,
     progress_view,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from asyncapiproxy import following
-from asyncapiproxy.following import follow
-from asyncapiproxy.proxy_client import (
+from asyncapiproxy.task import following
+from asyncapiproxy.task.following import follow
+from asyncapiproxy.task.proxy_client import (
     NoProxyError,
     ProblemError,
     ProxyClient,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from asyncoperator.view import View
+from asyncoperator.mirror.view import View
 from asynctasks.task import TaskStatus
 from mirrored import NOW, row, seen
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from asyncexecutor.runner import Answer, Runnable
 from asyncexecutor.worker import Worker
-from asynctasks.claims import ClaimedTask
 from asynctasks.instants import utc_now
-from asynctasks.operation import Operation
+from asynctasks.operations.operation import Operation
+from asynctasks.operations.sealing import Sealing
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.sealing import Sealing
+from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import new_task_id
 
 TASK = new_task_id()

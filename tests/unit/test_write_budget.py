@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from asyncoperator.write_budget import IN_FLIGHT, WriteBudget
+from asyncoperator.mirror.write_budget import IN_FLIGHT, WriteBudget
 from eventually import eventually
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from asynctasks.roster import ExecutorRow
+from asynctasks.executor import ExecutorRow
 from asynctasks.task import TaskRow
 
 TABLES = (TaskRow, ExecutorRow)

@@ -1,0 +1,160 @@
+"""How tasks and problems look to a person. What came from elsewhere is shown, never interpreted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.console import Group
+from rich.json import JSON
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import RenderableType
+
+    from asyncapiproxy.task.declared_operation import Document
+
+STYLES: dict[str, str] = {
+    "queued": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+    "expired": "red",
+}
+LONGEST_BODY = 20_000
+"""Characters of a response that are shown; all of it is at `--json`."""
+
+
+def task_view(task: Document) -> RenderableType:
+    """A task: where it stands, its attempts, its response or error."""
+    parts: list[RenderableType] = [_facts(task)]
+    response: Document | None = task.get("response")
+    if response is not None and response.get("body") is not None:
+        parts += ["", _body(response["body"])]
+    return Group(*parts)
+
+
+def progress_view(task: Document, *, seconds: float) -> RenderableType:
+    """A task that is watched for so long."""
+    if task["done"]:
+        return task_view(task)
+    watched = Text(f" watched for {seconds:.0f} s; Ctrl-C leaves, the task goes on", style="dim")
+    return Group(task_view(task), "", Spinner("dots", text=watched))
+
+
+def tasks_view(tasks: Iterable[Document]) -> RenderableType:
+    """A line for each task."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("task", "operation", "status", "attempt", "created"):
+        table.add_column(title, no_wrap=True)
+    for task in tasks:
+        table.add_row(
+            _text(task["id"]),
+            _text(task["operation"]),
+            _status(task["status"]),
+            _text(f"{task['attempt']} of {task['maxAttempts']}"),
+            _text(_instant(task["createdAt"])),
+        )
+    return table
+
+
+def problem_view(problem: Document) -> RenderableType:
+    """A problem: what was wrong, and where."""
+    title = f"{problem.get('title', 'Problem')} ({problem.get('status', '?')})"
+    lines = [Text.assemble(("Error: ", "bold red"), _printable(title))]
+    errors: list[Document] = problem.get("errors") or []
+    if not errors:
+        lines.append(_text(f"  {problem.get('detail', '')}"))
+    lines += [
+        Text.assemble(
+            "  ", (_printable(error.get("pointer") or error.get("parameter") or "/"), "bold"), "  "
+        )
+        + _text(error.get("detail", ""))
+        for error in errors
+    ]
+    return Group(*lines)
+
+
+def _facts(task: Document) -> Table:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("status", _status(task["status"]))
+    for name, text in (*_origin(task), *_course(task), *_outcome(task)):
+        if text:
+            facts.add_row(name, _text(text))
+    return facts
+
+
+def _origin(task: Document) -> Iterator[tuple[str, str]]:
+    """What was asked for."""
+    yield "task", task["id"]
+    yield "operation", task["operation"]
+    if task.get("arguments"):
+        yield "arguments", orjson.dumps(task["arguments"]).decode()
+    labels: dict[str, str] = task.get("labels") or {}
+    yield "labels", ", ".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _course(task: Document) -> Iterator[tuple[str, str]]:
+    """How it went so far."""
+    yield "created", _instant(task["createdAt"])
+    if task.get("deadline"):
+        yield "deadline", _instant(task["deadline"])
+    yield "attempt", f"{task['attempt']} of {task['maxAttempts']}"
+    attempts: list[Document] = task.get("attempts") or []
+    for attempt in attempts:
+        if attempt.get("detail"):
+            yield "", f"{attempt['number']}: {attempt['detail']}"
+    if task.get("progress") is not None:
+        yield "progress", f"{task['progress']} %"
+    yield "message", task.get("message") or ""
+
+
+def _outcome(task: Document) -> Iterator[tuple[str, str]]:
+    """How it ended."""
+    if task.get("finishedAt"):
+        yield "finished", f"{_instant(task['finishedAt'])}, {_took(task)}"
+    if error := task.get("error"):
+        yield "error", f"{error['title']}: {error['detail']}"
+    if response := task.get("response"):
+        yield "response", f"{response['status']} {response['contentType']}"
+
+
+def _body(body: Any) -> RenderableType:
+    text = (
+        body if isinstance(body, str) else orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+    )
+    if len(text) > LONGEST_BODY:
+        return _text(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; --json shows all)")
+    return _text(text) if isinstance(body, str) else JSON(text)
+
+
+def _status(status: str) -> Text:
+    return Text(f"● {_printable(status)}", style=STYLES.get(status, ""))
+
+
+def _instant(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _took(task: Document) -> str:
+    took = datetime.fromisoformat(task["finishedAt"]) - datetime.fromisoformat(task["createdAt"])
+    return f"after {max(0.0, took.total_seconds()):.2f} s"
+
+
+def _text(value: str) -> Text:
+    """Without markup, and without the control characters that could steer a terminal."""
+    return Text(_printable(value))
+
+
+def _printable(value: str) -> str:
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value
+    )

@@ -1,0 +1,258 @@
+"""Calls a proxy's HTTP API for the `task` commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from asyncapiproxy.task.declared_operation import DeclaredOperation, Document, declared_operations
+from asynctasks.errors import AsyncApiProxyError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ANSWER_SECONDS = 30.0
+"""How long an answer may take, on top of the time that the proxy was asked to wait."""
+LONGEST_WINDOW_SECONDS = 300.0
+"""The longest wait window that an operation may declare."""
+DEFAULT_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+class ProxyUnreachableError(AsyncApiProxyError):
+    """No proxy answers at the URL."""
+
+
+class NoProxyError(AsyncApiProxyError):
+    """What answers at the URL is no AsyncApiProxy."""
+
+
+class UnknownOperationError(AsyncApiProxyError):
+    """The proxy has no such operation."""
+
+
+class ProblemError(AsyncApiProxyError):
+    """The proxy answered with a problem (RFC 9457)."""
+
+    def __init__(self, problem: Document, text: str) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or ""))
+        self.problem = problem
+        self.text = text
+        """The document as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTask:
+    """A task document as the proxy gave it."""
+
+    document: Document
+    text: str
+    etag: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.document["id"]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it will not change by itself any more."""
+        return self.document["done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a task brought."""
+
+    task: SeenTask | None
+    """None: it has not changed."""
+    pause_seconds: float
+    """How long to leave it before the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPage:
+    """A page of tasks as the proxy gave it."""
+
+    tasks: list[Document]
+    next_token: str | None
+    text: str
+
+
+class ProxyClient:
+    """One proxy, at a base URL. Used as a context manager.
+
+    Every call raises ProxyUnreachableError, NoProxyError or ProblemError.
+    """
+
+    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        """Take `http://host:port`; the scheme may be left out."""
+        try:
+            parsed = httpx.URL(url if "://" in url else f"http://{url}")
+        except httpx.InvalidURL as error:
+            raise ProxyUnreachableError(f"--url: {url!r} is no URL: {error}") from error
+        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            raise ProxyUnreachableError(f"--url: {url!r}: expected http://host:port")
+        # Shown in errors: a password in the URL is not.
+        self.url = str(parsed.copy_with(userinfo=b""))
+        self._http = httpx.Client(base_url=parsed, timeout=ANSWER_SECONDS, transport=transport)
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before the first call."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def operation(self, name: str) -> DeclaredOperation:
+        """The operation of this name; raises UnknownOperationError, which lists all there are."""
+        operations = declared_operations(self._document(self._call("GET", "/openapi.json")))
+        if name not in operations:
+            known = "\n".join(f"  {op.name}  {op.summary}" for op in operations.values())
+            raise UnknownOperationError(
+                f"{self.url} has no operation {name!r}. It has:\n{known or '  none'}"
+            )
+        return operations[name]
+
+    def submit(
+        self,
+        operation: DeclaredOperation,
+        arguments: Document,
+        *,
+        wait_seconds: float | None = None,
+        key: str | None = None,
+    ) -> SeenTask:
+        """Submit a task and return it as it stands when the wait window has ended.
+
+        With `wait_seconds=None` the window is the operation's own; with 0 there is none.
+        """
+        path, body = operation.request(arguments)
+        headers: dict[str, str] = {}
+        if wait_seconds is not None:
+            headers["Prefer"] = _prefer(wait_seconds)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        window = LONGEST_WINDOW_SECONDS if wait_seconds is None else wait_seconds
+        response = self._call(
+            operation.method,
+            path,
+            json=body,
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_SECONDS, read=window + ANSWER_SECONDS),
+        )
+        task_id = response.headers.get("task-id")
+        if task_id is None:
+            # Only an answer without a task is about the call itself.
+            self._raise_problem(response)
+            raise self._no_proxy(f"its answer ({response.status_code}) names no task")
+        return self.task(task_id)
+
+    def task(self, task_id: str) -> SeenTask:
+        """The task as it stands."""
+        seen = self.look(task_id).task
+        assert seen is not None, "304 without If-None-Match"
+        return seen
+
+    def look(self, task_id: str, *, after: SeenTask | None = None, wait_seconds: float = 0) -> Look:
+        """The task if it is another than `after`, for which the proxy may wait so long."""
+        headers: dict[str, str] = {}
+        if after is not None and after.etag is not None:
+            headers["If-None-Match"] = after.etag
+            if wait_seconds >= 1:
+                headers["Prefer"] = _prefer(wait_seconds)
+        response = self._call(
+            "GET",
+            _path(task_id),
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_SECONDS, read=wait_seconds + ANSWER_SECONDS),
+        )
+        # A proxy that waited for a change may be asked again at once.
+        has_waited = "wait" in response.headers.get("preference-applied", "")
+        pause_seconds = 0.0 if has_waited else _pause_seconds(response)
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return Look(None, pause_seconds)
+        return Look(self._seen(response), pause_seconds)
+
+    def tasks(self, **query: Any) -> SeenPage:
+        """A page of tasks, the newest first; a query's None is left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        response = self._call("GET", "/tasks", params=given)
+        document = self._document(response)
+        if "tasks" not in document:
+            raise self._no_proxy("its answer is no page of tasks")
+        return SeenPage(document["tasks"], document.get("nextPageToken"), response.text)
+
+    def cancel(self, task_id: str) -> SeenTask:
+        """Ask for the task's end; while it runs its executor has yet to stop it."""
+        return self._seen(self._call("POST", f"{_path(task_id)}/cancel"))
+
+    def retry(self, task_id: str) -> SeenTask:
+        """Queue a failed, cancelled or expired task anew."""
+        return self._seen(self._call("POST", f"{_path(task_id)}/retry"))
+
+    def _seen(self, response: httpx.Response) -> SeenTask:
+        document = self._document(response)
+        if not {"id", "status", "done"} <= document.keys():
+            raise self._no_proxy("its answer is no task")
+        return SeenTask(document, response.text, response.headers.get("etag"))
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.TimeoutException as error:
+            raise ProxyUnreachableError(f"{self.url} did not answer in time.") from error
+        except httpx.TransportError as error:
+            raise ProxyUnreachableError(
+                f"No proxy answers at {self.url}: {error}\n"
+                "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPI_URL."
+            ) from error
+
+    def _document(self, response: httpx.Response) -> Document:
+        """The JSON object of a successful answer."""
+        self._raise_problem(response)
+        document = _json_object(response)
+        if document is None:
+            raise self._no_proxy("its answer is no JSON object")
+        return document
+
+    def _raise_problem(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        if "problem+json" in response.headers.get("content-type", ""):
+            problem = _json_object(response)
+            if problem is not None:
+                raise ProblemError(problem, response.text)
+        raise self._no_proxy(f"it answers {response.status_code} to {response.request.url.path}")
+
+    def _no_proxy(self, reason: str) -> NoProxyError:
+        return NoProxyError(f"{self.url} does not look like an AsyncApiProxy: {reason}.")
+
+
+def _path(task_id: str) -> str:
+    return f"/tasks/{quote(task_id, safe='')}"
+
+
+def _prefer(wait_seconds: float) -> str:
+    return f"wait={wait_seconds:.0f}" if wait_seconds >= 1 else "respond-async"
+
+
+def _pause_seconds(response: httpx.Response) -> float:
+    given = response.headers.get("retry-after", "")
+    asked = float(given) if given.isascii() and given.isdigit() else DEFAULT_PAUSE_SECONDS
+    return min(asked, LONGEST_PAUSE_SECONDS)
+
+
+def _json_object(response: httpx.Response) -> Document | None:
+    try:
+        value: Any = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - JSON's keys are strings

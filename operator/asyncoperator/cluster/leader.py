@@ -1,0 +1,197 @@
+"""Elects the one operator that acts, by a Lease, in the way of client-go's leader election."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from asyncoperator.cluster.kube_errors import (
+    KubeConflictError,
+    KubeError,
+    KubeExistsError,
+    KubeGoneError,
+)
+from asynctasks.errors import AsyncApiProxyError
+from asynctasks.json_values import as_object
+
+if TYPE_CHECKING:
+    from asyncoperator.cluster.custom_object import Object
+    from asyncoperator.cluster.kube import Kube
+
+RELEASED_SECONDS = 1
+"""A released Lease is free at once; this is for readers that look at its times alone."""
+RELEASE_SECONDS = 2.0
+"""How long giving it back may hold up the end of an operator that has stopped."""
+
+log = structlog.get_logger(__name__)
+
+
+class LeadershipLostError(AsyncApiProxyError):
+    """The Lease is another's, or could not be renewed in time: this operator must not act."""
+
+
+@dataclass(slots=True)
+class Observation:
+    """When a Lease last changed, by our own clock: the holder's clock is none of ours to trust."""
+
+    record: tuple[Any, ...] = ()
+    changed_at: float = 0.0
+
+    def is_free(self, lease: Object, *, now: float, lease_seconds: float) -> bool:
+        """Whether nobody holds the Lease, or its holder has not renewed it for its duration.
+
+        The first look at a Lease starts the wait, however old its times are.
+        """
+        spec = _spec(lease)
+        record = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "acquireTime"))
+        if record != self.record:
+            self.record, self.changed_at = record, now
+        if not spec.get("holderIdentity"):
+            return True
+        return now - self.changed_at >= (spec.get("leaseDurationSeconds") or lease_seconds)
+
+
+@dataclass(slots=True)
+class Leader:
+    """Our candidacy for one Lease: first `acquire`, then `hold`, at last `release`."""
+
+    kube: Kube
+    name: str
+    identity: str
+    lease_seconds: int
+    renew_seconds: float
+    retry_seconds: float
+    is_leading: bool = False
+    last_tick: float = field(default_factory=time.monotonic)
+    """When the Lease was last looked at or renewed, or that was tried."""
+    obstacle: str | None = None
+    """Why the Lease could not be looked at, for /readyz."""
+    _observed: Observation = field(default_factory=Observation)
+    _lease: Object = field(default_factory=dict[str, Any])
+    _renewed_at: float = 0.0
+
+    async def acquire(self) -> None:
+        """Return as the leader. An API server that is away, or refuses us, is waited for.
+
+        One that has just started refuses everybody until it knows the Roles.
+        """
+        while True:
+            try:
+                self.is_leading = await self._try()
+                self.obstacle = None
+            except KubeError as error:
+                if self.obstacle is None:
+                    log.warning("lease not looked at", lease=self.name, reason=str(error))
+                self.obstacle = f"the Lease cannot be looked at: {error}"
+            if self.is_leading:
+                log.info("operator leads", lease=self.name, identity=self.identity)
+                return
+            self.last_tick = time.monotonic()
+            await asyncio.sleep(self.retry_seconds)
+
+    async def hold(self) -> None:
+        """Renew again and again. It only ends by raising LeadershipLostError, or cancelled."""
+        while True:
+            await asyncio.sleep(self.retry_seconds)
+            left = self._renewed_at + self.renew_seconds - time.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    await self._renew_until_done()
+            except TimeoutError:
+                raise LeadershipLostError(
+                    f"The Lease {self.name} could not be renewed for {self.renew_seconds:g} s"
+                ) from None
+            finally:
+                self.last_tick = time.monotonic()
+
+    async def release(self) -> None:
+        """Let another lead at once; where that does not work, they wait for the Lease to end."""
+        if not self.is_leading:
+            return
+        self.is_leading = False
+        given_back = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS}
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._write(self._lease, {"renewTime": _now(), **given_back})
+        except (KubeError, TimeoutError) as error:
+            log.warning("lease not released", lease=self.name, reason=str(error))
+
+    async def _try(self) -> bool:
+        now = time.monotonic()
+        lease = await self.kube.get_lease(self.name)
+        try:
+            if lease is None:
+                self._lease = await self.kube.create_lease(self._new())
+            elif self._observed.is_free(lease, now=now, lease_seconds=self.lease_seconds):
+                spec = _spec(lease)
+                turns = (spec.get("leaseTransitions") or 0) + 1
+                await self._write(lease, self._ours(acquired=True) | {"leaseTransitions": turns})
+            else:
+                return False
+        except (KubeConflictError, KubeExistsError, KubeGoneError):
+            return False  # another was quicker
+        self._renewed_at = now
+        return True
+
+    async def _renew_until_done(self) -> None:
+        while True:
+            now = time.monotonic()
+            try:
+                await self._write(self._lease, self._ours())
+            except KubeConflictError:
+                await self._read_again()
+            except KubeGoneError as error:
+                raise LeadershipLostError(f"The Lease {self.name} was deleted") from error
+            except KubeError as error:
+                log.warning("lease not renewed", lease=self.name, reason=str(error))
+                await asyncio.sleep(min(1.0, self.retry_seconds))
+            else:
+                self._renewed_at = now
+                return
+
+    async def _read_again(self) -> None:
+        """After a conflict: somebody wrote to our Lease, maybe only a label."""
+        try:
+            lease = await self.kube.get_lease(self.name)
+        except KubeError as error:
+            log.warning("lease not read", lease=self.name, reason=str(error))
+            await asyncio.sleep(min(1.0, self.retry_seconds))
+            return
+        holder = _spec(lease or {}).get("holderIdentity")
+        if lease is None or holder != self.identity:
+            raise LeadershipLostError(f"The Lease {self.name} is held by {holder or 'nobody'}")
+        self._lease = lease
+
+    async def _write(self, lease: Object, spec: Object) -> None:
+        body = lease | {"spec": _spec(lease) | spec}
+        self._lease = await self.kube.replace_lease(self.name, body)
+
+    def _new(self) -> Object:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self.name},
+            "spec": self._ours(acquired=True) | {"leaseTransitions": 0},
+        }
+
+    def _ours(self, *, acquired: bool = False) -> Object:
+        now = _now()
+        spec = {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": self.lease_seconds,
+            "renewTime": now,
+        }
+        return spec | {"acquireTime": now} if acquired else spec
+
+
+def _spec(lease: Object) -> Object:
+    return as_object(lease.get("spec")) or {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,271 @@
+"""An AsyncTask: what the object says, and how a task's row is shown in it.
+
+All who may look at objects may read it, and etcd keeps it: never arguments of a mirrored task,
+never secrets, never a response's body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from asyncoperator.cluster.custom_object import (
+    API_VERSION,
+    OPERATOR,
+    Condition,
+    Finding,
+    Object,
+    Part,
+    conditions,
+    timestamp,
+)
+from asynctasks.instants import utc_now
+from asynctasks.json_values import as_object
+from asynctasks.task import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynctasks.statements.mirroring import MirroredTask
+
+PLURAL = "asynctasks"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MESSAGE_BYTES = 1_000
+"""Kubernetes' conditions hold 32 kB; one line of a table holds far less."""
+
+
+class AsyncTaskSpec(Part):
+    """What is asked for."""
+
+    task_id: str | None = None
+    """Only in the mirror's own objects."""
+    operation: str
+    queue: str | None = None
+    """Only in the mirror's own objects."""
+    arguments: dict[str, Any] | None = None
+    """Only in people's objects."""
+    labels: dict[str, str] | None = None
+    deadline_seconds: int | None = None
+    delay_seconds: int | None = None
+    cancel_requested: bool | None = None
+    ttl_seconds_after_finished: int | None = None
+
+
+class AsyncTaskStatus(Part):
+    """What the operator shows."""
+
+    task_id: str | None = None
+    task_status: str | None = None
+    version: int | None = None
+    attempt: int | None = None
+    max_attempts: int | None = None
+    queued_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    executor: str | None = None
+    response_status: int | None = None
+    response_url: Annotated[str | None, Field(serialization_alias="responseURL")] = None
+    message: str | None = None
+    observed_generation: int | None = None
+    conditions: list[Condition] = Field(default_factory=list[Condition])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What we know of one object. Of its spec and status only what decisions need is kept."""
+
+    name: str
+    uid: str
+    resource_version: int
+    generation: int
+    created_at: datetime
+    is_going: bool
+    """Whether it is being deleted, or is gone."""
+    is_ours: bool
+    """Whether the mirror made it, and not a person."""
+    task_id: UUID | None
+    """The task that it shows."""
+    task_status: TaskStatus | None
+    version: int
+    """Of the row, as it is shown; 0 where nothing is."""
+    finished_at: datetime | None
+    ttl_seconds: int | None
+    cancel_requested: bool
+    is_refused: bool
+    """Whether its arguments cannot become a task."""
+    conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """By type the status, and since when."""
+    owners: tuple[Object, ...] = ()
+    request: AsyncTaskSpec | None = None
+    """A person's, for as long as it is no task."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it shows a finished task, or can never have one."""
+        return self.is_refused or (self.task_status is not None and self.task_status.is_final)
+
+    @property
+    def reference(self) -> Object:
+        """The object as an Event names it."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "AsyncTask",
+            "metadata": {"name": self.name, "uid": self.uid},
+        }
+
+
+def object_name(task_id: UUID) -> str:
+    """The name of the mirror's own object of a task."""
+    return f"t-{task_id}"
+
+
+def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
+    """What an object of the API server says; its schema has been checked there."""
+    metadata, spec = body["metadata"], as_object(body.get("spec")) or {}
+    status = as_object(body.get("status")) or {}
+    said = {
+        one["type"]: (one["status"], one["lastTransitionTime"])
+        for one in status.get("conditions") or ()
+    }
+    is_ours = bool(spec.get("taskId"))
+    is_refused = said.get("Accepted", ("",))[0] == "False"
+    task_status = status.get("taskStatus")
+    task_id = spec.get("taskId") or status.get("taskId")
+    is_asking = not is_ours and task_id is None and not is_refused
+    return Seen(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        generation=metadata.get("generation", 1),
+        created_at=_instant(metadata["creationTimestamp"]) or utc_now(),
+        is_going=is_gone or "deletionTimestamp" in metadata,
+        is_ours=is_ours,
+        task_id=_uuid(task_id),
+        task_status=TaskStatus(task_status.lower()) if task_status else None,
+        version=status.get("version", 0),
+        finished_at=_instant(status.get("finishedAt")),
+        ttl_seconds=spec.get("ttlSecondsAfterFinished"),
+        cancel_requested=bool(spec.get("cancelRequested")),
+        is_refused=is_refused,
+        conditions=said,
+        owners=tuple(metadata.get("ownerReferences") or ()),
+        # The body may be a view that changes; what is kept must not.
+        request=AsyncTaskSpec.model_validate(dict(spec)) if is_asking else None,
+    )
+
+
+def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
+    """The mirror's own object of a task, without its status."""
+    metadata: Object = {"name": object_name(row.id), "labels": {MANAGED_BY: OPERATOR}}
+    if owner is not None:
+        metadata["ownerReferences"] = [owner]
+    spec = AsyncTaskSpec(task_id=str(row.id), operation=row.operation, queue=row.queue)
+    return {"metadata": metadata, "spec": spec.to_json()}
+
+
+def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str) -> Object:
+    """The status that shows the row in the object."""
+    reason, message = _reason(row), _message(row)
+    findings = [
+        Finding(type="Succeeded", holds=_has_succeeded(row.status), reason=reason, message=message),
+        Finding(type="Finished", holds=row.status.is_final, reason=reason, message=message),
+    ]
+    if row.asynctask is not None:
+        text = f"It is the task {row.id}."
+        findings.insert(0, Finding(type="Accepted", holds=True, reason="Submitted", message=text))
+    has_response = row.response_status is not None
+    return AsyncTaskStatus(
+        task_id=str(row.id),
+        task_status=row.status.capitalize(),
+        version=row.version,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        queued_at=_text(row.created_at),
+        started_at=_text(row.started_at),
+        finished_at=_text(row.finished_at),
+        executor=row.executor,
+        response_status=row.response_status,
+        response_url=(
+            f"{public_url.rstrip('/')}/tasks/{row.id}/response"
+            if has_response and public_url
+            else None
+        ),
+        message=message,
+        observed_generation=seen.generation,
+        conditions=_conditions(seen, findings, now),
+    ).to_json()
+
+
+def refused_status(seen: Seen, *, reason: str, message: str, now: datetime) -> Object:
+    """The status of an object that cannot become a task."""
+    message = _shortened(message)
+    return AsyncTaskStatus(
+        message=message,
+        observed_generation=seen.generation,
+        conditions=_conditions(
+            seen,
+            [
+                Finding(type=kind, holds=holds, reason=reason, message=message)
+                # It has ended, so that who waits for that does not wait for ever.
+                for kind, holds in (("Accepted", False), ("Succeeded", False), ("Finished", True))
+            ],
+            now,
+        ),
+    ).to_json()
+
+
+def _conditions(seen: Seen, findings: list[Finding], now: datetime) -> list[Condition]:
+    since = {(kind, status): at for kind, (status, at) in seen.conditions.items()}
+    return conditions(findings, since, generation=seen.generation, now=now)
+
+
+def _has_succeeded(status: TaskStatus) -> bool | None:
+    return status is TaskStatus.SUCCEEDED if status.is_final else None
+
+
+def _reason(row: MirroredTask) -> str:
+    if row.cancel_requested and not row.status.is_final:
+        return "CancelRequested"
+    return row.status.capitalize()
+
+
+def _message(row: MirroredTask) -> str:
+    if row.error is not None:
+        return _shortened(f"{row.error.get('title', '')}: {row.error.get('detail', '')}")
+    if row.message:
+        return _shortened(row.message)
+    if row.response_status is not None:
+        return f"The upstream answered {row.response_status}."
+    if row.cancel_requested and not row.status.is_final:
+        return "Its end has been asked for."
+    return {
+        TaskStatus.QUEUED: "It waits for an executor.",
+        TaskStatus.RUNNING: "It runs.",
+    }.get(row.status, f"It has {row.status}.")
+
+
+def _shortened(text: str) -> str:
+    if len(text.encode()) <= MESSAGE_BYTES:
+        return text
+    return text.encode()[: MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else timestamp(instant)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:  # a person may write what they like
+        return None

@@ -1,0 +1,89 @@
+"""Compares all objects with all tasks, and has repaired what events and marks have missed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asyncoperator.mirror.asynctask import PLURAL, parse
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from asyncoperator.cluster.kube import Kube
+    from asyncoperator.mirror.asynctask import Seen
+    from asyncoperator.mirror.submitter import Submitter
+    from asyncoperator.mirror.view import View
+    from asynctasks.statements.mirroring import MirroredTask, Mirroring
+
+PAGE = 500
+LIVE_MIRRORED = 50_000
+"""As many as there can be objects."""
+
+log = structlog.get_logger(__name__)
+
+
+class Resync:
+    """At the start and every ten minutes."""
+
+    def __init__(self, kube: Kube, mirroring: Mirroring, submitter: Submitter, view: View) -> None:
+        self._kube = kube
+        self._mirroring = mirroring
+        self._submitter = submitter
+        self._view = view
+        self.forgotten: list[Seen] = []
+        """Objects of tasks that there are no more, to be deleted."""
+
+    async def run(self) -> None:
+        """Read all objects, and set the marks so that the next ticks repair what differs.
+
+        A task of a person's object that is gone is cancelled.
+        """
+        self._view.begin_listing()
+        self._view.listed([parse(one) async for page in self._kube.pages(PLURAL) for one in page])
+        self.forgotten.clear()
+        await self._repair_objects()
+        await self._repair_missing()
+        await self._cancel_orphans()
+
+    async def _repair_objects(self) -> None:
+        shown = [seen for seen in self._view if seen.task_id is not None]
+        for start in range(0, len(shown), PAGE):
+            page = shown[start : start + PAGE]
+            ids = {seen.task_id for seen in page if seen.task_id is not None}
+            rows: dict[UUID | None, MirroredTask] = {
+                row.id: row for row in await self._mirroring.of_ids(ids)
+            }
+            differs = [
+                row.id
+                for seen in page
+                if (row := rows.get(seen.task_id)) is not None
+                and self._view.of_task(row) is seen
+                and (seen.version != row.version or seen.task_status is not row.status)
+            ]
+            await self._mirroring.show_again(differs)
+            self.forgotten += [seen for seen in page if seen.is_ours and seen.task_id not in rows]
+
+    async def _repair_missing(self) -> None:
+        shown = {seen.task_id for seen in self._view}
+        mirrored = await self._mirroring.live_mirrored(limit=LIVE_MIRRORED)
+        missing = [task_id for task_id in mirrored if task_id not in shown]
+        for start in range(0, len(missing), PAGE):
+            await self._mirroring.unmark(missing[start : start + PAGE])
+
+    async def _cancel_orphans(self) -> None:
+        orphans: list[UUID] = []
+        after = ""
+        prefix = f"{self._kube.namespace}/"
+        while rows := await self._mirroring.live_of_objects(after=after, limit=PAGE):
+            after = rows[-1].asynctask or ""
+            orphans += [
+                row.id
+                for row in rows
+                if (row.asynctask or "").startswith(prefix) and self._view.of_task(row) is None
+            ]
+        if orphans and await self._kube.namespace_is_there():
+            for task_id in orphans:
+                log.info("cancelled: the object that asked for it is gone", task_id=str(task_id))
+                await self._submitter.cancel(task_id)

@@ -1,0 +1,149 @@
+"""An ExecutorPool: what the object says, and how the state of a queue is shown in it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from asyncoperator.cluster.custom_object import Condition, Finding, Part
+from asyncoperator.scaling.decision import ScalingConfig
+
+if TYPE_CHECKING:
+    from asyncoperator.scaling.decision import Decision
+
+PLURAL = "executorpools"
+KIND = "ExecutorPool"
+
+
+class TargetRef(Part):
+    """The Deployment of the executors, in the pool's namespace."""
+
+    name: str
+
+
+class Scaling(Part):
+    """How many executors there may be."""
+
+    mode: Literal["Operator", "Off"] = "Operator"
+    min_replicas: int = 1
+    max_replicas: int = 10
+    target_drain_seconds: int = 10
+    target_utilization_percent: int = 80
+    scale_down_window_seconds: int = 60
+    scale_to_zero_after_seconds: int = 0
+
+
+class ExecutorPoolSpec(Part):
+    """What is asked for."""
+
+    target_ref: TargetRef
+    queue: str
+    concurrency_per_pod: int = 100
+    scaling: Scaling = Field(default_factory=Scaling)
+
+    @property
+    def config(self) -> ScalingConfig:
+        """As decisions take it."""
+        scaling = self.scaling
+        return ScalingConfig(
+            concurrency=self.concurrency_per_pod,
+            min_replicas=scaling.min_replicas,
+            max_replicas=scaling.max_replicas,
+            target_drain_seconds=scaling.target_drain_seconds,
+            target_utilization=scaling.target_utilization_percent / 100,
+            scale_down_window_seconds=scaling.scale_down_window_seconds,
+            scale_to_zero_after_seconds=scaling.scale_to_zero_after_seconds,
+        )
+
+
+class ExecutorPoolStatus(Part):
+    """What the operator shows."""
+
+    queued: int | None = None
+    running: int | None = None
+    replicas: int | None = None
+    desired_replicas: int | None = None
+    busy_replicas: int | None = None
+    drain_seconds: int | None = None
+    arrivals_per_minute: int | None = None
+    service_milliseconds: int | None = None
+    last_scale_time: str | None = None
+    last_scale_reason: str | None = None
+    observed_generation: int | None = None
+    conditions: list[Condition] = Field(default_factory=list[Condition])
+
+
+def ready(*, replicas: int, ready_replicas: int) -> Finding:
+    """Whether as many executors as are asked for consume, those that drain left out."""
+    holds = ready_replicas >= replicas
+    return Finding(
+        type="Ready",
+        holds=holds,
+        reason="ExecutorsReady" if holds else "ExecutorsNotReady",
+        message=f"{ready_replicas} of {replicas} executors are ready.",
+    )
+
+
+def without_deployment(name: str) -> tuple[Finding, ...]:
+    """What is said of a pool whose Deployment is not there."""
+    message = f"There is no Deployment {name}."
+    return (
+        Finding(type="Ready", holds=False, reason="DeploymentMissing", message=message),
+        Finding(type="ScalingActive", holds=False, reason="DeploymentMissing", message=message),
+    )
+
+
+def scaling_findings(
+    spec: ExecutorPoolSpec, decision: Decision, *, missing: int
+) -> tuple[Finding, ...]:
+    """Whether the pool is scaled, and whether its limits are in the way.
+
+    `missing` is how many queued tasks the broker does not know of, for longer than is natural.
+    """
+    if spec.scaling.mode == "Off":
+        active = (False, "Off", "spec.scaling.mode is Off.")
+    elif not decision.is_known:
+        active = (False, "DemandUnknown", "The task database does not answer: the scale is kept.")
+    elif missing:
+        text = f"{missing} queued tasks have no message at the broker; the relay publishes anew."
+        active = (True, "MessagesMissing", text)
+    else:
+        active = (True, "DemandKnown", decision.reason)
+    most, least = spec.scaling.max_replicas, max(spec.scaling.min_replicas, 1)
+    if decision.needed > most:
+        limited = (True, "TooManyReplicas", f"{decision.needed} are needed, {most} allowed.")
+    elif decision.needed < decision.desired == least:
+        limited = (
+            True,
+            "TooFewReplicas",
+            f"{decision.needed} are needed, {least} wanted at least.",
+        )
+    else:
+        limited = (False, "DesiredWithinRange", decision.reason)
+    return (
+        Finding(type="ScalingActive", holds=active[0], reason=active[1], message=active[2]),
+        Finding(type="ScalingLimited", holds=limited[0], reason=limited[1], message=limited[2]),
+    )
+
+
+def mirror_finding(*, is_degraded: bool) -> Finding:
+    """Whether all tasks that should be are shown as AsyncTask objects."""
+    return Finding(
+        type="MirrorDegraded",
+        holds=is_degraded,
+        reason="TooMuchToShow" if is_degraded else "AllShown",
+        message="Only the most important tasks are shown." if is_degraded else "",
+    )
+
+
+def decided(decision: Decision) -> dict[str, int]:
+    """The figures of a decision, in whole numbers as Kubernetes has them."""
+    service = decision.history.service_seconds
+    return {
+        "desired_replicas": decision.desired,
+        "drain_seconds": math.ceil(decision.drain_seconds),
+        "arrivals_per_minute": round(decision.history.arrivals_per_second * 60),
+        "service_milliseconds": 0 if service is None else round(service * 1000),
+    }

@@ -1,0 +1,136 @@
+"""Scales all pools: reads the demand of their queues together, and lets each take its step."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import structlog
+
+from asyncoperator.cluster.kube_errors import (
+    KubeRefusedError,
+    KubeThrottledError,
+    KubeUnavailableError,
+)
+from asyncoperator.scaling.executorpool import PLURAL
+from asyncoperator.scaling.pool import Pool, Reading
+from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncoperator.cluster.kube import Kube
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.statements.demand import Demand, DemandReader
+    from asynctasks.statements.roster import Roster
+
+MISSING_SECONDS = 60.0
+"""A queued task may be without a message for so long: the relay publishes it within seconds."""
+BROKER_SECONDS = 1.0
+"""The broker's count is only a check: a tick does not wait for it any longer."""
+LONGEST_SECONDS = 600.0
+"""Of the past, a tick never reads more: after an outage the first one would read all of it."""
+
+log = structlog.get_logger(__name__)
+
+
+class PoolsLoop:
+    """One for the leader; `run` does the work."""
+
+    def __init__(
+        self,
+        *,
+        kube: Kube,
+        demand: DemandReader,
+        roster: Roster,
+        broker: Broker,
+        tick_seconds: float,
+        mirror_is_degraded: Callable[[], bool],
+    ) -> None:
+        self._kube = kube
+        self._demand = demand
+        self._roster = roster
+        self._broker = broker
+        self._tick_seconds = tick_seconds
+        self._mirror_is_degraded = mirror_is_degraded
+        self._pools: dict[str, Pool] = {}
+        self._missing_since: dict[str, float] = {}
+        self._read_at: float | None = None
+        self.last_tick = self._now
+
+    async def run(self) -> NoReturn:
+        """Tick for ever. What is away is waited for; else it raises."""
+        while True:
+            wait_seconds = self._tick_seconds
+            try:
+                await self.tick()
+            except KubeThrottledError as error:
+                log.warning("scaling waits", reason=str(error))
+                wait_seconds = max(wait_seconds, error.retry_after_seconds)
+            except (DatabaseUnavailableError, KubeUnavailableError) as error:
+                log.warning("scaling waits", reason=str(error))
+            self.last_tick = self._now
+            await asyncio.sleep(wait_seconds)
+
+    async def tick(self) -> None:
+        """Let every pool take a step."""
+        await self._see(await self._kube.list(PLURAL))
+        now = self._now
+        demands = await self._read(now)
+        for pool in self._pools.values():
+            demand = demands.get(pool.spec.queue)
+            missing = 0 if demand is None else await self._missing(pool.spec.queue, demand)
+            reading = Reading(now=now, demand=demand, missing=missing)
+            try:
+                await pool.step(reading, mirror_is_degraded=self._mirror_is_degraded())
+            except KubeRefusedError as error:
+                log.error("pool not scaled", queue=pool.spec.queue, reason=str(error))  # noqa: TRY400
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _see(self, bodies: list[dict[str, Any]]) -> None:
+        seen = {body["metadata"]["uid"]: body for body in bodies}
+        for uid in self._pools.keys() - seen.keys():
+            await self._pools[uid].abandon()
+            del self._pools[uid]
+        for uid, body in seen.items():
+            if uid in self._pools:
+                self._pools[uid].see(body)
+            else:
+                self._pools[uid] = Pool(body, kube=self._kube, roster=self._roster)
+
+    async def _read(self, now: float) -> dict[str, Demand]:
+        """The demand of every queue; of none where the database does not answer."""
+        since = self._tick_seconds if self._read_at is None else now - self._read_at
+        queues = {pool.spec.queue for pool in self._pools.values()}
+        try:
+            demands = await self._demand.read(queues, seconds=min(since, LONGEST_SECONDS))
+        except DatabaseUnavailableError as error:
+            log.warning("demand unknown", reason=str(error))
+            return {}
+        self._read_at = now
+        return demands
+
+    async def _missing(self, queue: str, demand: Demand) -> int:
+        """How many queued tasks the broker has had no message of for too long.
+
+        Only a check: where the broker does not answer, nothing is said.
+        """
+        missing = 0
+        if demand.queued > demand.running:
+            try:
+                async with asyncio.timeout(BROKER_SECONDS):
+                    ready = await self._broker.count_ready(queue)
+            except (BrokerUnavailableError, TimeoutError):
+                return 0
+            missing = demand.queued - ready - demand.running
+        if missing <= 0:
+            self._missing_since.pop(queue, None)
+            return 0
+        since = self._missing_since.setdefault(queue, self._now)
+        if self._now - since <= MISSING_SECONDS:
+            return 0
+        log.warning("messages missing", queue=queue, queued=demand.queued, missing=missing)
+        return missing

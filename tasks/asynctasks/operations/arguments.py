@@ -1,0 +1,94 @@
+"""The arguments of a task: checked against their JSON Schema, parted into open and `writeOnly`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from asynctasks.errors import ArgumentsInvalidError, Violation
+from asynctasks.json_values import as_object
+from asynctasks.operations.schema_faults import schema_fault
+from asynctasks.operations.write_only import Path, Schema, write_only_paths
+
+MAX_VIOLATIONS = 50
+"""As many as a person can use; a caller decides how many there are."""
+
+
+class ArgumentsSchema:
+    """One operation's JSON Schema (2020-12), compiled once."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Raise SchemaInvalidError where it is no schema we can use."""
+        self._validator = _compiled(schema)
+        self.write_only = tuple(write_only_paths(schema))
+
+    def check(self, arguments: Any) -> None:
+        """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
+        if self._validator.is_valid(arguments):
+            return
+        try:
+            errors = list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
+        except ValueError as error:  # its own limit of depth
+            raise ArgumentsInvalidError([Violation("", "is nested too deeply")]) from error
+        raise ArgumentsInvalidError(
+            [Violation(_pointer(error.instance_path), _detail(error)) for error in errors]
+        )
+
+    def part(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Path, Any]]]:
+        """The arguments without their `writeOnly` values, and those values with their paths."""
+        if not self.write_only:
+            return arguments, []
+        secrets: list[tuple[Path, Any]] = []
+        for path in self.write_only:
+            arguments = _without(arguments, path, path, secrets)
+        return arguments, secrets
+
+
+def join(arguments: dict[str, Any], secrets: list[tuple[Path, Any]]) -> dict[str, Any]:
+    """The whole arguments again; the inverse of `ArgumentsSchema.part`."""
+    for path, value in secrets:
+        arguments = _with(arguments, path, value)
+    return arguments
+
+
+def _compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+    try:
+        # Offline: what a schema refers to is in it or nowhere.
+        return jsonschema_rs.Draft202012Validator(
+            schema, validate_formats=True, mask="the value", offline=True
+        )
+    except ValueError as error:
+        raise schema_fault(schema) from error
+
+
+def _detail(error: jsonschema_rs.ValidationError) -> str:
+    if error.kind.name != "falseSchema":
+        return error.message
+    # With no `properties` next to it, `additionalProperties: false` is a fault of the whole object.
+    if error.schema_path[-1:] == ["additionalProperties"]:
+        return "Properties are not allowed here"
+    return "Nothing is allowed here"
+
+
+def _without(value: Any, path: Path, whole: Path, secrets: list[tuple[Path, Any]]) -> Any:
+    properties = as_object(value)
+    if properties is None or path[0] not in properties:
+        return value
+    rest = dict(properties)
+    if len(path) == 1:
+        secrets.append((whole, rest.pop(path[0])))
+    else:
+        rest[path[0]] = _without(rest[path[0]], path[1:], whole, secrets)
+    return rest
+
+
+def _with(arguments: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**arguments, path[0]: value}
+    return {**arguments, path[0]: _with(arguments[path[0]], path[1:], value)}
+
+
+def _pointer(path: list[str | int]) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

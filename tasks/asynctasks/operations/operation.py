@@ -1,0 +1,230 @@
+"""An operation: something callers may ask for, as declared in the operations file."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+import uritemplate
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from asynctasks.errors import SchemaInvalidError
+from asynctasks.operations.arguments import ArgumentsSchema
+from asynctasks.operations.write_only import Schema
+
+RESERVED_PATHS = (
+    "tasks",
+    "task",
+    "ping",
+    "healthz",
+    "readyz",
+    "metrics",
+    "docs",
+    "swagger",
+    "openapi.json",
+)
+"""First segments of the proxy's own paths."""
+
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A Kubernetes label value, since an operation's name becomes one."""
+ROUTE = re.compile(r"(POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
+QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+SCHEMA_FAULT = "json_schema"
+"""The type of a pydantic error whose context holds the `path` in the schema."""
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
+_VARIABLE = re.compile(r"\{([^{}]*)\}")
+_NAME = r"[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?"
+_EXPRESSION = re.compile(rf"[+#./;?&]?{_NAME}(,{_NAME})*")
+_URL = re.compile(r"(https?://[^\s/?#]|\{)\S*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+HttpStatus = Annotated[int, Field(ge=400, le=599)]
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=AliasGenerator(validation_alias=to_camel),
+        ignored_types=(cached_property,),
+    )
+
+
+class RetryPolicy(_Declared):
+    """When a failed attempt is followed by another."""
+
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    backoff_seconds: tuple[Seconds, Seconds] = (1, 60)
+    """The longest wait before the second attempt, doubled each time up to the second number."""
+    on_status: frozenset[HttpStatus] = frozenset({408, 429, 500, 502, 503, 504})
+    """Upstream answers that are worth another attempt; any other answer is the caller's."""
+
+    @field_validator("backoff_seconds")
+    @classmethod
+    def _grows(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the first number is the shortest backoff, the second the longest")
+        return value
+
+
+class UpstreamCall(_Declared):
+    """The HTTP call that runs a task."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str
+    """An RFC 6570 template of arguments; other names stand for the executor's environment."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
+    timeout_seconds: Seconds = 30
+
+    @field_validator("url")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        for expression in _VARIABLE.findall(value):
+            if not _EXPRESSION.fullmatch(expression):
+                raise ValueError(f"{{{expression}}} is no RFC 6570 expression")
+        if "{" in _VARIABLE.sub("", value) or "}" in _VARIABLE.sub("", value):
+            raise ValueError("a brace is not closed")
+        if not _URL.fullmatch(value):
+            raise ValueError("expected http://…, https://… or {NAME_OF_AN_ENVIRONMENT_VARIABLE}…")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+            if not _HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"the value of {name} is not one line of ASCII text")
+        return value
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names in the URL, arguments and environment alike."""
+        return frozenset(uritemplate.variables(self.url))
+
+
+class Operation(_Declared):
+    """Something callers may ask for."""
+
+    name: str
+    summary: str = ""
+    description: str = ""
+    route: str
+    queue: str = "default"
+    wait_seconds: float = Field(default=10, ge=0, le=300)
+    arguments: Schema = Field(default_factory=lambda: {"type": "object"})
+    upstream: UpstreamCall | None = None
+    handler: str | None = None
+    """`package.module:function`, run in the executor in place of an upstream call."""
+    retry: RetryPolicy = RetryPolicy()
+    deadline_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
+    delay_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    """From acceptance to the first attempt, unless the caller sets another by `Task-Delay`."""
+    labels: dict[str, str] = Field(default_factory=dict[str, str])
+    """Put on each task; the caller's `Task-Labels` come on top."""
+    max_queued: int = Field(default=1_000_000, ge=1)
+    """With so many queued tasks further calls are answered 429."""
+
+    @field_validator("route")
+    @classmethod
+    def _is_route(cls, value: str) -> str:
+        match = ROUTE.fullmatch(value)
+        if match is None:
+            raise ValueError(
+                "expected a method (POST, PUT, PATCH, DELETE) and a path: POST /clients"
+            )
+        segments = match[2].removeprefix("/").removesuffix("/").split("/")
+        if {".", ".."} & set(segments) or not all(map(_PATH_SEGMENT.fullmatch, segments)):
+            raise ValueError("a path is made of segments such as /clients/{clientId}/orders")
+        if segments[0] in RESERVED_PATHS or segments[0].startswith("{"):
+            raise ValueError(f"/{segments[0]} is taken by the proxy itself")
+        names = _VARIABLE.findall(value)
+        if len(names) != len(set(names)):
+            raise ValueError("a name stands in the path twice")
+        return value
+
+    @field_validator("queue")
+    @classmethod
+    def _is_queue(cls, value: str) -> str:
+        if not QUEUE.fullmatch(value):
+            raise ValueError("a queue's name is made of a-z, 0-9 and -, 63 at most: clients")
+        return value
+
+    @field_validator("handler")
+    @classmethod
+    def _is_handler(cls, value: str | None) -> str | None:
+        if value is not None and not HANDLER.fullmatch(value):
+            raise ValueError("expected package.module:function")
+        return value
+
+    @field_validator("arguments")
+    @classmethod
+    def _is_schema(cls, value: Schema) -> Schema:
+        if value.get("type") != "object":
+            raise ValueError("the arguments are one JSON object: expected `type: object`")
+        try:
+            ArgumentsSchema(value)
+        except SchemaInvalidError as error:
+            raise PydanticCustomError(
+                SCHEMA_FAULT, "{detail}", {"detail": str(error), "path": error.path}
+            ) from error
+        return value
+
+    @model_validator(mode="after")
+    def _runs_one_thing(self) -> Self:
+        if (self.upstream is None) == (self.handler is None):
+            raise ValueError("expected either `upstream` or `handler`")
+        if missing := set(self.path_arguments) - set(self.arguments.get("properties", {})):
+            raise ValueError(
+                f"{missing.pop()!r} stands in the route but is no property of `arguments`"
+            )
+        # What lies on the way logs paths.
+        if secret := {path[0] for path in self.schema.write_only} & set(self.path_arguments):
+            raise ValueError(
+                f"{secret.pop()!r} is writeOnly and stands in the route, for all to see"
+            )
+        return self
+
+    @cached_property
+    def schema(self) -> ArgumentsSchema:  # pyright: ignore[reportIncompatibleMethodOverride] - pydantic deprecates its own
+        """The compiled schema of the arguments."""
+        return ArgumentsSchema(self.arguments)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method callers use."""
+        return self.route.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The path the proxy serves, without a trailing slash."""
+        return self.route.partition(" ")[2].rstrip("/")
+
+    @property
+    def path_arguments(self) -> list[str]:
+        """The arguments that callers give in the path."""
+        return _VARIABLE.findall(self.path)
+
+    @property
+    def served_path(self) -> str:
+        """The path with its arguments unnamed: two operations may not share it."""
+        return _VARIABLE.sub("{}", self.path)
+
+
+Operations = dict[str, Operation]

@@ -1,0 +1,47 @@
+"""Says what is wrong with a JSON Schema that the validator refuses, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jsonschema_rs
+
+from asynctasks.errors import SchemaInvalidError
+from asynctasks.operations.write_only import REFERENCES, walk
+
+if TYPE_CHECKING:
+    from asynctasks.operations.write_only import Location, Schema
+
+TYPES = "array, boolean, integer, null, number, object or string"
+
+
+def schema_fault(schema: Schema) -> SchemaInvalidError:
+    """The fault of a schema that does not compile."""
+    try:
+        # Once more without a mask: here the values are the schema, and no secret.
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+    except jsonschema_rs.ValidationError as error:
+        return _named(schema, tuple(error.instance_path), error.message)
+    except ValueError as error:
+        return SchemaInvalidError((), str(error))
+    raise AssertionError("only a mask makes this schema invalid")
+
+
+def _named(schema: Schema, path: Location, message: str) -> SchemaInvalidError:
+    if not path:
+        return _reference_fault(schema, message)
+    if path[-1] == "type":
+        return SchemaInvalidError(path, f"expected {TYPES}, or a list of them")
+    return SchemaInvalidError(path, message)
+
+
+def _reference_fault(schema: Schema, message: str) -> SchemaInvalidError:
+    """The validator names what a reference leads to, not the place where it stands."""
+    for place, value in walk(schema):
+        if not place or place[-1] not in REFERENCES or not isinstance(value, str):
+            continue
+        if value.removeprefix("#") in message:
+            return SchemaInvalidError(
+                place, f"{value!r} leads nowhere; expected a place in this schema: #/$defs/name"
+            )
+    return SchemaInvalidError((), message)

@@ -1,0 +1,98 @@
+"""Encrypts `writeOnly` arguments at rest (Fernet: AES-128-CBC with HMAC-SHA256)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from asynctasks.errors import SealedArgumentsError, SealingKeyMissingError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from asynctasks.operations.write_only import Path
+
+HOW_TO_MAKE_A_KEY = "make one with `asyncapiproxy sealing-key` and set ASYNCAPI_SEALING_KEYS to it"
+
+
+class Sealing:
+    """Seals with the first key and unseals with any, so that keys can be rotated."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Take Fernet keys, the newest first; raises SettingsError."""
+        self._keys = [key.strip() for key in keys]
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in self._keys]) if keys else None
+        except ValueError as error:
+            raise SettingsError(
+                f"ASYNCAPI_SEALING_KEYS holds something that is no key; {HOW_TO_MAKE_A_KEY}"
+            ) from error
+
+    def require_key(self, operations: Iterable[str]) -> None:
+        """Raise SealingKeyMissingError where these operations need a key and there is none."""
+        names = ", ".join(operations)
+        if names and self._fernet is None:
+            raise SealingKeyMissingError(
+                f"writeOnly arguments of {names} need a sealing key; {HOW_TO_MAKE_A_KEY}"
+            )
+
+    def seal(self, secrets: list[tuple[Path, Any]]) -> str | None:
+        """The secrets as a token; None where there are none."""
+        if not secrets:
+            return None
+        if self._fernet is None:
+            raise SealingKeyMissingError
+        return self._fernet.encrypt(orjson.dumps(secrets)).decode()
+
+    def unseal(self, token: str | None) -> list[tuple[Path, Any]]:
+        """The secrets of a token; raises SealedArgumentsError where no key fits."""
+        if token is None:
+            return []
+        if self._fernet is None:
+            raise SealedArgumentsError
+        try:
+            opened = self._fernet.decrypt(token)
+        except (InvalidToken, ValueError) as error:  # ValueError: text that no token is made of
+            raise SealedArgumentsError from error
+        return [(tuple(path), value) for path, value in orjson.loads(opened)]
+
+
+def new_sealing_key() -> str:
+    """A fresh random key."""
+    return Fernet.generate_key().decode()
+
+
+def kept_sealing_key(file: FilePath) -> str:
+    """The key in the file, made on first use and readable by its owner alone.
+
+    The file appears whole or not at all, and of two processes that make it at once both get the
+    key of the first. Raises SettingsError where the file holds no key.
+    """
+    if not file.exists():
+        _create(file, new_sealing_key() + "\n")
+    key = file.read_text(encoding="utf-8", errors="replace").strip()
+    try:
+        Fernet(key)
+    except ValueError as error:
+        raise SettingsError(f"{file} holds no sealing key; {HOW_TO_MAKE_A_KEY}") from error
+    return key
+
+
+def _create(file: FilePath, text: str) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # A link, unlike a rename, never replaces a key that another process has made meanwhile.
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        FilePath(draft).unlink()

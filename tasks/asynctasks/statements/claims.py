@@ -1,0 +1,256 @@
+"""The statements on the task table that an executor makes: claim, renew, finish.
+
+The pair of id and attempt is the fence: whoever claims the task next raises `attempt`, and from
+then on nothing that the earlier executor writes finds a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
+from sqlalchemy import case as sql_case
+
+from asynctasks.endings import CANCELLED_WHILE_RUNNING
+from asynctasks.group_commit import Batch
+from asynctasks.instants import seconds_from_now
+from asynctasks.outcome import Outcome
+from asynctasks.statements.conditions import tasks
+from asynctasks.statements.id_list import is_one_of
+from asynctasks.task import TaskStatus, may_move
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from asynctasks.database import Database
+    from asynctasks.group_commit import GroupCommit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task that is this executor's until its lease runs out."""
+
+    id: UUID
+    operation: str
+    arguments: dict[str, Any]
+    sealed_arguments: str | None
+    attempt: int
+    interruptions: int
+    drains: int = 0
+    max_attempts: int
+    attempts: list[dict[str, Any]]
+    attempt_started_at: datetime
+    executor: str
+    reply_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claimed task that is still ours, and whether its end has been asked for."""
+
+    id: UUID
+    attempt: int
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    task: ClaimedTask
+    outcome: Outcome
+
+
+class Claims:
+    """The task table as one executor uses it. Every method raises DatabaseUnavailableError."""
+
+    def __init__(
+        self, database: Database, commits: GroupCommit, *, executor: str, lease_seconds: float
+    ) -> None:
+        self._database = database
+        self._commits = commits
+        self._executor = executor
+        self._lease_seconds = lease_seconds
+        self._claiming = Batch(self._claim, is_one_statement=True)
+        self._finishing = Batch(self._finish)
+
+    async def claim(self, task_id: UUID) -> ClaimedTask | None:
+        """Take the task; None where it is not (or not yet) anybody's to take."""
+        return await self._commits.write(self._claiming, task_id)
+
+    async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
+        """Record how the attempt ended; what was recorded, None where the task is no longer ours.
+
+        A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
+        """
+        return await self._commits.write(self._finishing, _Finish(task, outcome))
+
+    async def exists(self, task_id: UUID) -> bool:
+        """Whether there is such a task, in whatever status."""
+        async with self._database.read() as connection:
+            return (await connection.execute(_EXISTS, {"task_id": task_id})).first() is not None
+
+    async def renew(self, task_ids: Iterable[UUID]) -> list[Held]:
+        """Extend the leases of those tasks that are still this executor's, and return them."""
+        async with self._database.write() as connection:
+            rows = await connection.execute(
+                _RENEW,
+                {
+                    "ids": sorted(task_ids),
+                    "holder": self._executor,
+                    "lease_seconds": self._lease_seconds,
+                },
+            )
+            return [Held(*row) for row in rows]
+
+    async def look(self, task_ids: Iterable[UUID]) -> list[Held]:
+        """Those of the tasks that are still this executor's."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                _LOOK, {"ids": list(task_ids), "holder": self._executor}
+            )
+            return [Held(*row) for row in rows]
+
+    async def _claim(
+        self, connection: AsyncConnection, task_ids: Sequence[UUID]
+    ) -> list[ClaimedTask | None]:
+        rows = await connection.execute(
+            _CLAIM,
+            {
+                "ids": list(set(task_ids)),
+                "executor": self._executor,
+                "lease_seconds": self._lease_seconds,
+            },
+        )
+        claimed = {row["id"]: ClaimedTask(**row) for row in rows.mappings()}
+        # Two messages about one task may share a batch: the first takes it, the other finds none.
+        return [claimed.pop(task_id, None) for task_id in task_ids]
+
+    async def _finish(
+        self, connection: AsyncConnection, finishes: Sequence[_Finish]
+    ) -> list[Outcome | None]:
+        ids = [finish.task.id for finish in finishes]
+        rows = await connection.execute(_OURS, {"ids": ids, "holder": self._executor})
+        ours = {(row.id, row.attempt): row.cancel_requested for row in rows}
+        outcomes = [
+            _unless_cancelled(finish.outcome, ours.get((finish.task.id, finish.task.attempt)))
+            for finish in finishes
+        ]
+        updates = [
+            _values(finish.task.id, outcome)
+            for finish, outcome in zip(finishes, outcomes, strict=True)
+            if outcome is not None
+        ]
+        if updates:
+            await connection.execute(_FINISH, updates)
+        return outcomes
+
+
+def _unless_cancelled(outcome: Outcome, cancel_requested: bool | None) -> Outcome | None:
+    """The outcome to record; None where there is no row of ours to say anything of a cancel."""
+    if cancel_requested is None:
+        return None
+    if cancel_requested and outcome.status is TaskStatus.QUEUED:
+        return Outcome(
+            TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=outcome.attempts
+        )
+    return outcome
+
+
+def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
+    response = outcome.response
+    return {
+        "task_id": task_id,
+        "new_status": outcome.status,
+        "new_attempts": outcome.attempts,
+        "new_response_status": response and response.status,
+        "new_response_content_type": response and response.content_type,
+        "new_response_body": response and response.body,
+        "new_error": outcome.error and outcome.error.to_json(),
+        "finished_in_seconds": 0.0 if outcome.status.is_final else None,
+        "retry_in_seconds": outcome.retry_after_seconds,
+        "given_back": int(outcome.is_given_back),
+    }
+
+
+_TO_RUNNING = [status for status in TaskStatus if may_move(status, TaskStatus.RUNNING)]
+
+_CLAIMABLE = (
+    select(tasks.c.id)
+    .where(
+        is_one_of(tasks.c.id),
+        tasks.c.status.in_(_TO_RUNNING),
+        or_(tasks.c.run_after.is_(None), tasks.c.run_after <= seconds_from_now(0.0)),
+        or_(tasks.c.deadline.is_(None), tasks.c.deadline > seconds_from_now(0.0)),
+    )
+    # In one order everywhere, so that executors with equal messages never wait in a circle.
+    .order_by(tasks.c.id)
+    .with_for_update()
+)
+_CLAIM = (
+    update(tasks)
+    .where(tasks.c.id.in_(_CLAIMABLE))
+    .values(
+        status=TaskStatus.RUNNING,
+        version=tasks.c.version + 1,
+        attempt=tasks.c.attempt + 1,
+        executor=bindparam("executor"),
+        lease_until=seconds_from_now(bindparam("lease_seconds")),
+        attempt_started_at=seconds_from_now(0.0),
+        started_at=sql_case(
+            (tasks.c.started_at.is_(None), seconds_from_now(0.0)), else_=tasks.c.started_at
+        ),
+        published=False,
+        next_publish_at=None,
+        run_after=None,
+    )
+    .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
+)
+
+_EXISTS = select(tasks.c.id).where(tasks.c.id == bindparam("task_id"))
+
+_HELD = (
+    is_one_of(tasks.c.id),
+    tasks.c.status == TaskStatus.RUNNING,
+    tasks.c.executor == bindparam("holder", type_=String),
+)
+_LOOK = select(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested).where(*_HELD)
+_OURS = _LOOK.order_by(tasks.c.id).with_for_update()
+_RENEW = (
+    update(tasks)
+    .where(tasks.c.id.in_(select(tasks.c.id).where(*_HELD).order_by(tasks.c.id).with_for_update()))
+    .values(lease_until=seconds_from_now(bindparam("lease_seconds", type_=Float)))
+    .returning(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested)
+)
+
+
+def _new(name: str) -> Any:
+    return bindparam(f"new_{name}", type_=tasks.c[name].type)
+
+
+_FINISH = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("task_id"))
+    .values(
+        version=tasks.c.version + 1,
+        drains=tasks.c.drains + bindparam("given_back", type_=Integer),
+        lease_until=None,
+        finished_at=seconds_from_now(bindparam("finished_in_seconds")),
+        run_after=seconds_from_now(bindparam("retry_in_seconds")),
+        next_publish_at=seconds_from_now(bindparam("retry_in_seconds")),
+        **{
+            name: _new(name)
+            for name in (
+                "status",
+                "attempts",
+                "response_status",
+                "response_content_type",
+                "response_body",
+                "error",
+            )
+        },
+    )
+)

@@ -1,0 +1,37 @@
+"""The task table, and the conditions on its rows that more than one of us asks about.
+
+Each has a partial index of its own, which serves it only where it is written as it is here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, literal
+from sqlmodel import SQLModel
+
+from asynctasks.instants import seconds_from_now
+from asynctasks.task import TaskRow, TaskStatus
+
+tasks = SQLModel.metadata.tables[str(TaskRow.__tablename__)]
+
+
+def is_status(*statuses: TaskStatus) -> ColumnElement[bool]:
+    """Whether a row has one of the statuses, written out in the SQL.
+
+    A partial index serves a prepared statement only where its condition holds for all parameters.
+    """
+    column: ColumnElement[Any] = tasks.c.status
+    written = [literal(status, type_=column.type, literal_execute=True) for status in statuses]
+    return column == written[0] if len(written) == 1 else column.in_(written)
+
+
+NOW = seconds_from_now(0.0)
+IS_RUNNING = is_status(TaskStatus.RUNNING)
+IS_QUEUED = is_status(TaskStatus.QUEUED)
+IS_PUBLISHED = and_(IS_QUEUED, tasks.c.published)
+"""Each of these two conditions has its own partial index: one query with OR would use neither."""
+IS_DUE = and_(IS_QUEUED, ~tasks.c.published, tasks.c.next_publish_at <= NOW)
+"""Queued for now without a message: with the broker away nothing else would be counted."""
+HAS_JUST_FINISHED = tasks.c.finished_at > seconds_from_now(bindparam("since_seconds"))
+"""Within the seconds before now that the parameter gives, negative."""

@@ -1,0 +1,122 @@
+"""Demand: how much work waits and runs on each queue, and how fast it goes.
+
+Read again and again by the operator, so every part of it has an index: its cost grows with what is
+queued, running and just finished, never with what is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Float, bindparam, case, cast, func, literal, null, select, union_all
+
+from asynctasks.instants import seconds_between, seconds_since
+from asynctasks.statements.conditions import (
+    HAS_JUST_FINISHED,
+    IS_DUE,
+    IS_PUBLISHED,
+    IS_RUNNING,
+    is_status,
+    tasks,
+)
+from asynctasks.task import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from asynctasks.database import Database
+
+
+@dataclass(slots=True)
+class Demand:
+    """The work of one queue at one moment."""
+
+    queued: int = 0
+    """Waiting for an executor now; a delay or a backoff does not count before it is over."""
+    running: int = 0
+    oldest_queued_seconds: float = 0.0
+    """Since the one that was published first could have started, or its last attempt had."""
+    finished: int = 0
+    """Within the seconds asked about, in whatever way."""
+    mean_service_seconds: float | None = None
+    """The mean length of the last attempts of those that were run to their end; None for none."""
+
+
+class DemandReader:
+    """Reads the demand from the task table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, queues: Collection[str], *, seconds: float) -> dict[str, Demand]:
+        """The demand of each of the queues, with what has finished over the last seconds.
+
+        All counts are of one moment. Raises DatabaseUnavailableError.
+        """
+        demands = {queue: Demand() for queue in queues}
+        if not demands:
+            return demands
+        async with self._database.read() as connection:
+            counted = await connection.execute(
+                _COUNTS, {"queues": sorted(demands), "since_seconds": -seconds}
+            )
+            for row in counted:
+                demand = demands[row.queue]
+                setattr(demand, row.what, getattr(demand, row.what) + row.tasks)
+                if row.what == "finished":
+                    demand.mean_service_seconds = row.service_seconds
+            for queue, demand in demands.items():
+                if demand.queued:
+                    oldest = await connection.execute(_OLDEST, {"of_queue": queue})
+                    demand.oldest_queued_seconds = max(0.0, oldest.scalar_one() or 0.0)
+        return demands
+
+
+_OF_QUEUES = tasks.c.queue.in_(bindparam("queues", expanding=True))
+_WAS_RUN = is_status(TaskStatus.SUCCEEDED, TaskStatus.FAILED)
+_SERVICE_SECONDS = func.avg(
+    case((_WAS_RUN, seconds_between(tasks.c.attempt_started_at, tasks.c.finished_at)))
+)
+
+
+def _counted(what: str, condition: Any, service_seconds: Any = None) -> Any:
+    return (
+        select(
+            tasks.c.queue,
+            literal(what, literal_execute=True).label("what"),
+            func.count().label("tasks"),
+            cast(null() if service_seconds is None else service_seconds, Float).label(
+                "service_seconds"
+            ),
+        )
+        .where(condition, _OF_QUEUES)
+        .group_by(tasks.c.queue)
+    )
+
+
+# One statement, so that a task that is claimed meanwhile is counted once.
+_COUNTS = union_all(
+    _counted("queued", IS_PUBLISHED),
+    _counted("queued", IS_DUE),
+    _counted("running", IS_RUNNING),
+    _counted("finished", HAS_JUST_FINISHED, _SERVICE_SECONDS),
+)
+
+
+def _first(condition: Any) -> Any:
+    waiting = seconds_since(
+        func.coalesce(tasks.c.run_after, tasks.c.attempt_started_at, tasks.c.created_at)
+    ).label("waiting_seconds")
+    first = (
+        select(waiting)
+        .where(condition, tasks.c.queue == bindparam("of_queue"))
+        .order_by(tasks.c.next_publish_at)
+        .limit(1)
+        .subquery()
+    )
+    return select(first.c.waiting_seconds)
+
+
+_FIRSTS = union_all(_first(IS_PUBLISHED), _first(IS_DUE)).subquery()
+_OLDEST = select(func.max(_FIRSTS.c.waiting_seconds))

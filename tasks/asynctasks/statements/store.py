@@ -1,0 +1,295 @@
+"""The statements on the task table that a proxy makes for its callers.
+
+Adding goes through GroupCommit: one statement for many callers, and it may be repeated. The
+executor's statements are in `claims`, the relay's in `upkeep`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import (
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from asynctasks.endings import CANCELLED_WHILE_QUEUED
+from asynctasks.errors import (
+    DatabaseUnavailableError,
+    TaskFinishedError,
+    TaskNotFinishedError,
+    TaskNotFoundError,
+)
+from asynctasks.group_commit import Batch
+from asynctasks.instants import seconds_from_now
+from asynctasks.statements.conditions import is_status, tasks
+from asynctasks.statements.id_list import is_one_of
+from asynctasks.task import Task, TaskStatus, may_move
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from asynctasks.database import Database
+    from asynctasks.group_commit import GroupCommit
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """What the proxy has decided about a task before it is stored."""
+
+    id: UUID
+    operation: str
+    queue: str
+    arguments: dict[str, Any]
+    sealed_arguments: str | None
+    max_attempts: int
+    created_at: datetime
+    published: bool
+    """Whether a message will have been published: not with a delay, nor with the broker away."""
+    publish_in_seconds: float
+    """When the relay publishes it; with `published`, if nobody has claimed it by then."""
+    reply_to: str | None = None
+    principal: str = ""
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    delay_seconds: float | None = None
+    deadline: datetime | None = None
+    deadline_seconds: float | None = None
+    """In place of an instant: so long from now, by the clock of the database."""
+    asynctask: str | None = None
+    """`namespace/name/uid` of the AsyncTask that asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The task that a submission led to: a new one, or the one that has its idempotency key."""
+
+    id: UUID
+    is_new: bool
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which tasks to list; what is None is not looked at."""
+
+    status: TaskStatus | None = None
+    operation: str | None = None
+    label: tuple[str, str] | None = None
+    created_after: datetime | None = None
+
+
+class TaskStore:
+    """The task table as a proxy uses it. Every method raises DatabaseUnavailableError."""
+
+    def __init__(self, database: Database, commits: GroupCommit) -> None:
+        self._database = database
+        self._commits = commits
+
+    async def add(self, task: NewTask) -> Added:
+        """Store and commit the task, unless its idempotency key is known already."""
+        batch = _ADDING if task.idempotency_key is None else _ADDING_BY_KEY
+        return await self._commits.write(batch, task)
+
+    async def find(self, task_id: UUID) -> Task:
+        """The task as it stands; raises TaskNotFoundError."""
+        async with self._database.read() as connection:
+            return await _one(connection, task_id, _FIND)
+
+    async def versions(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The versions of those of the tasks that there are."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(_VERSIONS, {"ids": task_ids})
+            return {row.id: row.version for row in rows}
+
+    async def finished_among(self, task_ids: Sequence[UUID]) -> list[UUID]:
+        """Those of the tasks that have finished."""
+        async with self._database.read() as connection:
+            return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
+
+    async def page(self, which: Filter, *, before: UUID | None, size: int) -> list[Task]:
+        """The newest tasks that fit, below the id `before`. A page costs the same however deep."""
+        statement = select(tasks).order_by(tasks.c.id.desc()).limit(size)
+        if before is not None:
+            statement = statement.where(tasks.c.id < before)
+        if which.status is not None:
+            statement = statement.where(is_status(which.status))
+        if which.operation is not None:
+            statement = statement.where(tasks.c.operation == which.operation)
+        if which.label is not None:
+            name, value = which.label
+            statement = statement.where(tasks.c.labels[name].as_string() == value)
+        if which.created_after is not None:
+            # What is older lies below it by the key, so a filter that finds nothing ends there.
+            statement = statement.where(
+                tasks.c.created_at > which.created_after,
+                tasks.c.id >= _first_id_since(which.created_after),
+            )
+        async with self._database.read() as connection:
+            return [Task.of_row(row) for row in (await connection.execute(statement)).mappings()]
+
+    async def make_due(self, task_ids: Sequence[UUID]) -> None:
+        """Let the relay publish these at once: publishing them has just failed."""
+        async with self._database.write() as connection:
+            await connection.execute(_MAKE_DUE, {"ids": task_ids})
+
+    async def cancel(self, task_id: UUID) -> Task:
+        """End a queued task, or ask the executor of a running one to end it; the task after that.
+
+        Raises TaskNotFoundError, TaskFinishedError.
+        """
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if task.status.is_final:
+                raise TaskFinishedError(f"The task is {task.status} and cannot be cancelled.")
+            if task.status is TaskStatus.QUEUED:
+                values = {
+                    "status": TaskStatus.CANCELLED,
+                    "finished_at": seconds_from_now(0.0),
+                    "next_publish_at": None,
+                    "error": CANCELLED_WHILE_QUEUED.to_json(),
+                }
+            elif task.cancel_requested:
+                return task
+            else:
+                values = {"cancel_requested": True}
+            return await _change(connection, task, values)
+
+    async def retry(self, task_id: UUID, *, more_attempts: int) -> Task:
+        """Queue a failed, cancelled or expired task anew, for so many more attempts.
+
+        Raises TaskNotFoundError, TaskNotFinishedError, TaskFinishedError.
+        """
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if not task.status.is_final:
+                raise TaskNotFinishedError(f"The task is {task.status}; it needs no retry.")
+            if not may_move(task.status, TaskStatus.QUEUED):
+                raise TaskFinishedError(f"The task has {task.status} and needs no retry.")
+            values = {
+                "status": TaskStatus.QUEUED,
+                # All attempts so far count as used, interrupted ones too, and none is owed.
+                "max_attempts": task.attempt + more_attempts,
+                "interruptions": 0,
+                "drains": 0,
+                "published": False,
+                "next_publish_at": seconds_from_now(0.0),
+                "run_after": None,
+                "cancel_requested": False,
+                "reply_to": None,
+                "finished_at": None,
+                # One that has passed, perhaps after it had failed, would end it again at once.
+                "deadline": case(
+                    (tasks.c.deadline > seconds_from_now(0.0), tasks.c.deadline), else_=None
+                ),
+                **dict.fromkeys(
+                    ("response_status", "response_content_type", "response_body", "error")
+                ),
+            }
+            return await _change(connection, task, values)
+
+    async def delete(self, task_id: UUID) -> None:
+        """Forget a finished task; raises TaskNotFoundError, TaskNotFinishedError."""
+        async with self._database.write() as connection:
+            task = await _one(connection, task_id, _LOCK)
+            if not task.status.is_final:
+                raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
+            await connection.execute(delete(tasks).where(tasks.c.id == task_id))
+
+
+def _first_id_since(instant: datetime) -> UUID:
+    """No task that was created then or later has a lower id; a second for making both is ample."""
+    milliseconds = int(instant.timestamp() * 1000) - 1000
+    return UUID(int=max(0, milliseconds) << 80)
+
+
+_FIND = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_LOCK = _FIND.with_for_update()
+_VERSIONS = select(tasks.c.id, tasks.c.version).where(is_one_of(tasks.c.id))
+_FINISHED = select(tasks.c.id).where(is_one_of(tasks.c.id), tasks.c.finished_at.is_not(None))
+# Bookkeeping that nobody sees: it is no change of the task, so `version` stays.
+_MAKE_DUE = (
+    update(tasks)
+    .where(is_one_of(tasks.c.id), tasks.c.status == TaskStatus.QUEUED)
+    .values(published=False, next_publish_at=seconds_from_now(0.0))
+)
+
+_NEW = {
+    name: bindparam(name, type_=tasks.c[name].type)
+    for name in NewTask.__dataclass_fields__
+    if name in tasks.c
+} | {
+    "status": TaskStatus.QUEUED,
+    "deadline": func.coalesce(
+        bindparam("deadline", type_=tasks.c.deadline.type),
+        seconds_from_now(bindparam("deadline_seconds")),
+    ),
+    "run_after": seconds_from_now(bindparam("delay_seconds")),
+    "next_publish_at": seconds_from_now(bindparam("publish_in_seconds")),
+}
+_ADD = {
+    "postgresql": postgresql.insert(tasks).values(_NEW).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(tasks).values(_NEW).on_conflict_do_nothing(),
+}
+_KEY = tuple_(tasks.c.principal, tasks.c.operation, tasks.c.idempotency_key)
+_BY_KEY = select(
+    tasks.c.id, tasks.c.fingerprint, tasks.c.principal, tasks.c.operation, tasks.c.idempotency_key
+).where(_KEY.in_(bindparam("keys", expanding=True)))
+
+
+async def _add(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
+    await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in new])
+    return [Added(task.id, is_new=True, fingerprint=None) for task in new]
+
+
+async def _add_by_key(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
+    """One whose idempotency key is taken leads to the task that has it."""
+    # In one order everywhere: two proxies that insert the same keys must not wait for each other.
+    await _add(connection, sorted(new, key=_key_of))
+    rows = await connection.execute(_BY_KEY, {"keys": list(map(_key_of, new))})
+    known = {(row.principal, row.operation, row.idempotency_key): row for row in rows}
+    if len(known) < len({_key_of(task) for task in new}):
+        raise DatabaseUnavailableError("A task with this idempotency key was forgotten just now.")
+    holders = [known[_key_of(task)] for task in new]
+    return [
+        Added(holder.id, is_new=holder.id == task.id, fingerprint=holder.fingerprint)
+        for task, holder in zip(new, holders, strict=True)
+    ]
+
+
+_ADDING = Batch(_add, is_one_statement=True)
+_ADDING_BY_KEY = Batch(_add_by_key)
+
+
+def _key_of(task: NewTask) -> tuple[str, str, str]:
+    assert task.idempotency_key is not None
+    return task.principal, task.operation, task.idempotency_key
+
+
+async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:
+    row = (await connection.execute(statement, {"task_id": task_id})).mappings().one_or_none()
+    if row is None:
+        raise TaskNotFoundError(task_id)
+    return Task.of_row(row)
+
+
+async def _change(connection: AsyncConnection, task: Task, values: dict[str, Any]) -> Task:
+    changed = await connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id)
+        .values(version=tasks.c.version + 1, **values)
+        .returning(tasks)
+    )
+    return Task.of_row(changed.mappings().one())
