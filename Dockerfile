@@ -28,7 +28,7 @@ RUN /opt/uv/bin/uv sync --locked --no-dev --extra all && chown -R 10001:10001 /s
 ENV PATH=/opt/asyncapiproxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    ASYNCAPI_HOST=0.0.0.0
+    ASYNCAPIPROXY_HOST=0.0.0.0
 USER 10001:10001
 ENTRYPOINT ["sh", "-c", "exec watchfiles --filter python --sigint-timeout 30 \"asyncapiproxy $*\" /src", "asyncapiproxy"]
 
@@ -47,7 +47,7 @@ COPY --from=installed /opt/asyncapiproxy /opt/asyncapiproxy
 ENV PATH=/opt/asyncapiproxy/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    ASYNCAPI_HOST=0.0.0.0
+    ASYNCAPIPROXY_HOST=0.0.0.0
 WORKDIR /
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001

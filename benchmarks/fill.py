@@ -23,7 +23,7 @@ SELECT
   CASE WHEN n % 100 = 0 THEN 'failed' ELSE 'succeeded' END, 1, 5,
   json_build_array(json_build_object('number', 1, 'outcome', 'succeeded', 'executor', 'e-1',
                                      'startedAt', at, 'finishedAt', at)),
-  at, at, at, 'executor-1', at, 'asyncapi.replies.f1a9f6e2-3d3c-4d3f-9a51-1f6c30c4f0a1',
+  at, at, at, 'executor-1', at, 'asyncapiproxy.replies.f1a9f6e2-3d3c-4d3f-9a51-1f6c30c4f0a1',
   CASE WHEN n % 100 = 0 THEN 422 ELSE 201 END, 'application/json',
   convert_to(
     json_build_object('id', n, 'email', 'ann-' || n || '@example.com', 'name', 'Ann')::text, 'UTF8'

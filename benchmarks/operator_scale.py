@@ -81,13 +81,13 @@ def _measure(
     fast = {"mirror_writes_per_second": 300, "mirror_write_burst": 300}
     with installation.operator("filling", **where, **fast) as filling:
         began = time.monotonic()
-        _until(lambda: _metric(filling, "asyncapi_mirror_objects") >= objects)
-        _until(lambda: _metric(filling, "asyncapi_mirror_stale_tasks") == 0)
+        _until(lambda: _metric(filling, "asyncapiproxy_mirror_objects") >= objects)
+        _until(lambda: _metric(filling, "asyncapiproxy_mirror_stale_tasks") == 0)
         filled = time.monotonic() - began
         filling.stop()
     began = time.monotonic()
     with installation.operator("measured", **where) as operator:
-        _until(lambda: _metric(operator, "asyncapi_mirror_objects") >= objects)
+        _until(lambda: _metric(operator, "asyncapiproxy_mirror_objects") >= objects)
         started = time.monotonic() - began
         process = psutil.Process(operator.pid)
         start_cpu = _cpu(process)
@@ -99,7 +99,7 @@ def _measure(
             lambda: asyncio.run(_execute(database_url, CHANGE, CHANGES_PER_SECOND)),
         )
         return {
-            "objects": int(_metric(operator, "asyncapi_mirror_objects")),
+            "objects": int(_metric(operator, "asyncapiproxy_mirror_objects")),
             "fill_seconds": round(filled, 1),
             "start_seconds": round(started, 1),
             "start_cpu_seconds": round(start_cpu, 1),

@@ -42,7 +42,7 @@ app = new_app(
 
     `asyncapiproxy up` runs everything in one process, to try it. In production `proxy` and
     `executor` are processes of their own that share a PostgreSQL database and RabbitMQ;
-    `migrate` prepares the database. Settings come from the environment (ASYNCAPI_…) or from the
-    options below.""",
+    `migrate` prepares the database. Settings come from the environment (ASYNCAPIPROXY_…) or from
+    the options below.""",
 )
 app.add_typer(task_app, name="task")

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option(help="postgresql://… or sqlite:///file.db. [ASYNCAPI_DATABASE_URL]"),
+    typer.Option(help="postgresql://… or sqlite:///file.db. [ASYNCAPIPROXY_DATABASE_URL]"),
 ]
-BrokerUrl = Annotated[str | None, typer.Option(help="amqp://… [ASYNCAPI_BROKER_URL]")]
+BrokerUrl = Annotated[str | None, typer.Option(help="amqp://… [ASYNCAPIPROXY_BROKER_URL]")]
 OperationsFile = Annotated[
     Path | None,
-    typer.Option("--operations", help="The operations file. [ASYNCAPI_OPERATIONS_FILE]"),
+    typer.Option("--operations", help="The operations file. [ASYNCAPIPROXY_OPERATIONS_FILE]"),
 ]
-Host = Annotated[str | None, typer.Option(help="The address to listen on. [ASYNCAPI_HOST]")]
-Port = Annotated[int | None, typer.Option(help="The port to listen on. [ASYNCAPI_PORT]")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on. [ASYNCAPIPROXY_HOST]")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on. [ASYNCAPIPROXY_PORT]")]
 
 DEMO_PORT = 8081
 
@@ -102,7 +102,7 @@ def proxy(
 def executor(
     queue: Annotated[str, typer.Option(help="The queue whose tasks it runs.")],
     concurrency: Annotated[
-        int | None, typer.Option(help="Attempts at a time. [ASYNCAPI_CONCURRENCY]")
+        int | None, typer.Option(help="Attempts at a time. [ASYNCAPIPROXY_CONCURRENCY]")
     ] = None,
     database_url: DatabaseUrl = None,
     broker_url: BrokerUrl = None,
@@ -132,10 +132,10 @@ def executor(
 
 def operator(
     namespace: Annotated[
-        str | None, typer.Option(help="The namespace it works in. [ASYNCAPI_NAMESPACE]")
+        str | None, typer.Option(help="The namespace it works in. [ASYNCAPIPROXY_NAMESPACE]")
     ] = None,
     kubeconfig: Annotated[
-        Path | None, typer.Option(help="How it signs in. [ASYNCAPI_KUBECONFIG]")
+        Path | None, typer.Option(help="How it signs in. [ASYNCAPIPROXY_KUBECONFIG]")
     ] = None,
     database_url: DatabaseUrl = None,
     broker_url: BrokerUrl = None,
@@ -183,9 +183,9 @@ def migrate_command(
     """Create or upgrade the task database. Safe to run many times, and by many at once."""
 
     async def main(stop: asyncio.Event) -> None:
-        url = database_url or os.environ.get("ASYNCAPI_DATABASE_URL")
+        url = database_url or os.environ.get("ASYNCAPIPROXY_DATABASE_URL")
         if not url:
-            raise SettingsError("ASYNCAPI_DATABASE_URL is not set")
+            raise SettingsError("ASYNCAPIPROXY_DATABASE_URL is not set")
         revision = await migrate_when_there(url, wait_seconds=wait, stop=stop)
         typer.echo(f"The task database is at revision {revision}.")
 
@@ -219,7 +219,7 @@ def demo_api(
 
 
 def sealing_key() -> None:
-    """Print a new key for ASYNCAPI_SEALING_KEYS, which seals `writeOnly` arguments.
+    """Print a new key for ASYNCAPIPROXY_SEALING_KEYS, which seals `writeOnly` arguments.
 
     To rotate, put the new key before the old one; remove the old one when its tasks are gone.
     """
@@ -231,7 +231,7 @@ def _settings(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     if settings.broker_url.startswith(MEMORY):
         raise SettingsError(
-            "ASYNCAPI_BROKER_URL: memory:// joins nothing across processes; "
+            "ASYNCAPIPROXY_BROKER_URL: memory:// joins nothing across processes; "
             "use amqp://…, or run `asyncapiproxy up`"
         )
     for name in unknown_variables(Settings, ProxySettings, ExecutorSettings, OperatorSettings):

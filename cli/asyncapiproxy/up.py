@@ -94,9 +94,9 @@ def _given(*, host: str, port: int, data: Path, operations_file: Path | None) ->
         "publish_grace_seconds": 2,
     }
     for name, value in defaults.items():
-        if f"ASYNCAPI_{name.upper()}" not in os.environ and given.get(name) is None:
+        if f"ASYNCAPIPROXY_{name.upper()}" not in os.environ and given.get(name) is None:
             given[name] = value
-    if "ASYNCAPI_SEALING_KEYS" not in os.environ:
+    if "ASYNCAPIPROXY_SEALING_KEYS" not in os.environ:
         with writing_into(data):
             given["sealing_keys"] = kept_sealing_key(data / "sealing.key")
     return given

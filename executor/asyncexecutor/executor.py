@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from asyncexecutor.handler import Handler
+from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
-from asyncexecutor.presence import Reporter
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
@@ -106,7 +106,7 @@ async def _work(
             lease_seconds=settings.lease_seconds,
             watch_seconds=settings.watch_seconds,
         )
-        reporter = Reporter(
+        heartbeat_loop = HeartbeatLoop(
             roster=Roster(connections.database),
             intake=intake,
             name=name,
@@ -123,12 +123,12 @@ async def _work(
             keeping = tasks.create_task(leases.run(), name="leases")
             async with intake.consuming(consume):
                 has_drained = asyncio.Event()
-                reporting = tasks.create_task(reporter.report(has_drained), name="roster")
+                heartbeats = tasks.create_task(heartbeat_loop.run(has_drained), name="roster")
                 await stop.wait()
                 await intake.leave(drain_seconds=settings.drain_seconds)
                 has_drained.set()
-                await asyncio.wait([reporting], timeout=LEAVE_SECONDS)
-            for loop in (reporting, keeping):
+                await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
+            for loop in (heartbeats, keeping):
                 loop.cancel()
 
 

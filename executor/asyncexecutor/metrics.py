@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from asynctasks.outcome import Outcome
 
 ATTEMPTS = Counter(
-    "asyncapi_attempts",
+    "asyncapiproxy_attempts",
     "Attempts that have ended.",
     ["operation", "outcome"],
     registry=None,
 )
 ATTEMPT_SECONDS = Histogram(
-    "asyncapi_attempt_seconds",
+    "asyncapiproxy_attempt_seconds",
     "How long attempts took.",
     ["operation"],
     buckets=SECONDS,
     registry=None,
 )
-RUNNING_ATTEMPTS = Gauge("asyncapi_running_attempts", "Attempts that run now.", registry=None)
+RUNNING_ATTEMPTS = Gauge("asyncapiproxy_running_attempts", "Attempts that run now.", registry=None)
 DEAD_LETTERS = Counter(
-    "asyncapi_dead_letters", "Messages put aside for a person.", ["queue"], registry=None
+    "asyncapiproxy_dead_letters", "Messages put aside for a person.", ["queue"], registry=None
 )
 DRAINING = Gauge(
-    "asyncapi_executor_draining",
+    "asyncapiproxy_executor_draining",
     "1 while the executor was told to drain, by the operator or by SIGTERM.",
     registry=None,
 )

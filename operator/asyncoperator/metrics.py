@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-LEADING = Gauge("asyncapi_operator_leading", "1 in the replica that leads.", registry=None)
+LEADING = Gauge("asyncapiproxy_operator_leading", "1 in the replica that leads.", registry=None)
 QUEUED = Gauge(
-    "asyncapi_queued_tasks", "Tasks that wait for an executor.", ["queue"], registry=None
+    "asyncapiproxy_queued_tasks", "Tasks that wait for an executor.", ["queue"], registry=None
 )
-RUNNING = Gauge("asyncapi_running_tasks", "Tasks that run.", ["queue"], registry=None)
-EXECUTORS = Gauge("asyncapi_executors", "Executors, by kind.", ["queue", "kind"], registry=None)
-SCALINGS = Counter("asyncapi_scalings", "Scalings.", ["queue", "direction"], registry=None)
+RUNNING = Gauge("asyncapiproxy_running_tasks", "Tasks that run.", ["queue"], registry=None)
+EXECUTORS = Gauge(
+    "asyncapiproxy_executors", "Executors, by kind.", ["queue", "kind"], registry=None
+)
+SCALINGS = Counter("asyncapiproxy_scalings", "Scalings.", ["queue", "direction"], registry=None)
 DEMAND_UNKNOWN = Gauge(
-    "asyncapi_demand_unknown",
+    "asyncapiproxy_demand_unknown",
     "1 while the demand cannot be read and the scale is kept.",
     ["queue"],
     registry=None,
 )
 MIRROR_WRITES = Counter(
-    "asyncapi_mirror_writes", "Writes to AsyncTask objects.", ["kind"], registry=None
+    "asyncapiproxy_mirror_writes", "Writes to AsyncTask objects.", ["kind"], registry=None
 )
 MIRROR_STALE = Gauge(
-    "asyncapi_mirror_stale_tasks", "Tasks whose object shows an earlier version.", registry=None
+    "asyncapiproxy_mirror_stale_tasks",
+    "Tasks whose object shows an earlier version.",
+    registry=None,
 )
 MIRROR_OBJECTS = Gauge(
-    "asyncapi_mirror_objects", "AsyncTask objects that there are.", registry=None
+    "asyncapiproxy_mirror_objects", "AsyncTask objects that there are.", registry=None
 )
 MIRROR_DEGRADED = Gauge(
-    "asyncapi_mirror_degraded",
+    "asyncapiproxy_mirror_degraded",
     "1 while the mirror leaves out what its limits do not allow.",
     registry=None,
 )

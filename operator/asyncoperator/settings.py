@@ -64,5 +64,5 @@ class OperatorSettings(Settings):
             "leader_retry_seconds": "leader_renew_seconds",
         }[str(info.field_name)]
         if value >= info.data.get(longer, math.inf):
-            raise ValueError(f"expected less than ASYNCAPI_{longer.upper()}")
+            raise ValueError(f"expected less than ASYNCAPIPROXY_{longer.upper()}")
         return value

@@ -58,7 +58,7 @@ class _Queue:
 
 
 @dataclass(slots=True)
-class Place:
+class Permit:
     """A call that was admitted."""
 
     leaves_task: bool = False
@@ -76,8 +76,8 @@ class Admission:
         self._queued: Counter[str] = Counter()
 
     @contextmanager
-    def admit(self, operation: Operation) -> Generator[Place]:
-        """Hold a place for a call; raises OverloadedError, QueueFullError."""
+    def admit(self, operation: Operation) -> Generator[Permit]:
+        """Hold a permit for a call; raises OverloadedError, QueueFullError."""
         if self._waiting >= self._settings.max_waiting:
             raise OverloadedError(
                 f"{self._waiting} callers wait at this proxy, which is as many as it takes.",
@@ -90,13 +90,13 @@ class Admission:
             )
         self._waiting += 1
         # Until the next sample: a burst between two samples must not pass the limit unseen.
-        queued, place = self._queued, Place()
+        queued, permit = self._queued, Permit()
         queued[operation.name] += 1
         try:
-            yield place
+            yield permit
         finally:
             self._waiting -= 1
-            if not place.leaves_task:
+            if not permit.leaves_task:
                 queued[operation.name] -= 1  # a sample since then has begun a count of its own
 
     def window_seconds(self, operation: Operation, asked: float) -> float:
@@ -129,7 +129,7 @@ class Admission:
     async def _sample(self, seconds: float) -> None:
         before = self._queued.copy()
         backlogs = await self._upkeep.backlogs(seconds=seconds)
-        # Those admitted while the database counted: some are counted twice rather than none not.
+        # Those admitted while the database counted: a few then count twice, but none is missed.
         self._queued = self._queued - before
         for backlog in backlogs.values():
             self._queued.update(backlog.queued)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from asyncproxy.docs_page import docs_routes
-from asyncproxy.front_door import FrontDoor
+from asyncproxy.fast_path import FastPath
 from asyncproxy.health_routes import Parts, health_routes
 from asyncproxy.openapi import openapi_document
 from asyncproxy.operation_routes import operation_endpoints
@@ -82,7 +82,7 @@ def create_app(
         return document
 
     app.openapi = openapi
-    return FrontDoor(app, endpoints)
+    return FastPath(app, endpoints)
 
 
 def _handler(

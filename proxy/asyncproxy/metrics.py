@@ -9,31 +9,31 @@ from prometheus_client import Counter, Gauge, Histogram
 from asynctasks.metrics import SECONDS
 
 REQUESTS = Counter(
-    "asyncapi_requests",
+    "asyncapiproxy_requests",
     "Calls of operations that were answered.",
     ["operation", "outcome"],
     registry=None,
 )
 WAIT_SECONDS = Histogram(
-    "asyncapi_wait_seconds",
+    "asyncapiproxy_wait_seconds",
     "How long callers were held before they were answered.",
     ["operation"],
     buckets=SECONDS,
     registry=None,
 )
-PARKED_CALLERS = Gauge("asyncapi_parked_callers", "Callers that are held now.", registry=None)
+PARKED_CALLERS = Gauge("asyncapiproxy_parked_callers", "Callers that are held now.", registry=None)
 RELAY_PUBLISHED = Counter(
-    "asyncapi_relay_published", "Tasks that the relay published.", registry=None
+    "asyncapiproxy_relay_published", "Tasks that the relay published.", registry=None
 )
 RELAY_RETURNED = Counter(
-    "asyncapi_relay_returned", "Tasks of dead executors that were returned.", registry=None
+    "asyncapiproxy_relay_returned", "Tasks of dead executors that were returned.", registry=None
 )
-RELAY_EXPIRED = Counter("asyncapi_relay_expired", "Tasks that were expired.", registry=None)
+RELAY_EXPIRED = Counter("asyncapiproxy_relay_expired", "Tasks that were expired.", registry=None)
 RELAY_PURGED = Counter(
-    "asyncapi_relay_purged", "Finished tasks that were forgotten.", registry=None
+    "asyncapiproxy_relay_purged", "Finished tasks that were forgotten.", registry=None
 )
 PUBLISH_FAILURES = Counter(
-    "asyncapi_publish_failures", "Publishes that the broker did not confirm.", registry=None
+    "asyncapiproxy_publish_failures", "Publishes that the broker did not confirm.", registry=None
 )
 METRICS = (
     REQUESTS,

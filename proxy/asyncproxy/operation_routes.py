@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from asyncproxy.body import read_arguments
 from asyncproxy.metrics import RequestMetrics
+from asyncproxy.options_headers import read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
 from asyncproxy.submission import Call
-from asyncproxy.submission_headers import read_conditions
 from asyncproxy.task_view import accepted_response, reply_response, row_response
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError
@@ -57,10 +57,10 @@ def _endpoint(operation: Operation, submission: Submission, settings: ProxySetti
         window = preferences.window(
             default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
         )
-        conditions = read_conditions(request.headers, operation, now=utc_now())
+        options = read_options(request.headers, operation, now=utc_now())
         parked_at = metrics.park()
         try:
-            submitted = await submission.submit(Call(operation, arguments, conditions, window))
+            submitted = await submission.submit(Call(operation, arguments, options, window))
         finally:
             metrics.release(parked_at)
         headers: dict[str, str] = {}

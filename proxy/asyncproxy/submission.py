@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncproxy.admission import Admission
+    from asyncproxy.options_headers import TaskOptions
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
-    from asyncproxy.submission_headers import Conditions
     from asyncproxy.watch import Watch
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.operation import Operation
@@ -49,7 +49,7 @@ class Call:
 
     operation: Operation
     arguments: Any
-    conditions: Conditions
+    options: TaskOptions
     window_seconds: float
 
 
@@ -88,31 +88,31 @@ class Submission:
         """
         window_ends = time.monotonic() + call.window_seconds
         call.operation.schema.check(call.arguments)
-        with self.admission.admit(call.operation) as place:
+        with self.admission.admit(call.operation) as permit:
             submitted = await self._admitted(call, window_ends)
-            place.leaves_task = not submitted.is_final
+            permit.leaves_task = not submitted.is_final
             return submitted
 
     async def _admitted(self, call: Call, window_ends: float) -> Submitted:
         new = self._values(call)
         window = self.admission.window_seconds(call.operation, call.window_seconds)
-        if window <= (call.conditions.delay_seconds or 0.0):
+        if window <= (call.options.delay_seconds or 0.0):
             return await self._submit(call, NewTask(**new), None, time.monotonic())
         async with self.replies.expect(new["id"]) as expected:
             task = NewTask(**new, reply_to=expected.reply_to)
             return await self._submit(call, task, expected, window_ends)
 
     def _values(self, call: Call) -> dict[str, Any]:
-        operation, conditions = call.operation, call.conditions
+        operation, options = call.operation, call.options
         open_arguments, secrets = operation.schema.part(call.arguments)
         keyed: dict[str, Any] = {}
-        if conditions.idempotency_key is not None:
+        if options.idempotency_key is not None:
             keyed = {
-                "idempotency_key": conditions.idempotency_key,
+                "idempotency_key": options.idempotency_key,
                 "fingerprint": fingerprints(call.arguments, self.settings.keys)[0],
             }
         # With the broker away, or before its time, the relay publishes it.
-        is_now = self.broker.is_connected and conditions.delay_seconds is None
+        is_now = self.broker.is_connected and options.delay_seconds is None
         return {
             **keyed,
             "id": new_task_id(),
@@ -122,13 +122,13 @@ class Submission:
             "sealed_arguments": self.sealing.seal(secrets),
             "max_attempts": operation.retry.max_attempts,
             "created_at": utc_now(),
-            "labels": conditions.labels,
-            "deadline": conditions.deadline,
-            "deadline_seconds": conditions.deadline_seconds,
-            "delay_seconds": conditions.delay_seconds,
+            "labels": options.labels,
+            "deadline": options.deadline,
+            "deadline_seconds": options.deadline_seconds,
+            "delay_seconds": options.delay_seconds,
             "published": is_now,
             "publish_in_seconds": (
-                self.settings.publish_grace_seconds if is_now else conditions.delay_seconds or 0.0
+                self.settings.publish_grace_seconds if is_now else options.delay_seconds or 0.0
             ),
         }
 

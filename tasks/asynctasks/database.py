@@ -129,19 +129,19 @@ def driver_url(database_url: str) -> URL:
         url = make_url(database_url)
     except ArgumentError:
         raise SettingsError(
-            "ASYNCAPI_DATABASE_URL is no URL: expected postgresql://user:password@host/database "
-            "or sqlite:///file.db"
+            "ASYNCAPIPROXY_DATABASE_URL is no URL: expected "
+            "postgresql://user:password@host/database or sqlite:///file.db"
         ) from None
     except ValueError:
         # Its text quotes what stands in the port's place, which may be a part of the password.
-        raise SettingsError("ASYNCAPI_DATABASE_URL has a port that is no number") from None
+        raise SettingsError("ASYNCAPIPROXY_DATABASE_URL has a port that is no number") from None
     backend = url.drivername.partition("+")[0]
     if backend not in DRIVERS:
         raise SettingsError(
-            f"ASYNCAPI_DATABASE_URL names {backend!r}: expected postgresql:// or sqlite:///"
+            f"ASYNCAPIPROXY_DATABASE_URL names {backend!r}: expected postgresql:// or sqlite:///"
         )
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("ASYNCAPI_DATABASE_URL names no file: expected sqlite:///file.db")
+        raise SettingsError("ASYNCAPIPROXY_DATABASE_URL names no file: expected sqlite:///file.db")
     if "sslmode" in url.query:  # libpq's name, as people write it; asyncpg calls it `ssl`.
         url = url.difference_update_query(["sslmode"]).update_query_dict(
             {"ssl": url.query["sslmode"]}

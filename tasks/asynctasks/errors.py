@@ -30,7 +30,7 @@ class SealingKeyMissingError(SettingsError):
 
 
 class SealedArgumentsError(AsyncApiProxyError):
-    """The sealed arguments were sealed with a key that is not among ASYNCAPI_SEALING_KEYS."""
+    """The sealed arguments were sealed with a key that is not among ASYNCAPIPROXY_SEALING_KEYS."""
 
 
 class SchemaInvalidError(AsyncApiProxyError):

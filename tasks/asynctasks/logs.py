@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LogFormat = Literal["auto", "json", "console"]
 
 LIBRARIES = {
-    "aiormq": logging.CRITICAL,  # logs each lost connection with a traceback; our link in one line
+    "aiormq": logging.CRITICAL,  # tells a lost connection by a traceback; we in one line
     "httpx": logging.WARNING,  # logs each call
     "uvicorn": logging.WARNING,  # tells how it starts and stops; we say where we listen
     "alembic": logging.WARNING,

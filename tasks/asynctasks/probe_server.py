@@ -39,7 +39,7 @@ async def serve_probes(port: int, *, healthy: Check, ready: Check) -> AsyncGener
             await web.TCPSite(runner, port=port).start()
         except OSError as error:
             raise SettingsError(
-                f"ASYNCAPI_HEALTH_PORT: cannot listen on {port}: {error.strerror}"
+                f"ASYNCAPIPROXY_HEALTH_PORT: cannot listen on {port}: {error.strerror}"
             ) from error
         yield
     finally:

@@ -1,7 +1,7 @@
 """Settings that every service has, and how a wrong one is told.
 
 Each service adds its own in its own `settings.py`. They are read once, in the command, and passed
-down. A variable is named `ASYNCAPI_` and the field's name.
+down. A variable is named `ASYNCAPIPROXY_` and the field's name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asynctasks.logs import LogFormat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIX = "ASYNCAPI_"
+PREFIX = "ASYNCAPIPROXY_"
 NOT_OURS = frozenset({f"{PREFIX}URL"})
 """Variables with our prefix that `asyncapiproxy task` reads, and no service."""
 
@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     """postgresql://user:password@host/database or sqlite:///file.db."""
     broker_url: str = Field(repr=False)
     """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
-    broker_prefix: str = Field(default="asyncapi", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")
+    broker_prefix: str = Field(
+        default="asyncapiproxy", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$"
+    )
     """Begins the name of each of our queues, so that installations can share a broker."""
     publish_seconds: float = Field(default=5, gt=0, le=60)
     """How long a publish waits for the broker's confirm; then the relay does it later."""

@@ -98,18 +98,18 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         inherited = ("PATH", "HOME", "LANG", "PYTHONPATH")
         return {name: os.environ[name] for name in inherited if name in os.environ} | {
-            "ASYNCAPI_DATABASE_URL": self.postgresql.url,
-            "ASYNCAPI_BROKER_URL": self.rabbitmq.url,
-            "ASYNCAPI_BROKER_PREFIX": PREFIX,
-            "ASYNCAPI_OPERATIONS_FILE": str(OPERATIONS_FILE),
-            "ASYNCAPI_SEALING_KEYS": "Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3MtY2hhb3MtY2g=",
-            "ASYNCAPI_LOG_FORMAT": "json",
-            "ASYNCAPI_LEASE_SECONDS": str(LEASE_SECONDS),
-            "ASYNCAPI_DRAIN_SECONDS": str(DRAIN_SECONDS),
-            "ASYNCAPI_PUBLISH_GRACE_SECONDS": "5",
-            "ASYNCAPI_MAX_INTERRUPTIONS": "20",
-            "ASYNCAPI_MAX_RESPONSE_BYTES": "2000000",
-            "ASYNCAPI_CONCURRENCY": "100",
+            "ASYNCAPIPROXY_DATABASE_URL": self.postgresql.url,
+            "ASYNCAPIPROXY_BROKER_URL": self.rabbitmq.url,
+            "ASYNCAPIPROXY_BROKER_PREFIX": PREFIX,
+            "ASYNCAPIPROXY_OPERATIONS_FILE": str(OPERATIONS_FILE),
+            "ASYNCAPIPROXY_SEALING_KEYS": "Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3MtY2hhb3MtY2g=",
+            "ASYNCAPIPROXY_LOG_FORMAT": "json",
+            "ASYNCAPIPROXY_LEASE_SECONDS": str(LEASE_SECONDS),
+            "ASYNCAPIPROXY_DRAIN_SECONDS": str(DRAIN_SECONDS),
+            "ASYNCAPIPROXY_PUBLISH_GRACE_SECONDS": "5",
+            "ASYNCAPIPROXY_MAX_INTERRUPTIONS": "20",
+            "ASYNCAPIPROXY_MAX_RESPONSE_BYTES": "2000000",
+            "ASYNCAPIPROXY_CONCURRENCY": "100",
             "CUSTOMER_API_URL": self.url(DEMO_API),
         }
 

@@ -216,13 +216,13 @@ def test_a_setting_in_camel_case_becomes_its_variable_and_a_services_own_comes_f
     proxy = environment(
         one(objects, "Deployment", "proxy")["spec"]["template"]["spec"]["containers"][0]
     )
-    assert proxy["ASYNCAPI_LOG_LEVEL"] == "debug"
-    assert proxy["ASYNCAPI_LOG_FORMAT"] == "json"
-    assert proxy["ASYNCAPI_DATABASE_CONNECTIONS"] == "7"
-    assert proxy["ASYNCAPI_MAX_WAITING"] == "1000000"
-    assert proxy["ASYNCAPI_ADAPTIVE_WINDOW"] == "false"
+    assert proxy["ASYNCAPIPROXY_LOG_LEVEL"] == "debug"
+    assert proxy["ASYNCAPIPROXY_LOG_FORMAT"] == "json"
+    assert proxy["ASYNCAPIPROXY_DATABASE_CONNECTIONS"] == "7"
+    assert proxy["ASYNCAPIPROXY_MAX_WAITING"] == "1000000"
+    assert proxy["ASYNCAPIPROXY_ADAPTIVE_WINDOW"] == "false"
     executor = pods(objects)["Deployment/demo-asyncapiproxy-executor-clients"]["containers"][0]
-    assert "ASYNCAPI_MAX_WAITING" not in environment(executor)
+    assert "ASYNCAPIPROXY_MAX_WAITING" not in environment(executor)
 
 
 def test_operations_arrive_as_they_were_given():
@@ -266,7 +266,7 @@ def test_each_queue_gets_executors_that_may_finish_its_longest_attempt():
         pod = found[f"demo-asyncapiproxy-executor-{queue}"]["spec"]["template"]["spec"]
         container = pod["containers"][0]
         assert container["args"] == ["executor", "--queue", queue]
-        drain = environment(container)["ASYNCAPI_DRAIN_SECONDS"]
+        drain = environment(container)["ASYNCAPIPROXY_DRAIN_SECONDS"]
         grace[queue] = (drain, pod["terminationGracePeriodSeconds"])
     assert grace == {"invoices": ("310", 330), "default": ("600", 620)}
     scaling = of_kind(objects, "ExecutorPool")["demo-asyncapiproxy-executor-default"]["spec"]
@@ -378,9 +378,9 @@ def test_existing_secrets_are_used_and_none_is_made():
             continue
         variables = environment(pod["containers"][0])
         found = {
-            variables[f"ASYNCAPI_{key}"]["secretKeyRef"]["name"]
+            variables[f"ASYNCAPIPROXY_{key}"]["secretKeyRef"]["name"]
             + "/"
-            + variables[f"ASYNCAPI_{key}"]["secretKeyRef"]["key"]
+            + variables[f"ASYNCAPIPROXY_{key}"]["secretKeyRef"]["key"]
             for key in ("DATABASE_URL", "BROKER_URL", "SEALING_KEYS")
         }
         assert found == {"stores/database-url", "stores/amqp", "seals/sealing-keys"}
@@ -459,4 +459,4 @@ def test_other_ways_in_lead_to_the_proxy():
 def test_the_operators_lease_goes_with_the_release():
     objects = render(DEMO)
     operator = one(objects, "Deployment", "operator")["spec"]["template"]["spec"]["containers"][0]
-    assert list(of_kind(objects, "Lease")) == [environment(operator)["ASYNCAPI_LEASE_NAME"]]
+    assert list(of_kind(objects, "Lease")) == [environment(operator)["ASYNCAPIPROXY_LEASE_NAME"]]

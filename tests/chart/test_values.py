@@ -92,7 +92,9 @@ def test_a_wrong_value_is_refused_by_its_path(values: Any, named: str):
 def test_every_metric_that_is_asked_for_is_one_that_we_export(file: str):
     """tests/unit and tests/cluster hold docs/metrics.md against what services really export."""
     exported = set(
-        re.findall(r"^\| `(asyncapi_\w+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+        re.findall(
+            r"^\| `(asyncapiproxy_\w+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE
+        )
     )
     histograms = {f"{name}_bucket" for name in exported}
     asked = set(METRIC.findall((CHART / "files" / file).read_text()))

@@ -144,7 +144,7 @@ def test_columns_of_asynctasks(kubectl: Kubectl):
     head, row = _table(kubectl("get", "atasks"))
     assert head == ["NAME", "OPERATION", "STATUS", "ATTEMPT", "STARTED", "FINISHED", "AGE"]
     assert row[:4] == ["mine", "create-client", "UpstreamAnswered503", "3"]
-    head, row = _table(kubectl("get", "asyncapi", "-o", "wide"))
+    head, row = _table(kubectl("get", "asyncapiproxy", "-o", "wide"))
     assert {"QUEUE", "TASK ID"} <= set(head)
     assert {"clients", TASK_ID} <= set(row)
 

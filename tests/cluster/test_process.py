@@ -44,8 +44,8 @@ async def test_probes_and_metrics_of_a_leader_and_of_one_that_stands_by(
             assert get(operator, "/readyz").text == "ok"
 
     await eventually(healthy)
-    assert "asyncapi_operator_leading 1.0" in get(first, "/metrics").text
-    assert "asyncapi_operator_leading 0.0" in get(second, "/metrics").text
+    assert "asyncapiproxy_operator_leading 1.0" in get(first, "/metrics").text
+    assert "asyncapiproxy_operator_leading 0.0" in get(second, "/metrics").text
 
 
 async def test_it_stops_within_seconds_and_in_good_order(
@@ -128,7 +128,7 @@ def test_a_deployment_that_is_not_there_is_named(
     given = {"kubeconfig": kubeconfig, "namespace": namespace}
     operator = keep(installation.operator(operator_deployment="none", **given)).launch()
     assert operator.wait() == 2
-    assert 'ASYNCAPI_OPERATOR_DEPLOYMENT: deployments.apps "none" not found' in operator.log
+    assert 'ASYNCAPIPROXY_OPERATOR_DEPLOYMENT: deployments.apps "none" not found' in operator.log
 
 
 @pytest.mark.timeout(300)

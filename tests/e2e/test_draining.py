@@ -86,9 +86,9 @@ async def test_it_is_unready_while_it_drains_comes_back_and_ends_at_once(
 
     async with httpx.AsyncClient(trust_env=False) as client:
         metrics = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-    counted = 'asyncapi_attempts_total{operation="create-client",outcome="succeeded"} 2.0'
+    counted = 'asyncapiproxy_attempts_total{operation="create-client",outcome="succeeded"} 2.0'
     assert counted in metrics
-    assert "asyncapi_requests_total" not in metrics
+    assert "asyncapiproxy_requests_total" not in metrics
 
     await roster.set_draining([one.name], True)
     await answered(port, "/readyz", "draining")

@@ -127,7 +127,7 @@ def test_without_migration_a_service_says_what_to_run(
     ("kind", "settings", "said"),
     [
         ("proxy", {"broker_url": "memory://"}, "memory:// joins nothing across processes"),
-        ("proxy", {"broker_url": "http://x"}, "ASYNCAPI_BROKER_URL: expected amqp://"),
+        ("proxy", {"broker_url": "http://x"}, "ASYNCAPIPROXY_BROKER_URL: expected amqp://"),
         ("proxy", {"sealing_keys": ""}, "sealing"),
         ("executor", {"sealing_keys": ""}, "sealing"),
         ("executor", {"queue": "other"}, "the queues are: clients"),

@@ -138,7 +138,7 @@ async def dead_letters(broker: Broker, amqp_url: str) -> list[tuple[bytes, str]]
         )
         found = await queue.get(timeout=5)
         await found.ack()
-        return [(found.body, str(found.headers["x-asyncapi-reason"]))]
+        return [(found.body, str(found.headers["x-asyncapiproxy-reason"]))]
 
 
 async def test_two_consumers_share_a_queue_and_no_message_goes_to_both(broker: Broker):

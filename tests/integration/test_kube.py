@@ -122,7 +122,7 @@ async def test_a_status_is_applied_to_the_object_of_that_uid(
     assert bodies == [
         (
             "application/apply-patch+yaml",
-            {"fieldManager": "asyncapi-operator", "force": "true"},
+            {"fieldManager": "asyncapiproxy-operator", "force": "true"},
             {
                 "apiVersion": "asyncapiproxy.dev/v1alpha1",
                 "kind": "AsyncTask",

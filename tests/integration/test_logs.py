@@ -17,7 +17,7 @@ log = structlog.get_logger("ours")
 log.debug("fine detail")
 log.info("task stored", task_id="one", name="Żółć")
 logging.getLogger("a.library").warning("it %s", "speaks")
-logging.getLogger("aiormq.connection").error("a lost connection, told by our link")
+logging.getLogger("aiormq.connection").error("a lost connection, told by our broker's connection")
 logging.getLogger("httpx").info("each call")
 
 def call_upstream(password):

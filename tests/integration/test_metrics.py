@@ -59,18 +59,18 @@ async def test_calls_are_counted_by_their_outcome_and_attempts_by_theirs(sqlite_
         assert (await client.post("/create-client", json=[])).status_code == 422
         name = "create-client"
         await metered.eventually(
-            ("asyncapi_requests_total", name, "answered", 2),
-            ("asyncapi_requests_total", name, "replayed", 1),
-            ("asyncapi_requests_total", name, "accepted", 1),
-            ("asyncapi_requests_total", name, "rejected", 1),
-            ("asyncapi_requests_total", name, "failed", 0),
-            ("asyncapi_attempts_total", name, "retried", 1),
-            ("asyncapi_attempts_total", name, "succeeded", 2),
-            ("asyncapi_attempts_total", name, "failed", 1),
-            ("asyncapi_attempt_seconds_count", name, 4),
-            ("asyncapi_relay_published_total", 1),
-            ("asyncapi_parked_callers", 0),
-            ("asyncapi_running_attempts", 0),
+            ("asyncapiproxy_requests_total", name, "answered", 2),
+            ("asyncapiproxy_requests_total", name, "replayed", 1),
+            ("asyncapiproxy_requests_total", name, "accepted", 1),
+            ("asyncapiproxy_requests_total", name, "rejected", 1),
+            ("asyncapiproxy_requests_total", name, "failed", 0),
+            ("asyncapiproxy_attempts_total", name, "retried", 1),
+            ("asyncapiproxy_attempts_total", name, "succeeded", 2),
+            ("asyncapiproxy_attempts_total", name, "failed", 1),
+            ("asyncapiproxy_attempt_seconds_count", name, 4),
+            ("asyncapiproxy_relay_published_total", 1),
+            ("asyncapiproxy_parked_callers", 0),
+            ("asyncapiproxy_running_attempts", 0),
         )
 
 
@@ -83,13 +83,15 @@ async def test_who_is_held_and_what_runs_is_seen_and_who_is_one_too_many(sqlite_
         may_end = asyncio.Event()
         installation.upstream.will(held(may_end))
         waiting = asyncio.ensure_future(client.post("/create-client", json={}))
-        await metered.eventually(("asyncapi_parked_callers", 1), ("asyncapi_running_attempts", 1))
+        await metered.eventually(
+            ("asyncapiproxy_parked_callers", 1), ("asyncapiproxy_running_attempts", 1)
+        )
         refused = await client.post("/create-client", json={}, headers=ASYNC)
         assert refused.status_code == 503
         may_end.set()
         assert (await waiting).status_code == 201
         await metered.eventually(
-            ("asyncapi_parked_callers", 0),
-            ("asyncapi_running_attempts", 0),
-            ("asyncapi_requests_total", "create-client", "overloaded", 1),
+            ("asyncapiproxy_parked_callers", 0),
+            ("asyncapiproxy_running_attempts", 0),
+            ("asyncapiproxy_requests_total", "create-client", "overloaded", 1),
         )

@@ -13,7 +13,7 @@ from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.database import Database
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.statements.demand import DemandReader
-from asynctasks.statements.roster import Presence, Roster
+from asynctasks.statements.roster import Heartbeat, Roster
 from asynctasks.statements.store import NewTask
 from fake_kube import COST, FakeKube
 from servers import free_port
@@ -67,7 +67,7 @@ class Scene:
     async def _report(self, name: str) -> bool:
         running = self.running.get(name, 0)
         return await self.roster.beat(
-            Presence(
+            Heartbeat(
                 name=name,
                 queue="clients",
                 pod=name,
@@ -207,7 +207,7 @@ async def test_a_container_that_was_started_again_is_judged_by_its_new_executor(
     await it.tick()
     await it.beat()
     (chosen,) = [name for name, draining in it.draining.items() if draining]
-    presence = Presence(
+    heartbeat = Heartbeat(
         name="another process",
         queue="clients",
         pod=chosen,
@@ -216,7 +216,7 @@ async def test_a_container_that_was_started_again_is_judged_by_its_new_executor(
         consuming=True,
         idle_seconds=None,
     )
-    await it.roster.beat(presence)
+    await it.roster.beat(heartbeat)
     await it.loop.tick()
     assert it.kube.removed == []
 
@@ -307,7 +307,7 @@ async def test_nothing_is_removed_while_a_pod_starts(scene: OpenScene):
 async def test_a_pod_that_never_starts_may_go(scene: OpenScene):
     it = scene(replicas=2)
     await it.roster.beat(
-        Presence(
+        Heartbeat(
             name="executor-1",
             queue="clients",
             pod="executor-1",

@@ -27,7 +27,7 @@ async def test_a_check_is_asked_each_time_and_its_answer_is_the_probes():
 
 
 async def test_metrics_are_shown_once_they_are_exposed():
-    metric = Gauge("asyncapi_of_this_test", "Made here.", registry=None)
+    metric = Gauge("asyncapiproxy_of_this_test", "Made here.", registry=None)
     port = free_port()
     async with (
         serve_probes(port, healthy=lambda: None, ready=lambda: None),
@@ -35,19 +35,19 @@ async def test_metrics_are_shown_once_they_are_exposed():
     ):
         before = await client.get("/metrics")
         assert "process_resident_memory_bytes" in before.text
-        assert "asyncapi_of_this_test" not in before.text
+        assert "asyncapiproxy_of_this_test" not in before.text
         for _ in range(2):
             expose([metric])
         metric.set(3)
         after = await client.get("/metrics")
-        assert "asyncapi_of_this_test 3.0" in after.text
+        assert "asyncapiproxy_of_this_test 3.0" in after.text
         assert after.headers["content-type"].startswith("text/plain; version=")
 
 
 async def test_a_port_that_is_taken_is_a_wrong_setting_and_none_is_none():
     port = free_port()
     async with serve_probes(port, healthy=lambda: None, ready=lambda: None):
-        with pytest.raises(SettingsError, match="ASYNCAPI_HEALTH_PORT"):
+        with pytest.raises(SettingsError, match="ASYNCAPIPROXY_HEALTH_PORT"):
             async with serve_probes(port, healthy=lambda: None, ready=lambda: None):
                 pass
     async with serve_probes(0, healthy=lambda: None, ready=lambda: None):

@@ -20,7 +20,7 @@ import asynctasks.broker.rabbitmq_acks
 from asynctasks.broker.messages import Reply, ReplyInRow, TaskMessage, packed
 from asynctasks.broker.protocol import Delivery
 from asynctasks.broker.rabbitmq import RabbitmqBroker
-from asynctasks.broker.rabbitmq_connection import Link, backoff_seconds
+from asynctasks.broker.rabbitmq_connection import ReconnectingConnection, backoff_seconds
 from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
@@ -332,11 +332,12 @@ async def test_a_queue_with_other_arguments_is_told_again_and_again_and_ends_not
     with structlog.testing.capture_logs() as logs:
         async with open_broker(server, prefix) as broker, consuming(broker) as executor:
 
-            def told_twice(link: str) -> None:
+            def told_twice(connection: str) -> None:
                 reasons = [
                     entry["reason"]
                     for entry in logs
-                    if entry["event"] == "broker connection ended" and entry["link"] == link
+                    if entry["event"] == "broker connection ended"
+                    and entry["connection"] == connection
                 ]
                 assert len(reasons) >= 2
                 assert [reason for reason in reasons if "PRECONDITION_FAILED" not in reason] == []
@@ -426,7 +427,7 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
 
     def nothing_left() -> None:
         assert channel.consumers == {}
-        assert len(broker._tasks._tasks) == 1  # the link's own
+        assert len(broker._tasks._tasks) == 1  # the connection's own
 
     await asyncio.gather(*(one(number) for number in range(20)))
     await eventually(nothing_left)
@@ -465,7 +466,7 @@ async def test_callers_cancelled_while_their_reply_queue_opens_leave_the_others_
                 await task
 
         def only_mine() -> None:
-            assert len(broker._tasks._tasks) == 2  # the link's own and my queue's
+            assert len(broker._tasks._tasks) == 2  # the connection's own and my queue's
 
         await eventually(only_mine)
         for steps in range(8):
@@ -648,7 +649,7 @@ async def test_a_wrong_password_is_told_and_waited_for(server: RabbitmqServer, p
     assert "wrong" not in json.dumps(logs)
 
 
-async def test_a_fault_in_setting_up_ends_the_link_rather_than_being_tried_for_ever(
+async def test_a_fault_in_setting_up_ends_the_connection_rather_than_being_tried_for_ever(
     server: RabbitmqServer,
 ):
     async def set_up(connection: object) -> list[aiormq.abc.AbstractChannel]:
@@ -656,7 +657,7 @@ async def test_a_fault_in_setting_up_ends_the_link_rather_than_being_tried_for_e
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(10):
-            await Link(server.url, name="faulty", set_up=set_up).run()
+            await ReconnectingConnection(server.url, name="faulty", set_up=set_up).run()
 
 
 async def delete_queue(server: RabbitmqServer, name: str) -> None:

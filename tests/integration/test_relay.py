@@ -21,7 +21,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.statements.conditions import tasks
-from asynctasks.statements.roster import Presence, Roster, executors
+from asynctasks.statements.roster import Heartbeat, Roster, executors
 from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus
@@ -104,7 +104,7 @@ async def test_executors_that_were_not_seen_for_an_hour_are_forgotten(parts: Any
     relay = relay_of(parts, InMemoryBroker())
     for name in ("alive", "killed"):
         await relay.roster.beat(
-            Presence(
+            Heartbeat(
                 name=name,
                 queue="clients",
                 pod=None,

@@ -240,15 +240,15 @@ async def test_replies_lost_with_rabbitmqs_connection_are_found_after_it(
         assert isinstance(replies, SharedReplies)
         async with replies.expect(task_id) as expected:
             assert not expected._arrived.done()
-            for task in asyncio.all_tasks():  # the reply link's connection breaks
+            for task in asyncio.all_tasks():  # the reply queue's connection breaks
                 if task.get_name() == "rabbitmq replies":
                     break_connection(task)
             assert await expected.wait(10) == ReplyInRow(task_id)
 
 
-def break_connection(link_task: asyncio.Task[Any]) -> None:
-    link = link_task.get_coro().cr_frame.f_locals["self"]
-    link.restart()
+def break_connection(connection_task: asyncio.Task[Any]) -> None:
+    connection = connection_task.get_coro().cr_frame.f_locals["self"]
+    connection.restart()
 
 
 async def test_without_the_broker_a_caller_with_a_queue_of_its_own_expects_no_reply():

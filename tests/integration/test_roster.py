@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text, update
 
 from asynctasks.instants import utc_now
-from asynctasks.statements.roster import Executor, Presence, Roster, executors
+from asynctasks.statements.roster import Executor, Heartbeat, Roster, executors
 from eventually import eventually
 
 
-def presence(name: str = "one", **values: Any) -> Presence:
+def heartbeat(name: str = "one", **values: Any) -> Heartbeat:
     defaults: dict[str, Any] = {
         "queue": "clients",
         "pod": None,
@@ -22,7 +22,7 @@ def presence(name: str = "one", **values: Any) -> Presence:
         "consuming": True,
         "idle_seconds": 0.0,
     }
-    return Presence(name=name, **{**defaults, **values})
+    return Heartbeat(name=name, **{**defaults, **values})
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ async def only(roster: Roster) -> Executor:
 
 
 async def test_an_executor_is_known_by_what_it_reported_last(roster: Roster):
-    assert await roster.beat(presence(pod="pod-1", running=3, idle_seconds=None)) is False
+    assert await roster.beat(heartbeat(pod="pod-1", running=3, idle_seconds=None)) is False
     busy = await only(roster)
     assert (busy.name, busy.pod, busy.concurrency, busy.running) == ("one", "pod-1", 4, 3)
     assert (busy.consuming, busy.draining, busy.idle_seconds) == (True, False, None)
     assert 0 <= busy.age_seconds < 10
-    assert await roster.beat(presence(pod="pod-1", idle_seconds=90)) is False
+    assert await roster.beat(heartbeat(pod="pod-1", idle_seconds=90)) is False
     idle = await only(roster)
     assert idle.running == 0
     assert 90 <= (idle.idle_seconds or 0) < 100
@@ -49,7 +49,7 @@ async def test_an_executor_is_known_by_what_it_reported_last(roster: Roster):
 
 async def test_the_executors_of_a_queue_are_its_own(roster: Roster):
     for name, queue in (("b", "clients"), ("a", "clients"), ("c", "orders")):
-        await roster.beat(presence(name, queue=queue))
+        await roster.beat(heartbeat(name, queue=queue))
     assert [executor.name for executor in await roster.of_queue("clients")] == ["a", "b"]
     assert [executor.name for executor in await roster.of_queue("orders")] == ["c"]
     assert await roster.of_queue("nobody") == []
@@ -57,27 +57,27 @@ async def test_the_executors_of_a_queue_are_its_own(roster: Roster):
 
 async def test_a_report_is_told_to_drain_until_told_otherwise(roster: Roster):
     for name in ("one", "two"):
-        await roster.beat(presence(name))
+        await roster.beat(heartbeat(name))
     await roster.set_draining(["one", "gone"], True)
-    assert [await roster.beat(presence(name)) for name in ("one", "two")] == [True, False]
-    assert await roster.beat(presence("one", consuming=False)) is True
+    assert [await roster.beat(heartbeat(name)) for name in ("one", "two")] == [True, False]
+    assert await roster.beat(heartbeat("one", consuming=False)) is True
     one, two = await roster.of_queue("clients")
     assert (one.has_drained, two.has_drained) == (True, False)
     await roster.set_draining(["one"], False)
-    assert await roster.beat(presence("one", consuming=False)) is False
+    assert await roster.beat(heartbeat("one", consuming=False)) is False
     await roster.set_draining([], True)
 
 
 async def test_who_holds_a_task_has_not_drained(roster: Roster):
-    await roster.beat(presence())
+    await roster.beat(heartbeat())
     await roster.set_draining(["one"], True)
-    await roster.beat(presence(consuming=False, running=1, idle_seconds=None))
+    await roster.beat(heartbeat(consuming=False, running=1, idle_seconds=None))
     assert not (await only(roster)).has_drained
 
 
 async def test_one_that_leaves_is_forgotten_and_so_are_the_long_unseen(roster: Roster, parts: Any):
     for name in ("left", "silent", "alive"):
-        await roster.beat(presence(name))
+        await roster.beat(heartbeat(name))
     await roster.leave("left")
     async with parts.database.write() as connection:
         await connection.execute(
@@ -89,7 +89,7 @@ async def test_one_that_leaves_is_forgotten_and_so_are_the_long_unseen(roster: R
     assert 7_190 < silent.age_seconds < 7_260
     assert await roster.forget(older_than_seconds=3_600) == 1
     assert [executor.name for executor in await roster.of_queue("clients")] == ["alive"]
-    assert await roster.beat(presence("silent")) is False
+    assert await roster.beat(heartbeat("silent")) is False
 
 
 async def test_reports_change_no_index(
@@ -101,7 +101,7 @@ async def test_reports_change_no_index(
         roster = Roster(parts.database)
         for second in range(50):
             for name in names:
-                await roster.beat(presence(name, running=second % 3, idle_seconds=None))
+                await roster.beat(heartbeat(name, running=second % 3, idle_seconds=None))
 
         async def counted() -> None:
             async with parts.database.read() as connection:

@@ -28,11 +28,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A proxy that waits for 1 s at most, so that `--wait` has to go on by itself."""
     folder = tmp_path_factory.mktemp("up")
     log = folder / "log"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("ASYNCAPI_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ASYNCAPIPROXY_")}
     environment |= {
-        "ASYNCAPI_MAX_WAIT_SECONDS": "1",
-        "ASYNCAPI_DRAIN_SECONDS": "0",
-        "ASYNCAPI_LOG_FORMAT": "json",
+        "ASYNCAPIPROXY_MAX_WAIT_SECONDS": "1",
+        "ASYNCAPIPROXY_DRAIN_SECONDS": "0",
+        "ASYNCAPIPROXY_LOG_FORMAT": "json",
     }
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -57,7 +57,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def task(*arguments: str, url: str, stdin: str | None = None) -> Result:
-    environment = {"ASYNCAPI_URL": url, "COLUMNS": "80", "TERM": "dumb"}
+    environment = {"ASYNCAPIPROXY_URL": url, "COLUMNS": "80", "TERM": "dumb"}
     return CliRunner().invoke(app, ["task", *arguments], env=environment, input=stdin)
 
 
@@ -209,7 +209,7 @@ async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
     submit = ("submit", "create-client", email("slow+60"), "name=Sam", "--async", "--json")
     task_id = document(await asyncio.to_thread(task, *submit, url=url))["id"]
     # With an environment of a terminal Rich draws at once, so there is something to wait for.
-    environment = os.environ | {"ASYNCAPI_URL": url, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
+    environment = os.environ | {"ASYNCAPIPROXY_URL": url, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *("task", "watch", task_id),

@@ -315,7 +315,7 @@ async def dead_letters(broker: Any, url: str) -> list[tuple[bytes, str]]:
             )
         ).body:
             headers = got.header.properties.headers or {}
-            found.append((got.body, str(headers.get("x-asyncapi-reason"))))
+            found.append((got.body, str(headers.get("x-asyncapiproxy-reason"))))
         return found
     finally:
         await connection.close()

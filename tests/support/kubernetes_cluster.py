@@ -125,7 +125,7 @@ def _given(kubeconfig: Path) -> Iterator[Path]:
 
 @contextmanager
 def _made(kubeconfig: Path) -> Iterator[Path]:
-    name = f"asyncapi-test-{os.getpid()}"
+    name = f"asyncapiproxy-test-{os.getpid()}"
     image = os.environ.get("KIND_NODE_IMAGE")
     if image:
         start = [

@@ -185,7 +185,7 @@ class Installation:
         *,
         database_url: str,
         broker_url: str,
-        broker_prefix: str = "asyncapi",
+        broker_prefix: str = "asyncapiproxy",
         operations: str = FAST_OPERATIONS,
         settings: Mapping[str, object] | None = None,
         command: Sequence[str] = (str(COMMAND),),
@@ -237,7 +237,7 @@ class Installation:
             name=name,
             folder=self.folder,
             environment=self._environment(settings),
-            is_ready=has_logged(event="broker connected", link=f"consume {queue}"),
+            is_ready=has_logged(event="broker connected", connection=f"consume {queue}"),
             command=self._command,
         )
 
@@ -298,7 +298,7 @@ def up_service(
 
 def settings_environment(settings: Mapping[str, object]) -> dict[str, str]:
     """Settings by their field's name, as the variables that a service reads."""
-    return {f"ASYNCAPI_{name.upper()}": str(value) for name, value in settings.items()}
+    return {f"ASYNCAPIPROXY_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def bare_environment(home: Path) -> dict[str, str]:

@@ -131,7 +131,7 @@ class Release:
         """What the bundled PostgreSQL answers."""
         return self.kubectl(
             *("exec", f"{self.full_name}-postgresql-0", "--"),
-            *("psql", "--username=asyncapi", "--dbname=asyncapi", "-At", "-c", statement),
+            *("psql", "--username=asyncapiproxy", "--dbname=asyncapiproxy", "-At", "-c", statement),
         ).strip()
 
     def pods(self, component: str) -> list[Json]:

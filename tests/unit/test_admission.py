@@ -102,8 +102,8 @@ def test_no_more_callers_wait_than_may():
 def test_a_burst_between_two_samples_does_not_pass_the_limit():
     admitting, _ = admission()
     for _ in range(3):
-        with admitting.admit(FEW) as place:
-            place.leaves_task = True
+        with admitting.admit(FEW) as permit:
+            permit.leaves_task = True
     with pytest.raises(QueueFullError), admitting.admit(FEW):
         pass
     with admitting.admit(WAIT):
@@ -137,8 +137,8 @@ async def test_what_is_admitted_while_the_database_counts_is_not_forgotten():
 
     async def slow_count(*, seconds: float) -> dict[str, Backlog]:
         del seconds
-        with admitting.admit(FEW) as place:
-            place.leaves_task = True
+        with admitting.admit(FEW) as permit:
+            permit.leaves_task = True
         return {"default": Backlog({"few": 2}, 0)}
 
     upkeep.backlogs = slow_count

@@ -27,7 +27,7 @@ def test_every_metric_is_documented_with_its_kind_and_labels(title: str, module:
     documented = {
         cells[0].strip("`"): (cells[1], cells[2].replace("`", "").split(", ") if cells[2] else [])
         for cells in section(title)
-        if cells[0].startswith("`asyncapi_")
+        if cells[0].startswith("`asyncapiproxy_")
     }
     declared = {}
     for metric in module.METRICS:
@@ -41,7 +41,7 @@ def test_every_outcome_is_documented():
     of_calls = [cells[0] for cells in section("Proxy") if len(cells) == 2 and cells[0] != "outcome"]
     assert of_calls == list(asyncproxy.metrics.OUTCOMES)
     (attempts,) = [
-        cells for cells in section("Executor") if cells[0] == "`asyncapi_attempts_total`"
+        cells for cells in section("Executor") if cells[0] == "`asyncapiproxy_attempts_total`"
     ]
     for outcome in asyncexecutor.metrics.OUTCOMES:
         assert f"`{outcome}`" in attempts[3]

@@ -16,8 +16,8 @@ def test_the_operator_names_its_extra(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_KOPF],
         env={
-            "ASYNCAPI_DATABASE_URL": "sqlite:///none.db",
-            "ASYNCAPI_BROKER_URL": "amqp://none.invalid",
+            "ASYNCAPIPROXY_DATABASE_URL": "sqlite:///none.db",
+            "ASYNCAPIPROXY_BROKER_URL": "amqp://none.invalid",
         },
         cwd=tmp_path,
         capture_output=True,

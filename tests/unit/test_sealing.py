@@ -66,7 +66,7 @@ def test_a_key_may_have_white_space_around_it():
 
 @pytest.mark.parametrize("keys", [[OLD], []])
 def test_without_its_key_a_token_stays_closed(keys: list[str]):
-    with pytest.raises(SealedArgumentsError, match="ASYNCAPI_SEALING_KEYS"):
+    with pytest.raises(SealedArgumentsError, match="ASYNCAPIPROXY_SEALING_KEYS"):
         Sealing(keys).unseal(Sealing([NEW]).seal(SECRETS))
 
 
@@ -89,7 +89,7 @@ def test_a_changed_token_is_refused():
     "key", ["", "short", "é" * 44, "not-a-key-" * 5, NEW[:-2], NEW[1:]], ids=range(6)
 )
 def test_what_is_no_key_is_refused_and_not_shown(key: str):
-    with pytest.raises(SettingsError, match="ASYNCAPI_SEALING_KEYS") as caught:
+    with pytest.raises(SettingsError, match="ASYNCAPIPROXY_SEALING_KEYS") as caught:
         Sealing([NEW, key])
     assert NEW not in str(caught.value)
     assert not key or key not in str(caught.value)

@@ -12,9 +12,9 @@ from asynctasks.settings import Settings, unknown_variables
 
 PASSWORD = "s3cr3t-Zaphod"
 GOOD = {
-    "ASYNCAPI_DATABASE_URL": f"postgresql://ann:{PASSWORD}@db/tasks",
-    "ASYNCAPI_BROKER_URL": f"amqp://ann:{PASSWORD}@broker/",
-    "ASYNCAPI_SEALING_KEYS": f"{PASSWORD}1, {PASSWORD}2 ,",
+    "ASYNCAPIPROXY_DATABASE_URL": f"postgresql://ann:{PASSWORD}@db/tasks",
+    "ASYNCAPIPROXY_BROKER_URL": f"amqp://ann:{PASSWORD}@broker/",
+    "ASYNCAPIPROXY_SEALING_KEYS": f"{PASSWORD}1, {PASSWORD}2 ,",
 }
 
 
@@ -38,10 +38,10 @@ def fault(kind: type[Settings] = Settings, given: dict[str, Any] | None = None) 
 
 
 def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
-    environment.setenv("ASYNCAPI_OPERATIONS_FILE", "/etc/operations.yaml")
-    environment.setenv("ASYNCAPI_PUBLISH_SECONDS", "2.5")
+    environment.setenv("ASYNCAPIPROXY_OPERATIONS_FILE", "/etc/operations.yaml")
+    environment.setenv("ASYNCAPIPROXY_PUBLISH_SECONDS", "2.5")
     settings = Settings.read()
-    assert settings.database_url == GOOD["ASYNCAPI_DATABASE_URL"]
+    assert settings.database_url == GOOD["ASYNCAPIPROXY_DATABASE_URL"]
     assert settings.operations_file == Path("/etc/operations.yaml")
     assert settings.publish_seconds == 2.5
 
@@ -68,28 +68,28 @@ def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
 def test_a_wrong_variable_is_named(
     environment: pytest.MonkeyPatch, variable: str, value: str, expected: str
 ):
-    environment.setenv(f"ASYNCAPI_{variable}", value)
+    environment.setenv(f"ASYNCAPIPROXY_{variable}", value)
     told = fault()
-    assert told.startswith(f"ASYNCAPI_{variable}: {expected}")
+    assert told.startswith(f"ASYNCAPIPROXY_{variable}: {expected}")
     assert "\n" not in told
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "BROKER_URL"])
 def test_a_variable_that_is_not_set_is_named(environment: pytest.MonkeyPatch, variable: str):
-    environment.delenv(f"ASYNCAPI_{variable}")
-    assert fault() == f"ASYNCAPI_{variable} is not set"
+    environment.delenv(f"ASYNCAPIPROXY_{variable}")
+    assert fault() == f"ASYNCAPIPROXY_{variable} is not set"
 
 
 def test_every_wrong_variable_is_named_at_once(environment: pytest.MonkeyPatch):
-    environment.setenv("ASYNCAPI_DATABASE_URL", "oracle://")
-    environment.setenv("ASYNCAPI_BROKER_URL", "kafka://")
-    environment.setenv("ASYNCAPI_PORT", "99999")
-    environment.setenv("ASYNCAPI_REPLY_STRATEGY", "pigeon")
+    environment.setenv("ASYNCAPIPROXY_DATABASE_URL", "oracle://")
+    environment.setenv("ASYNCAPIPROXY_BROKER_URL", "kafka://")
+    environment.setenv("ASYNCAPIPROXY_PORT", "99999")
+    environment.setenv("ASYNCAPIPROXY_REPLY_STRATEGY", "pigeon")
     assert [line.split(":")[0] for line in fault(ProxySettings).splitlines()] == [
-        "ASYNCAPI_DATABASE_URL",
-        "ASYNCAPI_BROKER_URL",
-        "ASYNCAPI_PORT",
-        "ASYNCAPI_REPLY_STRATEGY",
+        "ASYNCAPIPROXY_DATABASE_URL",
+        "ASYNCAPIPROXY_BROKER_URL",
+        "ASYNCAPIPROXY_PORT",
+        "ASYNCAPIPROXY_REPLY_STRATEGY",
     ]
 
 
@@ -112,19 +112,19 @@ def test_what_is_shown_of_settings_holds_no_password(kind: type[Settings]):
 def test_sealing_keys_are_split_the_newest_first(
     environment: pytest.MonkeyPatch, given: str, keys: list[str]
 ):
-    environment.setenv("ASYNCAPI_SEALING_KEYS", given)
+    environment.setenv("ASYNCAPIPROXY_SEALING_KEYS", given)
     assert Settings.read().keys == keys
 
 
 def test_what_is_given_on_the_command_line_beats_the_environment(environment: pytest.MonkeyPatch):
-    environment.setenv("ASYNCAPI_PORT", "1111")
-    environment.setenv("ASYNCAPI_HOST", "10.0.0.1")
+    environment.setenv("ASYNCAPIPROXY_PORT", "1111")
+    environment.setenv("ASYNCAPIPROXY_HOST", "10.0.0.1")
     settings = ProxySettings.read({"port": 2222, "host": None})
     assert (settings.port, settings.host) == (2222, "10.0.0.1")
 
 
 def test_a_wrong_value_of_the_command_line_is_named_as_its_variable():
-    assert fault(ProxySettings, {"port": -1}).startswith("ASYNCAPI_PORT: expected")
+    assert fault(ProxySettings, {"port": -1}).startswith("ASYNCAPIPROXY_PORT: expected")
 
 
 def test_settings_do_not_change():
@@ -133,9 +133,9 @@ def test_settings_do_not_change():
 
 
 def test_a_misspelt_variable_is_found(environment: pytest.MonkeyPatch):
-    environment.setenv("ASYNCAPI_CONCURENCY", "5")
-    environment.setenv("ASYNCAPI_CONCURRENCY", "5")
-    environment.setenv("ASYNCAPI_PORT", "5")
+    environment.setenv("ASYNCAPIPROXY_CONCURENCY", "5")
+    environment.setenv("ASYNCAPIPROXY_CONCURRENCY", "5")
+    environment.setenv("ASYNCAPIPROXY_PORT", "5")
     environment.setenv("CONCURENCY", "5")
-    assert unknown_variables(ProxySettings, ExecutorSettings) == ["ASYNCAPI_CONCURENCY"]
-    assert unknown_variables(ExecutorSettings) == ["ASYNCAPI_CONCURENCY", "ASYNCAPI_PORT"]
+    assert unknown_variables(ProxySettings, ExecutorSettings) == ["ASYNCAPIPROXY_CONCURENCY"]
+    assert unknown_variables(ExecutorSettings) == ["ASYNCAPIPROXY_CONCURENCY", "ASYNCAPIPROXY_PORT"]

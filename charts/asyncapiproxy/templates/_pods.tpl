@@ -79,25 +79,25 @@ valueFrom:
 {{- end -}}
 
 {{- define "asyncapiproxy.databaseEnv" -}}
-- name: ASYNCAPI_DATABASE_URL
+- name: ASYNCAPIPROXY_DATABASE_URL
   {{- include "asyncapiproxy.secretKey" (dict "root" . "source" .Values.database "key" "database-url") | nindent 2 }}
 {{- end -}}
 
 {{/* The environment of a service: `part` are its values, `more` settings that the chart decides. */}}
 {{- define "asyncapiproxy.env" -}}
 {{- include "asyncapiproxy.databaseEnv" .root }}
-- name: ASYNCAPI_BROKER_URL
+- name: ASYNCAPIPROXY_BROKER_URL
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.broker "key" "broker-url") | nindent 2 }}
-- name: ASYNCAPI_SEALING_KEYS
+- name: ASYNCAPIPROXY_SEALING_KEYS
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
-- name: ASYNCAPI_OPERATIONS_FILE
+- name: ASYNCAPIPROXY_OPERATIONS_FILE
   value: /etc/asyncapiproxy/operations.yaml
-- name: ASYNCAPI_POD_NAME
+- name: ASYNCAPIPROXY_POD_NAME
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
 {{- range $name, $value := mergeOverwrite (dict "logFormat" "json") (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
-- name: ASYNCAPI_{{ $name | snakecase | upper }}
+- name: ASYNCAPIPROXY_{{ $name | snakecase | upper }}
   value: {{ $value | toJson | trimAll "\"" | quote }}
 {{- end }}
 {{- range $name, $value := .part.env }}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 task_app = new_app(
     help="""Submit, show and watch tasks through a running proxy.
 
-    The proxy is the one at `--url`, or at ASYNCAPI_URL, or at http://localhost:8080.
+    The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
     `asyncapiproxy up` starts one.
 
     Exit codes of `submit` and `watch`: **0** succeeded (or accepted, with `--async`);

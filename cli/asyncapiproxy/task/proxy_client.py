@@ -212,7 +212,7 @@ class ProxyClient:
         except httpx.TransportError as error:
             raise ProxyUnreachableError(
                 f"No proxy answers at {self.url}: {error}\n"
-                "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPI_URL."
+                "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPIPROXY_URL."
             ) from error
 
     def _document(self, response: httpx.Response) -> Document:

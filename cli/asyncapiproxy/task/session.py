@@ -33,7 +33,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-Url = Annotated[str, typer.Option(envvar="ASYNCAPI_URL", help="Where the proxy is.", metavar="URL")]
+Url = Annotated[
+    str, typer.Option(envvar="ASYNCAPIPROXY_URL", help="Where the proxy is.", metavar="URL")
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Only the document, as the proxy gives it, on stdout.")
 ]

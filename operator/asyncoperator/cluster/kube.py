@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from asyncoperator.cluster.custom_object import Object
 
-FIELD_MANAGER = "asyncapi-operator"
+FIELD_MANAGER = "asyncapiproxy-operator"
 PAGE = 500
 REQUEST_SECONDS = 10.0
 """No request of ours takes the API server as long: one that does has hung."""

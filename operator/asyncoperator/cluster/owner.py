@@ -27,7 +27,7 @@ async def owner_reference(kube: Kube, settings: OperatorSettings) -> Object | No
         deployment = await kube.get_deployment(name)
     except KubeGoneError as error:
         raise SettingsError(
-            f"ASYNCAPI_OPERATOR_DEPLOYMENT: {error} (in the namespace {kube.namespace})"
+            f"ASYNCAPIPROXY_OPERATOR_DEPLOYMENT: {error} (in the namespace {kube.namespace})"
         ) from error
     return {
         "apiVersion": "apps/v1",

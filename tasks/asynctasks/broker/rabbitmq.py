@@ -16,9 +16,14 @@ from aiormq.channel import Channel
 from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
-from asynctasks.broker.gathering import Gathering
+from asynctasks.broker.coalescer import Coalescer
 from asynctasks.broker.messages import Reply, packed, unpacked
-from asynctasks.broker.rabbitmq_connection import HEARTBEAT_SECONDS, Link, translated, until_closed
+from asynctasks.broker.rabbitmq_connection import (
+    HEARTBEAT_SECONDS,
+    ReconnectingConnection,
+    translated,
+    until_closed,
+)
 from asynctasks.broker.rabbitmq_consumption import RabbitmqConsumption
 from asynctasks.broker.rabbitmq_topology import RabbitmqTopology
 from asynctasks.errors import BrokerUnavailableError, MalformedMessageError, MessageReturnedError
@@ -52,18 +57,18 @@ class RabbitmqBroker:
         self.topology = RabbitmqTopology(prefix, queues)
         self._publish_seconds = publish_seconds
         self._tasks = asyncio.TaskGroup()
-        self._link = Link(self._url, name="publish", set_up=self._set_up)
-        self._replies = Gathering(self._tasks, self._publish_replies)
+        self._connection = ReconnectingConnection(self._url, name="publish", set_up=self._set_up)
+        self._replies = Coalescer(self._tasks, self._publish_replies)
         # Channels of the current connection; after its end they fail at once.
         self._confirmed: Channel | None = None
         self._unconfirmed: Channel | None = None
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
-        self._running = self._tasks.create_task(self._link.run(), name="rabbitmq publish")
+        self._running = self._tasks.create_task(self._connection.run(), name="rabbitmq publish")
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CONNECT_SECONDS):
-                await self._link.first_up.wait()
+                await self._connection.first_up.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -73,7 +78,7 @@ class RabbitmqBroker:
     @property
     def is_connected(self) -> bool:
         """Whether the publishing connection is up, as far as we know."""
-        return self._link.is_up
+        return self._connection.is_up
 
     async def ping(self) -> None:
         """Ask for a queue's state; raises BrokerUnavailableError."""
@@ -102,7 +107,7 @@ class RabbitmqBroker:
         await self._publish(
             self.topology.dead_letter_queue_name(queue),
             body,
-            headers={"x-asyncapi-reason": reason},
+            headers={"x-asyncapiproxy-reason": reason},
         )
 
     async def _publish(
@@ -128,7 +133,7 @@ class RabbitmqBroker:
                 raise
             if routing_key in self.topology.declared_names():
                 # Somebody deleted it. A new connection declares it again.
-                self._link.restart()
+                self._connection.restart()
             raise MessageReturnedError(f"RabbitMQ has no queue {routing_key!r}") from error
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
@@ -170,9 +175,11 @@ class RabbitmqBroker:
             prefetch=prefetch,
             on_delivery=on_delivery,
         )
-        link = Link(self._url, name=f"consume {queue}", set_up=consumption.set_up)
-        consumption.on_cancelled = link.restart
-        async with self._kept_up(link):
+        connection = ReconnectingConnection(
+            self._url, name=f"consume {queue}", set_up=consumption.set_up
+        )
+        consumption.on_cancelled = connection.restart
+        async with self._kept_up(connection):
             try:
                 yield consumption
             finally:
@@ -187,13 +194,13 @@ class RabbitmqBroker:
 
         async def set_up(connection: AbstractConnection) -> list[AbstractChannel]:
             channel = await open_channel(connection)
-            channel.on_consumer_cancel_callbacks.add(lambda _: link.restart())
+            channel.on_consumer_cancel_callbacks.add(lambda _: replies.restart())
             await _receive_replies(channel, name, on_reply)
             on_restored()
             return [channel]
 
-        link = Link(self._url, name="replies", set_up=set_up)
-        async with self._kept_up(link):
+        replies = ReconnectingConnection(self._url, name="replies", set_up=set_up)
+        async with self._kept_up(replies):
             yield name
 
     @asynccontextmanager
@@ -249,7 +256,7 @@ class RabbitmqBroker:
             await channel.queue_delete(name, timeout=self._publish_seconds)
 
     def _up(self, channel: Channel | None) -> Channel:
-        if channel is None or not self._link.is_up:
+        if channel is None or not self._connection.is_up:
             raise BrokerUnavailableError("RabbitMQ is not connected")
         return channel
 
@@ -262,12 +269,12 @@ class RabbitmqBroker:
         return [confirmed, unconfirmed]
 
     @asynccontextmanager
-    async def _kept_up(self, link: Link) -> AsyncGenerator[None]:
-        running = self._tasks.create_task(link.run(), name=f"rabbitmq {link.name}")
+    async def _kept_up(self, connection: ReconnectingConnection) -> AsyncGenerator[None]:
+        running = self._tasks.create_task(connection.run(), name=f"rabbitmq {connection.name}")
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_CONNECT_SECONDS):
-                    await link.first_up.wait()
+                    await connection.first_up.wait()
             yield
         finally:
             running.cancel()

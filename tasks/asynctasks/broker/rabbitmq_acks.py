@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from asynctasks.broker.gathering import Gathering
+from asynctasks.broker.coalescer import Coalescer
 from asynctasks.broker.rabbitmq_connection import translated
 from asynctasks.errors import BrokerUnavailableError
 
@@ -20,7 +20,7 @@ SETTLE_SECONDS = 5
 """aiormq can wait for ever where a connection ends just as many acks are on their way into it."""
 
 
-class Settling:
+class RabbitmqAcks:
     """Acks of one turn of the event loop go together, in one frame as far as none is missing.
 
     Nothing is raised where the connection is gone: the broker delivers the messages again.
@@ -28,7 +28,7 @@ class Settling:
 
     def __init__(self, channel: AbstractChannel, tasks: asyncio.TaskGroup) -> None:
         self.channel = channel
-        self._acks = Gathering(tasks, self._ack)
+        self._acks = Coalescer(tasks, self._ack)
         self._unsettled: dict[int, None] = {}
         """Delivery tags in ascending order, as they are delivered.
 

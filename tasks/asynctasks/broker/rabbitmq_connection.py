@@ -32,11 +32,11 @@ LONGEST_BACKOFF_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
-class LinkEndedError(AMQPError):
+class ConnectionEndedError(AMQPError):
     """We ended the connection. Whoever waits for an answer on it is told so."""
 
 
-class Link:
+class ReconnectingConnection:
     """One connection, kept up by `run`. `set_up` opens its channels and returns them.
 
     The end of any of those channels ends the connection: a channel that RabbitMQ closed (consumer
@@ -78,7 +78,7 @@ class Link:
             failures += 1
             log.warning(
                 "broker connection ended",
-                link=self.name,
+                connection=self.name,
                 reason=_describe(ending),
                 failures=failures,
             )
@@ -94,13 +94,13 @@ class Link:
                 channels = await self._set_up(connection)
             self.is_up = True
             self.first_up.set()
-            log.info("broker connected", link=self.name)
+            log.info("broker connected", connection=self.name)
             return await self._end_of(connection, channels)
         finally:
             self.is_up = False
             # A broker that hangs must neither hold us up nor hide why we leave.
             with suppress(OSError, AMQPError):
-                await connection.close(LinkEndedError("closed by us"), timeout=CLOSE_SECONDS)
+                await connection.close(ConnectionEndedError("closed by us"), timeout=CLOSE_SECONDS)
 
     async def _end_of(
         self, connection: AbstractConnection, channels: list[AbstractChannel]
@@ -113,7 +113,7 @@ class Link:
             restart.cancel()
         ended = next((closing for closing in closings if closing.done()), None)
         if ended is None:
-            return LinkEndedError("something we had declared is gone")
+            return ConnectionEndedError("something we had declared is gone")
         return None if ended.cancelled() else ended.exception()
 
 

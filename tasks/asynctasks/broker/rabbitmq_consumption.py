@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from asynctasks.broker.rabbitmq_acks import SETTLE_SECONDS, Settling
+from asynctasks.broker.rabbitmq_acks import SETTLE_SECONDS, RabbitmqAcks
 from asynctasks.broker.rabbitmq_connection import translated
 from asynctasks.errors import BrokerUnavailableError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RabbitmqConsumption:
-    """Set up anew on each connection of its link."""
+    """Set up anew on each connection."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class RabbitmqConsumption:
         self._put_aside = put_aside
         self._prefetch = prefetch
         self._on_delivery = on_delivery
-        self._settling: Settling | None = None
+        self._acks: RabbitmqAcks | None = None
         self._tag: str | None = None
         self._is_stopped = False
         self._changing = asyncio.Lock()
@@ -56,14 +56,14 @@ class RabbitmqConsumption:
         # RabbitMQ cancels a consumer whose queue was deleted: the next set-up declares it again.
         channel.on_consumer_cancel_callbacks.add(lambda _: self.on_cancelled())
         async with self._changing:
-            self._settling, self._tag = Settling(channel, self._tasks), None
+            self._acks, self._tag = RabbitmqAcks(channel, self._tasks), None
             await self._follow()
         return [channel]
 
     @property
     def is_consuming(self) -> bool:
         """Whether deliveries can come now."""
-        return self._open_settling() is not None and self._tag is not None
+        return self._open_acks() is not None and self._tag is not None
 
     async def stop(self) -> None:
         """Take no more deliveries; those in hand can still be acked."""
@@ -88,40 +88,38 @@ class RabbitmqConsumption:
         It reads a channel's frames in order, so an answer to a call says that it has.
         """
         await self.stop()
-        if settling := self._open_settling():
+        if acks := self._open_acks():
             with suppress(BrokerUnavailableError), translated():
-                await settling.channel.basic_qos(
-                    prefetch_count=self._prefetch, timeout=SETTLE_SECONDS
-                )
+                await acks.channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
 
-    def _open_settling(self) -> Settling | None:
-        settling = self._settling
-        return None if settling is None or settling.channel.is_closed else settling
+    def _open_acks(self) -> RabbitmqAcks | None:
+        acks = self._acks
+        return None if acks is None or acks.channel.is_closed else acks
 
     async def _follow(self) -> None:
         """Consume or cancel on the channel there is, as is wanted by now."""
-        settling = self._open_settling()
-        if settling is None:
+        acks = self._open_acks()
+        if acks is None:
             return
         if self._is_stopped and self._tag is not None:
             tag, self._tag = self._tag, None
-            await settling.channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
+            await acks.channel.basic_cancel(tag, timeout=SETTLE_SECONDS)
         elif not self._is_stopped and self._tag is None:
-            consuming = await settling.channel.basic_consume(
+            consuming = await acks.channel.basic_consume(
                 self._topology.queue_name(self._queue),
-                partial(self._deliver, settling),
+                partial(self._deliver, acks),
                 timeout=SETTLE_SECONDS,
             )
             self._tag = consuming.consumer_tag
 
-    async def _deliver(self, settling: Settling, message: DeliveredMessage) -> None:
+    async def _deliver(self, acks: RabbitmqAcks, message: DeliveredMessage) -> None:
         assert message.delivery_tag is not None
-        settling.delivered(message.delivery_tag)
+        acks.delivered(message.delivery_tag)
         self._on_delivery(
             _Delivery(
                 message.body,
                 tag=message.delivery_tag,
-                settling=settling,
+                acks=acks,
                 put_aside=partial(self._put_aside, self._queue),
             )
         )
@@ -133,25 +131,25 @@ class _Delivery:
         body: bytes,
         *,
         tag: int,
-        settling: Settling,
+        acks: RabbitmqAcks,
         put_aside: Callable[[bytes, str], Awaitable[None]],
     ) -> None:
         self.body = body
         self._tag = tag
-        self._settling = settling
+        self._acks = acks
         self._put_aside = put_aside
 
     async def ack(self) -> None:
-        await self._settling.ack(self._tag)
+        await self._acks.ack(self._tag)
 
     async def dead_letter(self, reason: str) -> None:
         try:
             await self._put_aside(self.body, reason)
         except BrokerUnavailableError:
             # Without the reason then, by the queue's own dead-letter exchange.
-            await self._settling.reject(self._tag)
+            await self._acks.reject(self._tag)
         else:
             await self.ack()
 
     async def release(self) -> None:
-        await self._settling.release(self._tag)
+        await self._acks.release(self._tag)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from asynctasks.operations.write_only import Path
 
-HOW_TO_MAKE_A_KEY = "make one with `asyncapiproxy sealing-key` and set ASYNCAPI_SEALING_KEYS to it"
+HOW_TO_MAKE_A_KEY = (
+    "make one with `asyncapiproxy sealing-key` and set ASYNCAPIPROXY_SEALING_KEYS to it"
+)
 
 
 class Sealing:
@@ -31,7 +33,7 @@ class Sealing:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys]) if keys else None
         except ValueError as error:
             raise SettingsError(
-                f"ASYNCAPI_SEALING_KEYS holds something that is no key; {HOW_TO_MAKE_A_KEY}"
+                f"ASYNCAPIPROXY_SEALING_KEYS holds something that is no key; {HOW_TO_MAKE_A_KEY}"
             ) from error
 
     def require_key(self, operations: Iterable[str]) -> None:

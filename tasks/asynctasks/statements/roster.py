@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class Heartbeat:
     """What an executor reports of itself."""
 
     name: str
@@ -60,9 +60,9 @@ class Roster:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, presence: Presence) -> bool:
-        """Record the presence, and return whether the executor is to drain."""
-        values = {name: getattr(presence, name) for name in Presence.__dataclass_fields__}
+    async def beat(self, heartbeat: Heartbeat) -> bool:
+        """Record the heartbeat, and return whether the executor is to drain."""
+        values = {name: getattr(heartbeat, name) for name in Heartbeat.__dataclass_fields__}
         idle = values.pop("idle_seconds")
         async with self._database.write() as connection:
             beaten = await connection.execute(

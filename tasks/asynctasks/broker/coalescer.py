@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ItemT = TypeVar("ItemT")
 
 
-class Gathering(Generic[ItemT]):
+class Coalescer(Generic[ItemT]):
     """There is no timer: an item alone is done at once."""
 
     def __init__(

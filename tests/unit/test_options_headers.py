@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
+from asyncproxy.options_headers import TaskOptions, read_options
 from asyncproxy.problems import HeaderInvalidError
-from asyncproxy.submission_headers import Conditions, read_conditions
 from asynctasks.operations.operation import Operation
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -26,14 +26,14 @@ WITH_DEFAULTS = Operation.model_validate(
 )
 
 
-def read(operation: Operation = PLAIN, /, **headers: str) -> Conditions:
+def read(operation: Operation = PLAIN, /, **headers: str) -> TaskOptions:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_conditions(Headers(named), operation, now=NOW)
+    return read_options(Headers(named), operation, now=NOW)
 
 
 def test_without_headers_the_operations_defaults_count():
-    assert read() == Conditions()
-    assert read(WITH_DEFAULTS) == Conditions(
+    assert read() == TaskOptions()
+    assert read(WITH_DEFAULTS) == TaskOptions(
         deadline_seconds=60, delay_seconds=5, labels={"team": "blue", "tier": "1"}
     )
 
@@ -69,7 +69,7 @@ def test_a_key_that_cannot_be_used_is_refused(header: str):
 
 @pytest.mark.parametrize("header", ["90", "90.0", " 90 "])
 def test_a_deadline_in_seconds_is_left_to_the_databases_clock(header: str):
-    assert read(task_deadline=header) == Conditions(deadline_seconds=90)
+    assert read(task_deadline=header) == TaskOptions(deadline_seconds=90)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_deadline_in_seconds_is_left_to_the_databases_clock(header: str):
     ],
 )
 def test_a_deadline_may_be_a_date(header: str):
-    assert read(task_deadline=header) == Conditions(deadline=NOW + timedelta(seconds=90))
+    assert read(task_deadline=header) == TaskOptions(deadline=NOW + timedelta(seconds=90))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_labels_are_pairs(header: str, labels: dict[str, str]):
 def test_labels_may_stand_in_several_headers():
     """A list may be sent in parts (RFC 9110 §5.3)."""
     headers = Headers(raw=[(b"task-labels", b"a=1"), (b"task-labels", b"b=2, c=3")])
-    assert read_conditions(headers, PLAIN, now=NOW).labels == {"a": "1", "b": "2", "c": "3"}
+    assert read_options(headers, PLAIN, now=NOW).labels == {"a": "1", "b": "2", "c": "3"}
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_the_callers_labels_are_limited_and_the_operations_come_on_top():
 )
 def test_any_header_is_read_or_refused(header: str, name: str):
     with contextlib.suppress(HeaderInvalidError):
-        conditions = read_conditions(Headers({name: header}), PLAIN, now=NOW)
-        assert conditions.deadline is None or conditions.deadline > NOW
+        options = read_options(Headers({name: header}), PLAIN, now=NOW)
+        assert options.deadline is None or options.deadline > NOW
 
 
 @given(at=st.datetimes(timezones=st.timezones()), form=st.sampled_from(["iso", "http"]))

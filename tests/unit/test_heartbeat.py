@@ -7,11 +7,11 @@ import pytest
 from structlog.testing import capture_logs
 
 import asyncexecutor.leases
+from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
-from asyncexecutor.presence import Reporter
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.statements.roster import Presence
+from asynctasks.statements.roster import Heartbeat
 from eventually import eventually
 
 
@@ -20,12 +20,12 @@ class Roster:
 
     def __init__(self, *answers: bool | None) -> None:
         self.answers = list(answers)
-        self.beats: list[Presence] = []
+        self.beats: list[Heartbeat] = []
         self.left: list[str] = []
         self.is_away_at_the_end = False
 
-    async def beat(self, presence: Presence) -> bool:
-        self.beats.append(presence)
+    async def beat(self, heartbeat: Heartbeat) -> bool:
+        self.beats.append(heartbeat)
         answer = self.answers.pop(0) if self.answers else False
         if answer is None:
             raise DatabaseUnavailableError
@@ -61,7 +61,7 @@ async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, lis
     intake = Intake(worker, asyncio.TaskGroup())
     intake._consumption = consumption
     anything: Any = roster
-    reporter = Reporter(
+    heartbeat_loop = HeartbeatLoop(
         roster=anything,
         intake=intake,
         name="one",
@@ -77,7 +77,7 @@ async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, lis
 
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(reporter.report(ended))
+            tasks.create_task(heartbeat_loop.run(ended))
             await eventually(all_beats)
             ended.set()
     return intake, consumption, logs

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncproxy.operation_routes import Endpoint
 
 
-class FrontDoor:
+class FastPath:
     """The proxy's ASGI application: `endpoints` by method and exact path, then `app`."""
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:

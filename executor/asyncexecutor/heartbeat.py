@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from asynctasks.errors import DatabaseUnavailableError
-from asynctasks.statements.roster import Presence
+from asynctasks.statements.roster import Heartbeat
 
 if TYPE_CHECKING:
     from asyncexecutor.intake import Intake
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reporter:
+class HeartbeatLoop:
     """Reports one executor. It goes by what the database last said while that is away."""
 
     roster: Roster
@@ -31,12 +31,12 @@ class Reporter:
     concurrency: int
     interval_seconds: float
 
-    async def report(self, until: asyncio.Event) -> None:
+    async def run(self, until: asyncio.Event) -> None:
         """Report again and again until then, and then leave the roster."""
         was_away = False
         while not until.is_set():
             try:
-                draining = await self.roster.beat(self._presence())
+                draining = await self.roster.beat(self._heartbeat())
             except DatabaseUnavailableError as error:
                 if not was_away:
                     log.warning("executor not reported", reason=str(error))
@@ -53,8 +53,8 @@ class Reporter:
         except DatabaseUnavailableError as error:
             log.warning("executor not taken off the roster", reason=str(error))
 
-    def _presence(self) -> Presence:
-        return Presence(
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
             name=self.name,
             queue=self.queue,
             pod=self.pod,

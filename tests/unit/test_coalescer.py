@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from asynctasks.broker.gathering import Gathering
+from asynctasks.broker.coalescer import Coalescer
 
 
 class Doer:
@@ -26,10 +26,10 @@ class Doer:
 async def test_items_of_one_turn_are_done_together_and_later_ones_after_them():
     doer = Doer()
     async with asyncio.TaskGroup() as tasks:
-        gathering = Gathering(tasks, doer)
-        await asyncio.gather(*map(gathering.add, range(5)))
-        await gathering.add(5)
-        await gathering.add(6)
+        coalescer = Coalescer(tasks, doer)
+        await asyncio.gather(*map(coalescer.add, range(5)))
+        await coalescer.add(5)
+        await coalescer.add(6)
     assert doer.done == [[0, 1, 2, 3, 4], [5], [6]]
 
 
@@ -37,10 +37,10 @@ async def test_an_item_that_comes_while_others_are_being_done_does_not_wait_for_
     doer = Doer()
     doer.may_go_on.clear()
     async with asyncio.TaskGroup() as tasks:
-        gathering = Gathering(tasks, doer)
-        adding = [tasks.create_task(gathering.add(n)) for n in (1, 2)]
+        coalescer = Coalescer(tasks, doer)
+        adding = [tasks.create_task(coalescer.add(n)) for n in (1, 2)]
         await asyncio.sleep(0.01)
-        adding.append(tasks.create_task(gathering.add(3)))
+        adding.append(tasks.create_task(coalescer.add(3)))
         await asyncio.sleep(0.01)
         assert doer.done == [[1, 2], [3]]
         assert not any(one.done() for one in adding)
@@ -50,8 +50,8 @@ async def test_an_item_that_comes_while_others_are_being_done_does_not_wait_for_
 async def test_a_caller_that_is_cancelled_takes_nothing_from_the_others():
     doer = Doer()
     async with asyncio.TaskGroup() as tasks:
-        gathering = Gathering(tasks, doer)
-        first, second = (asyncio.create_task(gathering.add(n)) for n in (1, 2))
+        coalescer = Coalescer(tasks, doer)
+        first, second = (asyncio.create_task(coalescer.add(n)) for n in (1, 2))
         await asyncio.sleep(0)
         first.cancel()
         await second
@@ -63,10 +63,10 @@ async def test_a_caller_that_is_cancelled_takes_nothing_from_the_others():
 async def test_an_error_reaches_those_who_asked_and_nobody_else():
     doer = Doer()
     async with asyncio.TaskGroup() as tasks:
-        gathering = Gathering(tasks, doer)
-        results = await asyncio.gather(*map(gathering.add, (12, 13)), return_exceptions=True)
+        coalescer = Coalescer(tasks, doer)
+        results = await asyncio.gather(*map(coalescer.add, (12, 13)), return_exceptions=True)
         assert [type(result) for result in results] == [ValueError, ValueError]
-        await gathering.add(14)
+        await coalescer.add(14)
     assert doer.done == [[12, 13], [14]]
 
 
@@ -77,7 +77,7 @@ async def test_nobody_waits_for_ever_where_the_doing_is_cancelled():
 
     async def service() -> None:
         async with asyncio.TaskGroup() as tasks:
-            adding.append(asyncio.create_task(Gathering(tasks, doer).add(1)))
+            adding.append(asyncio.create_task(Coalescer(tasks, doer).add(1)))
             await asyncio.Event().wait()
 
     running = asyncio.create_task(service())

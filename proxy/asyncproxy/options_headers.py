@@ -26,7 +26,7 @@ _NOT_TO_COME = "Task-Deadline: expected a time to come, within a year."
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class TaskOptions:
     """How the caller, or else the operation, wants a task to be run."""
 
     idempotency_key: str | None = None
@@ -37,23 +37,23 @@ class Conditions:
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def read_conditions(headers: Headers, operation: Operation, *, now: datetime) -> Conditions:
+def read_options(headers: Headers, operation: Operation, *, now: datetime) -> TaskOptions:
     """What the headers ask for, with the operation's defaults; raises HeaderInvalidError."""
-    conditions = Conditions(
+    options = TaskOptions(
         idempotency_key=_key(headers.get("idempotency-key")),
         **_deadline(headers.get("task-deadline"), operation, now),
         delay_seconds=_delay(headers.get("task-delay"), operation),
         labels={**operation.labels, **_labels(",".join(headers.getlist("task-labels")))},
     )
-    _check_order(conditions, now)
-    return conditions
+    _check_order(options, now)
+    return options
 
 
-def _check_order(conditions: Conditions, now: datetime) -> None:
-    deadline = conditions.deadline_seconds
-    if conditions.deadline is not None:
-        deadline = (conditions.deadline - now).total_seconds()
-    if deadline is not None and deadline <= (conditions.delay_seconds or 0.0):
+def _check_order(options: TaskOptions, now: datetime) -> None:
+    deadline = options.deadline_seconds
+    if options.deadline is not None:
+        deadline = (options.deadline - now).total_seconds()
+    if deadline is not None and deadline <= (options.delay_seconds or 0.0):
         raise HeaderInvalidError("Task-Deadline: expected a time after the task's delay is over.")
 
 

@@ -7,7 +7,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asynctasks.broker.rabbitmq_acks import Settling
+from asynctasks.broker.rabbitmq_acks import RabbitmqAcks
 
 
 class Channel:
@@ -50,12 +50,12 @@ class Channel:
             self.frames += 1
 
 
-def deliver(channel: Channel, tasks: asyncio.TaskGroup, count: int) -> Settling:
-    settling = Settling(channel, tasks)  # type: ignore[arg-type]
+def deliver(channel: Channel, tasks: asyncio.TaskGroup, count: int) -> RabbitmqAcks:
+    acks = RabbitmqAcks(channel, tasks)  # type: ignore[arg-type]
     channel.deliver(count)
     for tag in range(1, count + 1):
-        settling.delivered(tag)
-    return settling
+        acks.delivered(tag)
+    return acks
 
 
 turns = st.permutations(range(1, 13)).flatmap(
@@ -75,10 +75,10 @@ def test_each_delivery_is_settled_as_was_said_and_no_other(
     async def run() -> None:
         channel = Channel(room=room)
         async with asyncio.TaskGroup() as tasks:
-            settling = deliver(channel, tasks, 12)
+            acks = deliver(channel, tasks, 12)
             for tag, how, steps in zip(*turns, strict=False):
                 if how:
-                    tasks.create_task(getattr(settling, how)(tag))
+                    tasks.create_task(getattr(acks, how)(tag))
                 for _ in range(steps):
                     await asyncio.sleep(0)
         said: dict[str, set[int]] = {"ack": set(), "release": set(), "reject": set(), "": set()}
@@ -95,8 +95,8 @@ def test_each_delivery_is_settled_as_was_said_and_no_other(
 async def acked_at_once(*tags: int) -> Channel:
     channel = Channel()
     async with asyncio.TaskGroup() as tasks:
-        settling = deliver(channel, tasks, 100)
-        await asyncio.gather(*map(settling.ack, tags))
+        acks = deliver(channel, tasks, 100)
+        await asyncio.gather(*map(acks.ack, tags))
     assert channel.acked == set(tags)
     return channel
 
@@ -112,9 +112,9 @@ async def test_those_behind_a_delivery_still_in_hand_go_one_by_one():
 async def test_a_channel_that_is_gone_is_silent():
     channel = Channel()
     async with asyncio.TaskGroup() as tasks:
-        settling = deliver(channel, tasks, 3)
+        acks = deliver(channel, tasks, 3)
         channel.is_open = False
         settle: Any
-        for tag, settle in enumerate((settling.ack, settling.release, settling.reject), start=1):
+        for tag, settle in enumerate((acks.ack, acks.release, acks.reject), start=1):
             await settle(tag)
     assert len(channel.unsettled) == 3
