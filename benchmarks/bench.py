@@ -15,8 +15,8 @@ from uuid import uuid4
 import asyncpg
 from rich.console import Console
 
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer, free_port
 from programs import HERE, Program, server_pids
-from servers import PostgresqlServer, RabbitmqServer, free_port
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 

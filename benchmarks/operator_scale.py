@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,11 +21,9 @@ import asyncpg
 import httpx
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
-
-from kubernetes_cluster import CRDS, Kubectl
-from processes import Installation, Service
-from servers import PostgresqlServer, RabbitmqServer
+from asynctestkit.kubernetes_cluster import CRDS, Kubectl
+from asynctestkit.processes import Installation, Service
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from servers import PrivateServer, ending_with_us, free_port, is_listening
+from asynctestkit.servers import PrivateServer, ending_with_us, free_port, is_listening
 
 HERE = Path(__file__).parent
 START_SECONDS = 60

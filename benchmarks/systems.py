@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
 
-from bench import Bench
-from processes import (
+from asynctestkit.processes import (
     COMMAND,
     Installation,
     Service,
@@ -16,6 +15,7 @@ from processes import (
     free_port_pair,
     settings_environment,
 )
+from bench import Bench
 from programs import HERE, Program, module, redis_server, uvicorn
 
 OPERATIONS = (HERE.parent / "cli/asyncapiproxy/operations.yaml").read_text()

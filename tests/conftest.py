@@ -16,7 +16,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from servers import GivenServer, PostgresqlServer, RabbitmqServer
+from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 
 
 @pytest.fixture(scope="session")

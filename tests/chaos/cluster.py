@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from servers import PostgresqlServer, RabbitmqServer, free_port
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer, free_port
 from service import Service
 
 PROXIES = ("proxy-1", "proxy-2")

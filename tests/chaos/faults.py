@@ -12,8 +12,8 @@ from functools import partial
 import asyncpg
 import structlog
 
+from asynctestkit.servers import ServerCommandError
 from cluster import EXECUTORS, PROXIES, Cluster
-from servers import ServerCommandError
 from service import Death
 
 WARM_UP_SECONDS = 15

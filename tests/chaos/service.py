@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from servers import ending_with_us
+from asynctestkit.servers import ending_with_us
 
 READY_SECONDS = 60
 END_SECONDS = 45

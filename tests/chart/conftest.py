@@ -2,7 +2,7 @@
 
 import pytest
 
-from helm import helm_program
+from asynctestkit.helm import helm_program
 
 
 @pytest.fixture(autouse=True)

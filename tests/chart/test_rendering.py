@@ -15,7 +15,7 @@ from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX
-from helm import (
+from asynctestkit.helm import (
     CHART,
     ROOT,
     HelmError,

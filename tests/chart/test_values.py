@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from helm import CHART, ROOT, HelmError, render
+from asynctestkit.helm import CHART, ROOT, HelmError, render
 
 METRIC = re.compile(r"\basyncapi_[a-z_]+")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())

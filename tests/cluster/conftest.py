@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from keeping import keep, pytest_runtest_makereport  # noqa: F401 - pytest finds them by name
-from kubernetes_cluster import Kubectl, NoClusterError, cluster
-from processes import Installation, Keep, Service
+from asynctestkit.keeping import keep, pytest_runtest_makereport  # noqa: F401 - pytest finds them by name
+from asynctestkit.kubernetes_cluster import Kubectl, NoClusterError, cluster
+from asynctestkit.processes import Installation, Keep, Service
 
 StartOperator = Callable[..., Service]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubernetes_cluster import CRDS, Kubectl, KubectlError, ours
+from asynctestkit.kubernetes_cluster import CRDS, Kubectl, KubectlError, ours
 
 TASK_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 SUBMITTED: dict[str, Any] = {

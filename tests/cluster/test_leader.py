@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from eventually import eventually
-from kubernetes_cluster import Kubectl
-from processes import Service, logged_events
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import Kubectl
+from asynctestkit.processes import Service, logged_events
 
 LEASE = "asyncapiproxy-operator"
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from eventually import eventually
-from kubernetes_cluster import Kubectl
-from processes import Installation, Keep, Service
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import Kubectl
+from asynctestkit.processes import Installation, Keep, Service
 
 SEEN_SECONDS = 5
 StartOperator = Callable[..., Service]

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import yaml
 
-from eventually import eventually
-from kubernetes_cluster import Kubectl, KubectlError, ours
-from processes import Installation, Keep, Service, ServiceStartError, has_logged
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import Kubectl, KubectlError, ours
+from asynctestkit.processes import Installation, Keep, Service, ServiceStartError, has_logged
 
 StartOperator = Callable[..., Service]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from eventually import eventually
-from kubernetes_cluster import REPOSITORY, Kubectl, KubectlError, ours
-from processes import Service
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import REPOSITORY, Kubectl, KubectlError, ours
+from asynctestkit.processes import Service
 
 RULES = REPOSITORY / "charts/asyncapiproxy/files/operator-rules.yaml"
 ACCOUNT = "operator"

@@ -14,9 +14,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from eventually import eventually
-from kubernetes_cluster import program
-from release import IMAGE, Json, Release, build_image, load, local_images
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import program
+from asynctestkit.release import IMAGE, Json, Release, build_image, load, local_images
 
 MAX = 5
 POLL_SECONDS = 0.5

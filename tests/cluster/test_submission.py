@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from eventually import eventually
-from kubernetes_cluster import Kubectl, KubectlError, ours
-from processes import Installation, Keep, Service
+from asynctestkit.eventually import eventually
+from asynctestkit.kubernetes_cluster import Kubectl, KubectlError, ours
+from asynctestkit.processes import Installation, Keep, Service
 
 StartOperator = Callable[..., Service]
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from keeping import (  # noqa: F401 - pytest finds them by their names
+from asynctestkit.keeping import (  # noqa: F401 - pytest finds them by their names
     keep,
     keep_in_module,
     pytest_runtest_makereport,
 )
-from processes import Installation
-from servers import GivenServer, PostgresqlServer, RabbitmqServer
+from asynctestkit.processes import Installation
+from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from asynctasks.database import Database
 from asynctasks.statements.roster import Executor, Roster
-from calls import caller, create_client, finished_task, new_email
-from eventually import eventually
-from processes import Installation, Keep
-from servers import free_port
+from asynctestkit.calls import caller, create_client, finished_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import Installation, Keep
+from asynctestkit.servers import free_port
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import schemathesis
 
-from calls import caller, create_client, finished_task, get_task, new_email
-from processes import Keep, Service, up_service
+from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.processes import Keep, Service, up_service
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
 SECRET = "correct-horse-battery-staple"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from calls import caller, create_client, finished_task, get_task, new_email
-from eventually import eventually
-from processes import FAST_OPERATIONS, Keep, Service, up_service
+from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import FAST_OPERATIONS, Keep, Service, up_service
 
 SECRET = "correct-horse-battery-staple"
 

@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from calls import caller, create_client, finished_task, get_task, new_email
-from eventually import eventually
-from processes import Installation, Keep
+from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import Installation, Keep
 
 
 async def test_an_executor_that_stands_still_beyond_its_lease_changes_nothing_when_it_wakes(

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from calls import caller, create_client, new_email
-from processes import Keep, Service, up_service
+from asynctestkit.calls import caller, create_client, new_email
+from asynctestkit.processes import Keep, Service, up_service
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
 JSON = (("Content-Type", "application/json"),)

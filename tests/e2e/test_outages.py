@@ -10,10 +10,10 @@ import aiormq
 import httpx
 import pytest
 
-from calls import caller, create_client, finished_task, new_email
-from eventually import eventually
-from processes import Installation, Keep, Service
-from servers import PostgresqlServer, RabbitmqServer
+from asynctestkit.calls import caller, create_client, finished_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 SECRET = "correct-horse-battery-staple"
 DATABASE_AWAY = "https://asyncapiproxy.dev/problems/database-unavailable"

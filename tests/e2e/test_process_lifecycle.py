@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from calls import caller, create_client, finished_task, get_task, new_email
-from eventually import eventually
-from processes import Installation, Keep, Service
+from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import Installation, Keep, Service
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from calls import caller, create_client, finished_task, get_task, new_email
-from processes import Installation, Keep, Service
-from servers import GivenServer, RabbitmqServer
+from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.servers import GivenServer, RabbitmqServer
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from asynctasks.broker.messages import MAX_REPLY_BODY_BYTES
 from asynctasks.statements.upkeep import Upkeep
-from calls import finished_task
-from eventually import eventually
-from inside import ASYNC, Answer, inside, one_of_each, operation
+from asynctestkit.calls import finished_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import ASYNC, Answer, inside, one_of_each, operation
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
 

@@ -12,8 +12,8 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus
-from eventually import eventually
-from ready import ready
+from asynctestkit.eventually import eventually
+from asynctestkit.ready import ready
 
 
 class Inbox:

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from calls import finished_task, get_task
-from eventually import eventually
-from inside import Inside, accepted, held, inside, one_of_each, operation, slow, status
+from asynctestkit.calls import finished_task, get_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import Inside, accepted, held, inside, one_of_each, operation, slow, status
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
 

@@ -16,7 +16,7 @@ from asynctasks.statements.conditions import tasks
 from asynctasks.statements.demand import Demand, DemandReader
 from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
-from servers import free_port
+from asynctestkit.servers import free_port
 
 MakeTask = Callable[..., NewTask]
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, response=Response(200, "", b""))

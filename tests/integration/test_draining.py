@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from asynctasks.statements.roster import Executor, Roster
-from calls import finished_task, get_task
-from eventually import eventually
-from inside import Inside, accepted, held, inside
-from ready import ready
+from asynctestkit.calls import finished_task, get_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import Inside, accepted, held, inside
+from asynctestkit.ready import ready
 
 
 @pytest.fixture(params=["memory", "rabbitmq"])

@@ -16,8 +16,8 @@ from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.group_commit import LONGEST_PAUSE_SECONDS, Batch, GroupCommit, pause_seconds
 from asynctasks.statements.store import NewTask, TaskStore
-from eventually import eventually
-from servers import PostgresqlServer
+from asynctestkit.eventually import eventually
+from asynctestkit.servers import PostgresqlServer
 
 
 class Counted:

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from asynctasks.operations.sealing import new_sealing_key
-from calls import caller, finished_task
-from eventually import eventually
-from inside import KEY, Inside, held, inside, one_of_each, operation, status
+from asynctestkit.calls import caller, finished_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import KEY, Inside, held, inside, one_of_each, operation, status
 
 REUSED = "https://asyncapiproxy.dev/problems/idempotency-key-reused"
 

@@ -11,8 +11,8 @@ import pytest
 
 from asyncoperator.mirror import kopf_thread
 from asyncoperator.mirror.kopf_thread import KopfThread, WatchEndedError
-from eventually import eventually
-from fake_api_server import (
+from asynctestkit.eventually import eventually
+from asynctestkit.fake_api_server import (
     Answer,
     FakeApiServer,
     answer,

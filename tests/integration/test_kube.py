@@ -19,7 +19,15 @@ from asyncoperator.cluster.kube_errors import (
     KubeUnavailableError,
 )
 from asynctasks.errors import SettingsError
-from fake_api_server import Answer, FakeApiServer, answer, cut, fake_api_server, hang, refusal
+from asynctestkit.fake_api_server import (
+    Answer,
+    FakeApiServer,
+    answer,
+    cut,
+    fake_api_server,
+    hang,
+    refusal,
+)
 
 
 @pytest.fixture

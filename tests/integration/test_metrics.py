@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from calls import finished_task
-from eventually import eventually
-from inside import ASYNC, accepted, held, inside, one_of_each, status
+from asynctestkit.calls import finished_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import ASYNC, accepted, held, inside, one_of_each, status
 
 
 async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:

@@ -29,8 +29,8 @@ from asynctasks.response import Response
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
-from eventually import eventually
-from processes import FAST_OPERATIONS
+from asynctestkit.eventually import eventually
+from asynctestkit.processes import FAST_OPERATIONS
 
 MakeTask = Callable[..., NewTask]
 

@@ -15,8 +15,8 @@ from asynctasks.errors import BrokerUnavailableError
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.roster import Heartbeat, Roster
 from asynctasks.statements.store import NewTask
-from fake_kube import COST, FakeKube
-from servers import free_port
+from asynctestkit.fake_kube import COST, FakeKube
+from asynctestkit.servers import free_port
 
 if TYPE_CHECKING:
     from asyncoperator.cluster.kube import Kube

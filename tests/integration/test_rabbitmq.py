@@ -24,9 +24,9 @@ from asynctasks.broker.rabbitmq_connection import ReconnectingConnection, backof
 from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
-from eventually import eventually
-from ready import ready
-from servers import RabbitmqServer
+from asynctestkit.eventually import eventually
+from asynctestkit.ready import ready
+from asynctestkit.servers import RabbitmqServer
 
 
 @pytest.fixture(scope="module")

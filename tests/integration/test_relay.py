@@ -25,8 +25,8 @@ from asynctasks.statements.roster import Heartbeat, Roster, executors
 from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus
-from eventually import eventually
-from ready import ready
+from asynctestkit.eventually import eventually
+from asynctestkit.ready import ready
 
 MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]

@@ -18,7 +18,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 
 class FakeStore:

@@ -10,7 +10,7 @@ from sqlalchemy import text, update
 
 from asynctasks.instants import utc_now
 from asynctasks.statements.roster import Executor, Heartbeat, Roster, executors
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 
 def heartbeat(name: str = "one", **values: Any) -> Heartbeat:

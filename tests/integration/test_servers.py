@@ -12,9 +12,9 @@ import asyncpg
 import psutil
 import pytest
 
-import servers
-from eventually import eventually
-from servers import (
+from asynctestkit import servers
+from asynctestkit.eventually import eventually
+from asynctestkit.servers import (
     GivenServer,
     GivenServerError,
     PostgresqlServer,

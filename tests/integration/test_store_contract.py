@@ -24,7 +24,7 @@ from asynctasks.statements.claims import ClaimedTask
 from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b'{"id": 1}'))
 MakeTask = Callable[..., NewTask]

@@ -11,8 +11,8 @@ from asyncoperator.mirror.asynctask import AsyncTaskSpec, Seen
 from asyncoperator.mirror.submitter import Refusal, Submitter, task_id_of
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.task import TaskStatus
-from mirrored import NOW, seen
-from processes import FAST_OPERATIONS
+from asynctestkit.mirrored import NOW, seen
+from asynctestkit.processes import FAST_OPERATIONS
 
 OPERATIONS = parse_operations(FAST_OPERATIONS, name="operations.yaml")
 ANN = {"email": "ann@example.com", "name": "Ann"}

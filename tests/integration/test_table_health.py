@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from asynctasks.database import Database
 from asynctasks.statements.store import NewTask
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 RENEWALS = 50
 TASKS = 20

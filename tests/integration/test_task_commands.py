@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from asyncapiproxy.main import app
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 COMMAND = str(Path(sys.executable).with_name("asyncapiproxy"))
 UNKNOWN_ID = "01a20d2b-c3ed-76f0-8622-758cfbed0d1d"

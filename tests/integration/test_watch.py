@@ -11,9 +11,9 @@ from sqlalchemy import delete
 
 import asyncproxy.events
 from asynctasks.statements.conditions import tasks
-from calls import finished_task
-from eventually import eventually
-from inside import Inside, accepted, held, inside, one_of_each, slow
+from asynctestkit.calls import finished_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import Inside, accepted, held, inside, one_of_each, slow
 
 
 @pytest.fixture

@@ -18,9 +18,19 @@ from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.statements.claims import Claims
 from asynctasks.statements.conditions import tasks
 from asynctasks.task import new_task_id
-from calls import finished_task, get_task
-from eventually import eventually
-from inside import ASYNC, Inside, accepted, held, inside, one_of_each, operation, slow, status
+from asynctestkit.calls import finished_task, get_task
+from asynctestkit.eventually import eventually
+from asynctestkit.inside import (
+    ASYNC,
+    Inside,
+    accepted,
+    held,
+    inside,
+    one_of_each,
+    operation,
+    slow,
+    status,
+)
 
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubernetes_cluster import Kubectl, NoClusterError, cluster
-from release import IMAGE, Json, Release, build_image, load, local_images
+from asynctestkit.kubernetes_cluster import Kubectl, NoClusterError, cluster
+from asynctestkit.release import IMAGE, Json, Release, build_image, load, local_images
 
 VALUES: Json = {
     "image": {"repository": IMAGE.partition(":")[0], "tag": IMAGE.partition(":")[2]},

@@ -2,7 +2,7 @@
 
 import json
 
-from release import run
+from asynctestkit.release import run
 
 LARGEST_BYTES = 500_000_000
 

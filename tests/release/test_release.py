@@ -10,10 +10,10 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from asynctasks.migration import _config
-from calls import caller, create_client, finished_task, new_email
-from eventually import eventually
-from release import CHART, NEXT_IMAGE, Json, Release, build_next_image, load
-from steady_load import SteadyLoad
+from asynctestkit.calls import caller, create_client, finished_task, new_email
+from asynctestkit.eventually import eventually
+from asynctestkit.release import CHART, NEXT_IMAGE, Json, Release, build_next_image, load
+from asynctestkit.steady_load import SteadyLoad
 
 HEAD = str(ScriptDirectory.from_config(_config()).get_current_head())
 

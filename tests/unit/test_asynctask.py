@@ -10,7 +10,7 @@ from asyncoperator.mirror.asynctask import (
     task_status,
 )
 from asynctasks.task import TaskStatus
-from mirrored import NOW, row, seen, task_id
+from asynctestkit.mirrored import NOW, row, seen, task_id
 
 
 def body(spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:

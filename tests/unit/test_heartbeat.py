@@ -12,7 +12,7 @@ from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.statements.roster import Heartbeat
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 
 class Roster:

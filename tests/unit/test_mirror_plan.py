@@ -22,7 +22,7 @@ from asyncoperator.mirror.plan import (
 from asyncoperator.mirror.view import View
 from asynctasks.statements.mirroring import MirroredTask
 from asynctasks.task import TaskStatus
-from mirrored import NOW, row, seen, task_id
+from asynctestkit.mirrored import NOW, row, seen, task_id
 
 LIVE = [TaskStatus.QUEUED, TaskStatus.RUNNING]
 FINAL = [status for status in TaskStatus if status.is_final]

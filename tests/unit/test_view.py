@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from asyncoperator.mirror.view import View
 from asynctasks.task import TaskStatus
-from mirrored import NOW, row, seen
+from asynctestkit.mirrored import NOW, row, seen
 
 
 def test_an_object_is_found_by_its_task():

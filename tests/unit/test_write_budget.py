@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from asyncoperator.mirror.write_budget import IN_FLIGHT, WriteBudget
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 
 class Clock:

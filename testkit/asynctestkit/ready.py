@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from asynctasks.broker.protocol import Broker
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 
 async def ready(broker: Broker, expected: int | Container[int], *, queue: str = "clients") -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from eventually import eventually
+from asynctestkit.eventually import eventually
 
 JSON = {"Content-Type": "application/json"}
 _numbers = itertools.count(1)

@@ -20,9 +20,9 @@ from asynctasks.connections import Connections, connect
 from asynctasks.database import Database
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import new_sealing_key
-from calls import caller
-from eventually import eventually
-from servers import free_port
+from asynctestkit.calls import caller
+from asynctestkit.eventually import eventually
+from asynctestkit.servers import free_port
 
 ASYNC = {"Prefer": "respond-async"}
 

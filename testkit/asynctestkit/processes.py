@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx
 
-from servers import ending_with_us, free_port, is_listening, kill_families
+from asynctestkit.servers import ending_with_us, free_port, is_listening, kill_families
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "asyncapiproxy"
 START_SECONDS = 30

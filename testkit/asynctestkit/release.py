@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from kubernetes_cluster import KIND_SCRIPTS, REPOSITORY, Kubectl, program
+from asynctestkit.kubernetes_cluster import KIND_SCRIPTS, REPOSITORY, Kubectl, program
 
 CHART = REPOSITORY / "charts/asyncapiproxy"
 IMAGE = "asyncapiproxy:e2e"

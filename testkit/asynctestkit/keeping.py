@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes import LOG_TAIL, Keep, Service
+from asynctestkit.processes import LOG_TAIL, Keep, Service
 
 _kept: list[Service] = []
 
