@@ -316,7 +316,7 @@ async def test_a_consumer_whose_channel_was_closed_goes_on(
 
         await eventually(lambda: delivered(1))
         # A tag that was never given: RabbitMQ closes the channel, as after a consumer timeout.
-        await held[0]._settling.channel.basic_ack(99_999)  # type: ignore[attr-defined]
+        await held[0]._acks.channel.basic_ack(99_999)  # type: ignore[attr-defined]
         await eventually(lambda: delivered(2))
         await held[0].ack()  # of the channel that is gone: silent
         await held[1].ack()
@@ -568,7 +568,7 @@ async def test_an_ack_that_nobody_writes_any_more_returns(
             assert held
 
         await eventually(delivered)
-        channel: Any = held[0]._settling.channel  # type: ignore[attr-defined]
+        channel: Any = held[0]._acks.channel  # type: ignore[attr-defined]
         written, channel.write_queue = channel.write_queue, asyncio.Queue(maxsize=1)
         channel.write_queue.put_nowait(None)
         async with asyncio.timeout(5):
