@@ -22,6 +22,13 @@ WAIT_SECONDS = Histogram(
     registry=None,
 )
 PARKED_CALLERS = Gauge("asyncapiproxy_parked_callers", "Callers that are held now.", registry=None)
+CONNECTIONS = Gauge("asyncapiproxy_connections", "Open HTTP connections.", registry=None)
+REFUSED_CONNECTIONS = Counter(
+    "asyncapiproxy_refused_connections",
+    "HTTP connections that were ended for what their peer did, by reason.",
+    ["reason"],
+    registry=None,
+)
 RELAY_PUBLISHED = Counter(
     "asyncapiproxy_relay_published", "Tasks that the relay published.", registry=None
 )
@@ -39,6 +46,8 @@ METRICS = (
     REQUESTS,
     WAIT_SECONDS,
     PARKED_CALLERS,
+    CONNECTIONS,
+    REFUSED_CONNECTIONS,
     RELAY_PUBLISHED,
     RELAY_RETURNED,
     RELAY_EXPIRED,

@@ -42,6 +42,54 @@ class HeaderInvalidError(AsyncApiProxyError):
     """A request header has a value that cannot be used."""
 
 
+class RefusedRequestError(AsyncApiProxyError):
+    """The connection ends here, before the request has come to the application."""
+
+    reason = "refused"
+    """As the metric counts it."""
+
+
+class MalformedRequestError(RefusedRequestError):
+    """What came is no HTTP/1.1 request."""
+
+    reason = "malformed"
+
+
+class RequestTimeoutError(RefusedRequestError):
+    """The request did not come in time: its head or its body stopped, or was too slow."""
+
+    reason = "slow"
+
+
+class UrlTooLongError(RefusedRequestError):
+    """The request's URL is longer than this proxy takes."""
+
+    reason = "url"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The URL is longer than {max_bytes} bytes.")
+
+
+class HeadersTooLargeError(RefusedRequestError):
+    """The request's head is larger than this proxy takes."""
+
+    reason = "headers"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(
+            f"The request line and the headers are more than {max_bytes} bytes, or very many."
+        )
+
+
+class TooManyConnectionsError(RefusedRequestError):
+    """This proxy has as many connections as it takes."""
+
+    reason = "connections"
+
+    def __init__(self, max_connections: int) -> None:
+        super().__init__(f"This proxy has {max_connections} connections, as many as it takes.")
+
+
 class OverloadedError(AsyncApiProxyError):
     """More callers wait than this proxy takes."""
 
@@ -68,6 +116,13 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
     BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
     UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body is not JSON", 415),
+    MalformedRequestError: _Kind("malformed-request", "This is no HTTP request", 400),
+    RequestTimeoutError: _Kind("request-timeout", "The request did not come in time", 408),
+    UrlTooLongError: _Kind("url-too-long", "The URL is too long", 414),
+    HeadersTooLargeError: _Kind("headers-too-large", "The headers are too large", 431),
+    TooManyConnectionsError: _Kind(
+        "too-many-connections", "Too many connections", 503, retry_after_seconds=2
+    ),
     errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
     errors.TaskNotFinishedError: _Kind(
         "task-not-finished", "The task has not finished", 409, retry_after_seconds=1
@@ -104,12 +159,12 @@ def problem_response(
     return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
 
 
-def on_error(_: Request, error: Exception) -> Response:
+def on_error(request: Request | None, error: Exception) -> Response:
     """What we know how to name."""
     assert isinstance(error, AsyncApiProxyError)
     kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
     if kind is None:
-        return on_unknown_error(_, error)
+        return on_unknown_error(request, error)
     members: dict[str, Any] = {}
     if isinstance(error, ArgumentsInvalidError):
         members["errors"] = [
@@ -162,9 +217,9 @@ def on_parameters_invalid(_: Request, error: Exception) -> Response:
     )
 
 
-def on_unknown_error(request: Request, error: Exception) -> Response:
+def on_unknown_error(request: Request | None, error: Exception) -> Response:
     """A fault of ours: the log has it, the caller only learns that it is not theirs."""
-    log.error("request failed", path=request.url.path, exc_info=error)
+    log.error("request failed", path=request and request.url.path, exc_info=error)
     return problem_response(
         type="internal-error",
         title="The proxy has a fault",

@@ -10,6 +10,7 @@ import structlog
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
 from asyncproxy.health_routes import Parts
+from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
 from asyncproxy.probes import Probe
 from asyncproxy.relay import Relay
@@ -84,9 +85,22 @@ async def run_proxy(
             app,
             listener=listener,
             stop=stop,
+            limits=_limits(settings),
             linger_seconds=settings.linger_seconds,
             shutdown_seconds=settings.shutdown_seconds,
             on_stopping=release_callers,
         )
         for loop in loops:
             loop.cancel()
+
+
+def _limits(settings: ProxySettings) -> HttpLimits:
+    return HttpLimits(
+        max_connections=settings.max_connections,
+        max_url_bytes=settings.max_url_bytes,
+        max_header_bytes=settings.max_header_bytes,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        write_seconds=settings.client_stall_seconds,
+    )

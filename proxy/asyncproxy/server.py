@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 import uvicorn
 
+from asyncproxy.http_protocol import BoundedProtocol, ConnectionCount, HttpLimits
 from asynctasks.errors import AsyncApiProxyError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,6 +26,11 @@ ACCEPTED = 16
 
 uvloop takes one for each handle that listens (libuv since 1.45), so the one socket has so many.
 """
+
+ENFORCE_SECONDS = 0.5
+"""How often connections are looked at for what their peers have not done in time."""
+SPARE_FILES = 512
+"""Open files beside the callers' connections: database, broker, logs, modules."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +68,7 @@ async def serve(
     *,
     listener: socket.socket,
     stop: asyncio.Event,
+    limits: HttpLimits = HttpLimits(),  # noqa: B008 - it is immutable
     shutdown_seconds: float,
     linger_seconds: float = 0,
     on_stopping: Callable[[], None] = lambda: None,
@@ -70,8 +79,12 @@ async def serve(
     just when a request is on its way. `on_stopping` is called after that, so that requests that
     only wait can be ended at once.
     """
+    _allow_open_files(limits.max_connections + SPARE_FILES)
     config = uvicorn.Config(
         app,
+        http=partial(BoundedProtocol, limits=limits, count=ConnectionCount()),  # type: ignore[arg-type]
+        ws="none",
+        timeout_keep_alive=max(1, round(limits.keep_alive_seconds)),
         log_config=None,
         access_log=False,
         # Nothing here asks who called or by which scheme: all links are relative.
@@ -81,7 +94,9 @@ async def serve(
     )
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.run_until_told(listener), name="uvicorn")
+        serving = tasks.create_task(server.run_until_told(listener), name="uvicorn")
+        enforcing = tasks.create_task(_enforce(server), name="limits of connections")
+        serving.add_done_callback(lambda _: enforcing.cancel())
         await stop.wait()
         if linger_seconds:
             log.info("lingers", seconds=linger_seconds)
@@ -91,3 +106,24 @@ async def serve(
         server.should_exit = True
         on_stopping()
     log.info("no longer listening")
+
+
+async def _enforce(server: uvicorn.Server) -> NoReturn:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(ENFORCE_SECONDS)
+        now = loop.time()
+        for connection in list(server.server_state.connections):
+            assert isinstance(connection, BoundedProtocol)
+            connection.enforce(now)
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raise this process's limit of open files, and say where it cannot be raised far enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("few open files allowed", allowed=allowed, wanted=wanted)

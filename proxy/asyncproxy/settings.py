@@ -27,6 +27,22 @@ class ProxySettings(Settings):
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
+    max_url_bytes: int = Field(default=16_384, ge=1_024, le=1_048_576)
+    """A request with a longer URL is answered 414."""
+    max_header_bytes: int = Field(default=65_536, ge=4_096, le=1_048_576)
+    """A request whose line and headers are larger is answered 431."""
+    max_connections: int = Field(default=25_000, ge=1)
+    """Open HTTP connections; further ones are answered 503. More than `max_waiting`: a caller who
+    waits has one."""
+    keep_alive_seconds: float = Field(default=75, ge=1, le=3_600)
+    """How long a connection may be idle: longer than a balancer in front keeps it for reuse, or a
+    call may be on its way when it is closed."""
+    head_seconds: float = Field(default=15, gt=0, le=600)
+    """How long the line and the headers of a request may take; then it is answered 408."""
+    body_seconds: float = Field(default=30, gt=0, le=3_600)
+    """How long a body may take, and a second more for each KiB of it; then it is answered 408."""
+    client_stall_seconds: float = Field(default=30, gt=0, le=3_600)
+    """How long a client may leave unread what was sent to it before it is cut off."""
     max_wait_seconds: float = Field(default=60, ge=0, le=600)
     """The longest wait window a caller may ask for by `Prefer: wait=N`."""
     write_seconds: float = Field(default=5, gt=0, le=60)
