@@ -111,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._is_in_body = False
         self._is_upgrading = False
-        self._is_new_head = False
+        self._heads_begun = 0
         self._head_bytes = 0
         self._body_began = 0.0
         self._body_bytes = 0
@@ -180,13 +180,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_deaf:
             return
         self._unset_keepalive_if_required()
-        self._is_new_head = False
+        is_idle = not (self._is_in_head or self._is_in_body)
+        self._heads_begun = 0
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(MalformedRequestError())
             return
-        if self._is_in_head and not self._is_new_head:
+        if self._is_in_head and self._heads_begun <= is_idle:  # all of it was of this head
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_header_bytes:
                 self._refuse(HeadersTooLargeError(self._limits.max_header_bytes))
@@ -208,7 +209,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope[_ON_DISCONNECT] = []  # type: ignore[typeddict-unknown-key]
-        self._is_in_head = self._is_new_head = True
+        self._is_in_head = True
+        self._heads_begun += 1
         self._head_bytes = 0
         self._expect_within(self._limits.head_seconds)
 

@@ -119,6 +119,13 @@ async def test_a_head_that_never_ends_is_431_however_it_comes():
         assert it.app.seen == []
 
 
+async def test_a_head_that_is_too_large_at_once_is_431_at_once():
+    async with served(head_seconds=600) as it:
+        reader, writer = await it.connect()
+        await send(writer, b"GET / HTTP/1.1\r\nX-Filler: " + b"x" * 70_000)
+        assert await refused(reader) == (431, "headers-too-large")
+
+
 async def test_a_head_within_the_limit_is_taken_however_it_comes():
     async with served(max_header_bytes=8_192) as it:
         reader, writer = await it.connect()
