@@ -21,8 +21,8 @@ from asyncoperator.metrics import LEADING, METRICS
 from asyncoperator.mirror.handlers import register
 from asyncoperator.mirror.kopf_thread import KopfThread
 from asyncoperator.mirror.loop import MirrorLoop
+from asyncoperator.mirror.object_cache import ObjectCache
 from asyncoperator.mirror.submitter import Submitter
-from asyncoperator.mirror.view import View
 from asyncoperator.mirror.write_budget import WriteBudget
 from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.errors import AsyncApiProxyError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from asyncoperator.cluster.custom_object import Object
-    from asyncoperator.mirror.asynctask import Seen
+    from asyncoperator.mirror.asynctask import ObservedTask
     from asyncoperator.settings import OperatorSettings
     from asynctasks.connections import Connections
     from asynctasks.operations.operation import Operations
@@ -182,7 +182,7 @@ class Operator:
             kube=self._kube,
             mirroring=Mirroring(connections.database),
             submitter=Submitter(store, self._operations, self._kube),
-            view=View(),
+            objects=ObjectCache(),
             budget=WriteBudget(
                 per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst
             ),
@@ -202,7 +202,7 @@ class Operator:
         )
 
 
-def _see(call_soon: Callable[..., object], mirror: MirrorLoop, seen: Seen) -> None:
+def _see(call_soon: Callable[..., object], mirror: MirrorLoop, seen: ObservedTask) -> None:
     with suppress(RuntimeError):  # the main loop has ended, and kopf not yet
         call_soon(mirror.see, seen)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from asyncoperator.mirror.asynctask import Seen, object_name
+from asyncoperator.mirror.asynctask import ObservedTask, object_name
 from asynctasks.statements.mirroring import MirroredTask
 from asynctasks.task import TaskStatus
 
@@ -40,7 +40,7 @@ def row(number: int = 0, **values: Any) -> MirroredTask:
     return MirroredTask(**(defaults | values))
 
 
-def seen(number: int = 0, **values: Any) -> Seen:
+def seen(number: int = 0, **values: Any) -> ObservedTask:
     """The mirror's own object of a running task, unless the status says otherwise."""
     status: TaskStatus | None = values.get("task_status", TaskStatus.RUNNING)
     defaults: dict[str, Any] = {
@@ -59,4 +59,4 @@ def seen(number: int = 0, **values: Any) -> Seen:
         "cancel_requested": False,
         "is_refused": False,
     }
-    return Seen(**(defaults | values))
+    return ObservedTask(**(defaults | values))

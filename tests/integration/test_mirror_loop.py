@@ -19,8 +19,8 @@ from asyncoperator.cluster.kube_errors import (
 )
 from asyncoperator.mirror.asynctask import parse
 from asyncoperator.mirror.loop import MirrorLoop
+from asyncoperator.mirror.object_cache import ObjectCache
 from asyncoperator.mirror.submitter import Submitter, task_id_of
-from asyncoperator.mirror.view import View
 from asyncoperator.mirror.write_budget import WriteBudget
 from asyncoperator.settings import OperatorSettings
 from asynctasks.operations.operations_file import parse_operations
@@ -123,7 +123,7 @@ def make_loop(parts: Any, kube: FakeKube) -> Callable[..., MirrorLoop]:
             kube=fake,
             mirroring=Mirroring(parts.database),
             submitter=Submitter(parts.store, operations, fake),
-            view=View(),
+            objects=ObjectCache(),
             budget=WriteBudget(per_second=20, burst=40),
             settings=OperatorSettings(**{**given, **settings}),
         )
@@ -208,8 +208,8 @@ async def test_an_object_of_another_by_the_name_is_left_alone(
     await loop.tick()
     del kube.objects[name]
     await Mirroring(parts.database).unmark([task_id])
-    loop._view.forget(parse(before := await kube.create("asynctasks", theirs)))
-    loop._view._by_task.clear()
+    loop._objects.forget(parse(before := await kube.create("asynctasks", theirs)))
+    loop._objects._by_task.clear()
     await loop.tick()
     assert kube.objects[name] == before
 

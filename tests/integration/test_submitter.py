@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asyncoperator.cluster.kube_errors import KubeUnavailableError
-from asyncoperator.mirror.asynctask import AsyncTaskSpec, Seen
+from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
 from asyncoperator.mirror.submitter import Refusal, Submitter, task_id_of
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.task import TaskStatus
@@ -45,7 +45,7 @@ def submitter(parts: Any, kube: FakeKube) -> Submitter:
     return Submitter(parts.store, OPERATIONS, kube)
 
 
-def asking(arguments: dict[str, Any] | None = None, **spec: Any) -> Seen:
+def asking(arguments: dict[str, Any] | None = None, **spec: Any) -> ObservedTask:
     request = AsyncTaskSpec(
         **{"operation": "create-client", "arguments": ANN if arguments is None else arguments}
         | spec

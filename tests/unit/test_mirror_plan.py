@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncoperator.mirror.asynctask import Seen
+from asyncoperator.mirror.asynctask import ObservedTask
+from asyncoperator.mirror.object_cache import ObjectCache
 from asyncoperator.mirror.plan import (
     CREATE_COST,
     Create,
@@ -19,7 +20,6 @@ from asyncoperator.mirror.plan import (
     plan,
     pressure_after,
 )
-from asyncoperator.mirror.view import View
 from asynctasks.statements.mirroring import MirroredTask
 from asynctasks.task import TaskStatus
 from asynctestkit.mirrored import NOW, row, seen, task_id
@@ -29,62 +29,62 @@ FINAL = [status for status in TaskStatus if status.is_final]
 LIMITS = Limits(history_limit=4, object_limit=8)
 
 
-def view(*objects: Seen) -> View:
-    made = View()
+def cache(*objects: ObservedTask) -> ObjectCache:
+    made = ObjectCache()
     for one in objects:
         made.see(one)
     return made
 
 
-def planned(rows: list[MirroredTask], objects: View, **values: Any) -> Plan:
+def planned(rows: list[MirroredTask], objects: ObjectCache, **values: Any) -> Plan:
     return plan(rows, objects, **{"now": NOW, "budget": 100, "limits": Limits()} | values)
 
 
 def test_a_slow_task_gets_an_object():
-    assert planned([row()], view()) == Plan([Create(row())])
+    assert planned([row()], cache()) == Plan([Create(row())])
 
 
 def test_a_task_that_changed_is_shown_in_its_object():
     one = seen(version=1)
-    assert planned([row()], view(one)) == Plan([Show(row(), one)])
+    assert planned([row()], cache(one)) == Plan([Show(row(), one)])
 
 
 def test_what_is_shown_is_only_marked():
-    assert planned([row()], view(seen())) == Plan([], {task_id(0): 2})
+    assert planned([row()], cache(seen())) == Plan([], {task_id(0): 2})
 
 
 def test_a_failure_gets_an_object_and_a_success_that_had_none_does_not():
     failed, succeeded = row(0, status=TaskStatus.FAILED), row(1, status=TaskStatus.SUCCEEDED)
-    assert planned([failed, succeeded], view()) == Plan([Create(failed)], {task_id(1): 2})
+    assert planned([failed, succeeded], cache()) == Plan([Create(failed)], {task_id(1): 2})
 
 
 def test_a_task_that_was_cancelled_by_deleting_its_object_gets_no_other():
     cancelled = row(status=TaskStatus.CANCELLED, mirrored_version=1)
-    assert planned([cancelled], view()) == Plan([], {cancelled.id: 2})
+    assert planned([cancelled], cache()) == Plan([], {cancelled.id: 2})
 
 
 def test_a_failure_of_long_ago_is_only_marked():
     old = row(status=TaskStatus.FAILED, finished_at=NOW - timedelta(days=2))
-    assert planned([old], view()) == Plan([], {old.id: 2})
+    assert planned([old], cache()) == Plan([], {old.id: 2})
 
 
 def test_a_failure_that_the_history_would_drop_at_once_is_only_marked():
-    history = view(*(seen(n, task_status=TaskStatus.FAILED) for n in range(4)))
+    history = cache(*(seen(n, task_status=TaskStatus.FAILED) for n in range(4)))
     old = row(9, status=TaskStatus.FAILED, finished_at=NOW - timedelta(hours=1))
     assert planned([old], history, limits=LIMITS) == Plan([], {old.id: 2})
 
 
 def test_a_persons_task_whose_object_is_gone_gets_none():
     asked = row(asynctask="default/mine/uid-9", mirrored_version=1)
-    assert planned([asked], view()) == Plan([], {asked.id: 2})
+    assert planned([asked], cache()) == Plan([], {asked.id: 2})
 
 
 def test_a_persons_task_is_shown_in_the_object_that_asked_for_it():
     mine = seen(9, name="mine", is_ours=False, task_id=None, task_status=None, version=0)
     asked = row(asynctask=f"default/mine/{mine.uid}")
-    assert planned([asked], view(mine)) == Plan([Show(asked, mine)])
+    assert planned([asked], cache(mine)) == Plan([Show(asked, mine)])
     other = replace(mine, uid="another", created_at=NOW)
-    assert planned([asked], view(other)).writes == []
+    assert planned([asked], cache(other)).writes == []
 
 
 def test_objects_go_when_their_time_is_over():
@@ -93,27 +93,27 @@ def test_objects_go_when_their_time_is_over():
     failed = seen(1, task_status=TaskStatus.FAILED, finished_at=ended)
     asked = seen(2, task_status=TaskStatus.FAILED, finished_at=ended, ttl_seconds=60)
     kept = seen(3, task_status=TaskStatus.SUCCEEDED, finished_at=ended, ttl_seconds=86_400)
-    writes = planned([], view(succeeded, failed, asked, kept)).writes
+    writes = planned([], cache(succeeded, failed, asked, kept)).writes
     assert writes == [Delete(succeeded, "ttl"), Delete(asked, "ttl")]
 
 
 def test_the_object_of_a_task_that_was_retried_does_not_go():
     old = seen(task_status=TaskStatus.FAILED, finished_at=NOW - timedelta(days=2))
     again = row(status=TaskStatus.QUEUED, version=3, mirrored_version=2)
-    assert planned([again], view(old)).writes == [Show(again, old)]
+    assert planned([again], cache(old)).writes == [Show(again, old)]
 
 
 def test_a_persons_object_goes_only_where_it_says_so():
     ended = NOW - timedelta(days=30)
     mine = seen(is_ours=False, name="mine", task_status=TaskStatus.SUCCEEDED, finished_at=ended)
-    assert planned([], view(mine)).writes == []
+    assert planned([], cache(mine)).writes == []
     brief = replace(mine, ttl_seconds=0)
-    assert planned([], view(brief)).writes == [Delete(brief, "ttl")]
+    assert planned([], cache(brief)).writes == [Delete(brief, "ttl")]
 
 
 def test_a_refused_object_goes_after_its_own_time():
     refused = seen(is_ours=False, task_id=None, task_status=None, is_refused=True, ttl_seconds=10)
-    assert planned([], view(refused)).writes == [Delete(refused, "ttl")]
+    assert planned([], cache(refused)).writes == [Delete(refused, "ttl")]
 
 
 def test_beyond_the_history_the_oldest_go():
@@ -121,7 +121,7 @@ def test_beyond_the_history_the_oldest_go():
         seen(n, task_status=TaskStatus.FAILED, finished_at=NOW - timedelta(seconds=n))
         for n in range(6)
     ]
-    writes = planned([], view(*history), limits=LIMITS).writes
+    writes = planned([], cache(*history), limits=LIMITS).writes
     assert writes == [Delete(history[5], "history"), Delete(history[4], "history")]
 
 
@@ -129,9 +129,9 @@ def test_at_the_cap_a_finished_one_makes_room_and_where_all_live_none_is_made():
     running = [seen(n) for n in range(7)]
     finished = seen(7, task_status=TaskStatus.FAILED)
     new = row(20)
-    full = planned([new], view(*running, finished), limits=LIMITS)
+    full = planned([new], cache(*running, finished), limits=LIMITS)
     assert full.writes == [Delete(finished, "limit"), Create(new)]
-    stuck = planned([new], view(*running, seen(8)), limits=LIMITS)
+    stuck = planned([new], cache(*running, seen(8)), limits=LIMITS)
     assert (stuck.writes, stuck.is_full) == ([], True)
 
 
@@ -145,7 +145,7 @@ def test_with_a_short_budget_endings_go_first_and_new_slow_tasks_last():
         row(2),
         row(0, status=TaskStatus.SUCCEEDED, version=3),
     ]
-    objects = view(ended, old, changed)
+    objects = cache(ended, old, changed)
     kinds = [Show(rows[3], ended), Delete(old, "ttl"), Show(rows[2], changed), Create(rows[1])]
     assert planned(rows, objects).writes == [*kinds, Create(rows[0])]
     short = planned(rows, objects, budget=5)
@@ -155,7 +155,7 @@ def test_with_a_short_budget_endings_go_first_and_new_slow_tasks_last():
 
 def test_degraded_only_failures_are_new():
     rows = [row(0), row(1, status=TaskStatus.FAILED), row(2, mirrored_version=1)]
-    assert planned(rows, view(), is_degraded=True).writes == [Create(rows[1]), Create(rows[2])]
+    assert planned(rows, cache(), is_degraded=True).writes == [Create(rows[1]), Create(rows[2])]
 
 
 def test_pressure_doubles_the_minimum_age_and_its_end_halves_it():
@@ -176,7 +176,7 @@ class World:
 
     def __init__(self, rows: list[MirroredTask]) -> None:
         self.rows = {one.id: one for one in rows}
-        self.objects = View()
+        self.objects = ObjectCache()
 
     def stale(self) -> list[MirroredTask]:
         return [

@@ -75,7 +75,7 @@ class AsyncTaskStatus(Part):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ObservedTask:
     """What we know of one object. Of its spec and status only what decisions need is kept."""
 
     name: str
@@ -123,7 +123,7 @@ def object_name(task_id: UUID) -> str:
     return f"t-{task_id}"
 
 
-def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
+def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> ObservedTask:
     """What an object of the API server says; its schema has been checked there."""
     metadata, spec = body["metadata"], as_object(body.get("spec")) or {}
     status = as_object(body.get("status")) or {}
@@ -136,7 +136,7 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> Seen:
     task_status = status.get("taskStatus")
     task_id = spec.get("taskId") or status.get("taskId")
     is_asking = not is_ours and task_id is None and not is_refused
-    return Seen(
+    return ObservedTask(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=int(metadata["resourceVersion"]),
@@ -167,7 +167,7 @@ def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
     return {"metadata": metadata, "spec": spec.to_json()}
 
 
-def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str) -> Object:
+def task_status(row: MirroredTask, seen: ObservedTask, *, now: datetime, public_url: str) -> Object:
     """The status that shows the row in the object."""
     reason, message = _reason(row), _message(row)
     findings = [
@@ -200,7 +200,7 @@ def task_status(row: MirroredTask, seen: Seen, *, now: datetime, public_url: str
     ).to_json()
 
 
-def refused_status(seen: Seen, *, reason: str, message: str, now: datetime) -> Object:
+def refused_status(seen: ObservedTask, *, reason: str, message: str, now: datetime) -> Object:
     """The status of an object that cannot become a task."""
     message = _shortened(message)
     return AsyncTaskStatus(
@@ -218,7 +218,7 @@ def refused_status(seen: Seen, *, reason: str, message: str, now: datetime) -> O
     ).to_json()
 
 
-def _conditions(seen: Seen, findings: list[Finding], now: datetime) -> list[Condition]:
+def _conditions(seen: ObservedTask, findings: list[Finding], now: datetime) -> list[Condition]:
     since = {(kind, status): at for kind, (status, at) in seen.conditions.items()}
     return conditions(findings, since, generation=seen.generation, now=now)
 

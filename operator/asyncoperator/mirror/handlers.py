@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from asyncoperator.cluster.custom_object import GROUP, VERSION
-from asyncoperator.mirror.asynctask import PLURAL, Seen, parse
+from asyncoperator.mirror.asynctask import PLURAL, ObservedTask, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def register(registry: kopf.OperatorRegistry, on_seen: Callable[[Seen], None]) -> None:
+def register(registry: kopf.OperatorRegistry, on_seen: Callable[[ObservedTask], None]) -> None:
     """Have `on_seen` called, in kopf's thread, with each AsyncTask as it is or was at its end."""
 
     async def seen(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from asyncoperator.mirror.asynctask import Seen
-    from asyncoperator.mirror.view import View
+    from asyncoperator.mirror.asynctask import ObservedTask
+    from asyncoperator.mirror.object_cache import ObjectCache
     from asynctasks.statements.mirroring import MirroredTask
 
 CREATE_COST = 2
@@ -60,14 +60,14 @@ class Show:
     """Write the status of an object."""
 
     row: MirroredTask
-    seen: Seen
+    seen: ObservedTask
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Take a finished task's object away."""
 
-    seen: Seen
+    seen: ObservedTask
     reason: Literal["ttl", "history", "limit"]
 
 
@@ -107,7 +107,7 @@ def pressure_after(
 
 def plan(
     rows: Collection[MirroredTask],
-    objects: View,
+    objects: ObjectCache,
     *,
     now: datetime,
     budget: int,
@@ -158,7 +158,7 @@ class _Needs:
 
     def __init__(
         self,
-        objects: View,
+        objects: ObjectCache,
         now: datetime,
         limits: Limits,
         is_degraded: bool,
@@ -185,7 +185,7 @@ class _Needs:
         elif row.mirrored_version > 0 or row.status.is_final:
             self.settled[row.id] = row.version
 
-    def _add_to_object(self, row: MirroredTask, seen: Seen) -> None:
+    def _add_to_object(self, row: MirroredTask, seen: ObservedTask) -> None:
         if seen.version == row.version and seen.task_status is row.status:
             self.settled[row.id] = row.version
         else:
@@ -217,7 +217,7 @@ def _is_wanted(
     )
 
 
-def _has_expired(seen: Seen, now: datetime, limits: Limits) -> bool:
+def _has_expired(seen: ObservedTask, now: datetime, limits: Limits) -> bool:
     ended_at, seconds = _ended_at(seen), seen.ttl_seconds
     if ended_at is None:
         return False
@@ -229,14 +229,14 @@ def _has_expired(seen: Seen, now: datetime, limits: Limits) -> bool:
     return ended_at + timedelta(seconds=seconds) <= now
 
 
-def _ended_at(seen: Seen) -> datetime | None:
+def _ended_at(seen: ObservedTask) -> datetime | None:
     """When what it shows had finished; None while it has not."""
     if not seen.is_final:
         return None
     return seen.finished_at or seen.created_at
 
 
-def _finished(objects: View) -> list[tuple[datetime, Seen]]:
+def _finished(objects: ObjectCache) -> list[tuple[datetime, ObservedTask]]:
     """The mirror's own objects of finished tasks, and when those had finished; the oldest first."""
     finished = [
         (ended_at, seen)
@@ -246,7 +246,7 @@ def _finished(objects: View) -> list[tuple[datetime, Seen]]:
     return sorted(finished, key=lambda one: (one[0], one[1].name))
 
 
-def _oldest_kept(finished: list[tuple[datetime, Seen]], limits: Limits) -> datetime | None:
+def _oldest_kept(finished: list[tuple[datetime, ObservedTask]], limits: Limits) -> datetime | None:
     """A task that finished before this would be the first to go again; None while there is room."""
     if limits.history_limit <= 0 or len(finished) < limits.history_limit:
         return None

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncoperator.cluster.kube import Kube
-    from asyncoperator.mirror.asynctask import Seen
+    from asyncoperator.mirror.asynctask import ObservedTask
+    from asyncoperator.mirror.object_cache import ObjectCache
     from asyncoperator.mirror.submitter import Submitter
-    from asyncoperator.mirror.view import View
     from asynctasks.statements.mirroring import MirroredTask, Mirroring
 
 PAGE = 500
@@ -27,12 +27,14 @@ log = structlog.get_logger(__name__)
 class Resync:
     """At the start and every ten minutes."""
 
-    def __init__(self, kube: Kube, mirroring: Mirroring, submitter: Submitter, view: View) -> None:
+    def __init__(
+        self, kube: Kube, mirroring: Mirroring, submitter: Submitter, objects: ObjectCache
+    ) -> None:
         self._kube = kube
         self._mirroring = mirroring
         self._submitter = submitter
-        self._view = view
-        self.forgotten: list[Seen] = []
+        self._objects = objects
+        self.forgotten: list[ObservedTask] = []
         """Objects of tasks that there are no more, to be deleted."""
 
     async def run(self) -> None:
@@ -40,15 +42,17 @@ class Resync:
 
         A task of a person's object that is gone is cancelled.
         """
-        self._view.begin_listing()
-        self._view.listed([parse(one) async for page in self._kube.pages(PLURAL) for one in page])
+        self._objects.begin_listing()
+        self._objects.listed(
+            [parse(one) async for page in self._kube.pages(PLURAL) for one in page]
+        )
         self.forgotten.clear()
         await self._repair_objects()
         await self._repair_missing()
         await self._cancel_orphans()
 
     async def _repair_objects(self) -> None:
-        shown = [seen for seen in self._view if seen.task_id is not None]
+        shown = [seen for seen in self._objects if seen.task_id is not None]
         for start in range(0, len(shown), PAGE):
             page = shown[start : start + PAGE]
             ids = {seen.task_id for seen in page if seen.task_id is not None}
@@ -59,14 +63,14 @@ class Resync:
                 row.id
                 for seen in page
                 if (row := rows.get(seen.task_id)) is not None
-                and self._view.of_task(row) is seen
+                and self._objects.of_task(row) is seen
                 and (seen.version != row.version or seen.task_status is not row.status)
             ]
             await self._mirroring.show_again(differs)
             self.forgotten += [seen for seen in page if seen.is_ours and seen.task_id not in rows]
 
     async def _repair_missing(self) -> None:
-        shown = {seen.task_id for seen in self._view}
+        shown = {seen.task_id for seen in self._objects}
         mirrored = await self._mirroring.live_mirrored(limit=LIVE_MIRRORED)
         missing = [task_id for task_id in mirrored if task_id not in shown]
         for start in range(0, len(missing), PAGE):
@@ -81,7 +85,7 @@ class Resync:
             orphans += [
                 row.id
                 for row in rows
-                if (row.asynctask or "").startswith(prefix) and self._view.of_task(row) is None
+                if (row.asynctask or "").startswith(prefix) and self._objects.of_task(row) is None
             ]
         if orphans and await self._kube.namespace_is_there():
             for task_id in orphans:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asyncoperator.cluster.kube import Kube
-    from asyncoperator.mirror.asynctask import AsyncTaskSpec, Seen
+    from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.statements.store import TaskStore
 
@@ -50,7 +50,7 @@ class Submitter:
         self._operations = operations
         self._kube = kube
 
-    async def submit(self, seen: Seen) -> UUID | Refusal:
+    async def submit(self, seen: ObservedTask) -> UUID | Refusal:
         """Store the task that the object asks for, unless it is stored already.
 
         Raises DatabaseUnavailableError.
@@ -78,7 +78,7 @@ class Submitter:
             return False
         return True
 
-    async def ended_by_people(self, gone: Collection[Seen]) -> list[Seen]:
+    async def ended_by_people(self, gone: Collection[ObservedTask]) -> list[ObservedTask]:
         """Those of the deleted objects that a person deleted, and no cascade took.
 
         On doubt they are none of these: a lost view must never kill work.
@@ -124,7 +124,9 @@ def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
     return None
 
 
-def _new_task(seen: Seen, request: AsyncTaskSpec, operation: Operation, namespace: str) -> NewTask:
+def _new_task(
+    seen: ObservedTask, request: AsyncTaskSpec, operation: Operation, namespace: str
+) -> NewTask:
     delay_seconds = request.delay_seconds
     if delay_seconds is None:
         delay_seconds = operation.delay_seconds

@@ -8,29 +8,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from uuid import UUID
 
-    from asyncoperator.mirror.asynctask import Seen
+    from asyncoperator.mirror.asynctask import ObservedTask
     from asynctasks.statements.mirroring import MirroredTask
 
 
-class View:
+class ObjectCache:
     """All objects of the namespace. Lives in one loop; what is older than it knows is left out."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Seen] = {}
-        self._by_task: dict[UUID, Seen] = {}
+        self._by_name: dict[str, ObservedTask] = {}
+        self._by_task: dict[UUID, ObservedTask] = {}
         self._touched: set[str] | None = None
 
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[ObservedTask]:
         return iter(self._by_name.values())
 
-    def get(self, name: str) -> Seen | None:
+    def get(self, name: str) -> ObservedTask | None:
         """The object of that name."""
         return self._by_name.get(name)
 
-    def of_task(self, row: MirroredTask) -> Seen | None:
+    def of_task(self, row: MirroredTask) -> ObservedTask | None:
         """The object that shows the task, or that asked for it."""
         if row.asynctask is None:
             return self._by_task.get(row.id)
@@ -38,7 +38,7 @@ class View:
         seen = self._by_name.get(name)
         return seen if seen is not None and seen.uid == uid else None
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: ObservedTask) -> None:
         """Take note of an object as the API server has it now, or of its end."""
         if self._touched is not None:
             self._touched.add(seen.name)
@@ -53,7 +53,7 @@ class View:
         else:
             self._put(seen)
 
-    def forget(self, seen: Seen) -> None:
+    def forget(self, seen: ObservedTask) -> None:
         """Take note that the object is gone."""
         known = self._by_name.get(seen.name)
         if known is None or known.uid != seen.uid:
@@ -66,7 +66,7 @@ class View:
         """What is seen from here on is newer than the list that is about to be read."""
         self._touched = set()
 
-    def listed(self, objects: Iterable[Seen]) -> None:
+    def listed(self, objects: Iterable[ObservedTask]) -> None:
         """Take the list for all there is, but for what was seen while it was read."""
         touched, self._touched = self._touched or set(), None
         found = {seen.name: seen for seen in objects if not seen.is_going}
@@ -77,7 +77,7 @@ class View:
             if name not in touched:
                 self.see(seen)
 
-    def _put(self, seen: Seen) -> None:
+    def _put(self, seen: ObservedTask) -> None:
         known = self._by_name.get(seen.name)
         if known is not None:
             self.forget(known)
