@@ -17,6 +17,7 @@ from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
 from asyncexecutor.runner import Runnable
+from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
 from asynctasks.errors import SettingsError
@@ -75,34 +76,46 @@ async def run_executor(
             op_name: Runnable(op, _runner(op, session, settings, environment))
             for op_name, op in served.items()
         }
+        running = RunningAttempts()
         worker = Worker(
             claims,
-            connections.broker,
-            runnables,
-            sealing,
+            broker=connections.broker,
+            runnables=runnables,
+            sealing=sealing,
+            running=running,
             queue=queue,
             max_interruptions=settings.max_interruptions,
         )
         expose(METRICS)
-        await _work(worker, claims, settings, connections, name=name, queue=queue, stop=stop)
+        await _work(
+            worker,
+            running,
+            claims,
+            settings=settings,
+            connections=connections,
+            name=name,
+            queue=queue,
+            stop=stop,
+        )
     log.info("executor has drained", executor=name)
 
 
 async def _work(
     worker: Worker,
+    running: RunningAttempts,
     claims: Claims,
+    *,
     settings: ExecutorSettings,
     connections: Connections,
-    *,
     name: str,
     queue: str,
     stop: asyncio.Event,
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
-        intake = Intake(worker, tasks)
+        intake = Intake(worker.handle, running=running, tasks=tasks)
         leases = Leases(
-            worker,
             claims,
+            running=running,
             lease_seconds=settings.lease_seconds,
             watch_seconds=settings.watch_seconds,
         )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from asyncexecutor.metrics import DRAINING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from asyncexecutor.worker import Worker
+    from asyncexecutor.running_attempts import RunningAttempts
     from asynctasks.broker.protocol import Consumption, Delivery
 
 RECORD_SECONDS = 5.0
@@ -25,13 +25,22 @@ log = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Hands deliveries to the worker while it consumes.
+    """Takes one queue's deliveries and has each handled in a task of its own.
 
     Told to drain it leaves the queue and finishes what it has; told otherwise it consumes again.
+    What is in hand is more than the attempts that run: some deliveries are about to be claimed,
+    and for some the outcome is being recorded.
     """
 
-    def __init__(self, worker: Worker, tasks: asyncio.TaskGroup) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        handle: Callable[[Delivery], Coroutine[Any, Any, None]],
+        *,
+        running: RunningAttempts,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._handle = handle
+        self._running = running
         self._tasks = tasks
         self._handling: set[asyncio.Task[None]] = set()
         self._consumption: Consumption | None = None
@@ -96,19 +105,20 @@ class Intake:
         if self._handling:
             await asyncio.wait(self._handling, timeout=drain_seconds)
         if self._handling:
-            log.warning("attempts interrupted by the drain", running=len(self._worker.running))
-            self._worker.stop_all()
+            log.warning("attempts interrupted by the drain", running=len(self._running.numbers))
+            self._running.stop_all()
             await asyncio.wait(self._handling, timeout=RECORD_SECONDS)
         for task in self._handling:
             # The database is away: the leases run out and the relay takes the tasks up again.
             task.cancel()
 
     def _set_draining(self, *, to: bool) -> None:
-        DRAINING.inc(to - self._is_draining)
+        if to is not self._is_draining:
+            DRAINING.inc(1 if to else -1)
         self._is_draining = to
 
     def _take(self, delivery: Delivery) -> None:
-        task = self._tasks.create_task(self._worker.handle(delivery))
+        task = self._tasks.create_task(self._handle(delivery))
         self._handling.add(task)
         self._idle_since = None
         task.add_done_callback(self._ended)

@@ -11,7 +11,7 @@ import structlog
 from asynctasks.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
-    from asyncexecutor.worker import Worker
+    from asyncexecutor.running_attempts import RunningAttempts
     from asynctasks.statements.claims import Claims
 
 STUCK_SECONDS = 60.0
@@ -27,9 +27,14 @@ class Leases:
     """
 
     def __init__(
-        self, worker: Worker, claims: Claims, *, lease_seconds: float, watch_seconds: float
+        self,
+        claims: Claims,
+        *,
+        running: RunningAttempts,
+        lease_seconds: float,
+        watch_seconds: float,
     ) -> None:
-        self._worker = worker
+        self._running = running
         self._claims = claims
         self._lease_seconds = lease_seconds
         self._watch_seconds = watch_seconds
@@ -41,7 +46,7 @@ class Leases:
         while True:
             self._ticked_at = time.monotonic()
             await asyncio.sleep(self._watch_seconds)
-            running = self._worker.running
+            running = self._running.numbers
             if not running:
                 continue
             is_renewal_due = time.monotonic() - renewed_at >= self._lease_seconds / 3
@@ -53,7 +58,7 @@ class Leases:
                 continue
             if is_renewal_due:
                 renewed_at = time.monotonic()
-            self._worker.observe(running, held)
+            self._running.observe(running, held)
 
     @property
     def fault(self) -> str | None:

@@ -12,32 +12,21 @@ KEPT_ATTEMPTS = 50
 """How many ended attempts a row remembers, the newest."""
 
 
-class Attempted(Protocol):
-    """A task with an attempt that has come to its end."""
+class _Attempted(Protocol):
+    """A task's row or claim, read-only; the attempts are those that ended before this one."""
 
     @property
-    def attempt(self) -> int:
-        """Its number."""
-        ...
-
+    def attempt(self) -> int: ...
     @property
-    def attempts(self) -> Sequence[dict[str, Any]]:
-        """Those that ended before it."""
-        ...
-
+    def attempts(self) -> Sequence[dict[str, Any]]: ...
     @property
-    def attempt_started_at(self) -> datetime | None:
-        """When it was claimed."""
-        ...
-
+    def attempt_started_at(self) -> datetime | None: ...
     @property
-    def executor(self) -> str | None:
-        """Who ran it."""
-        ...
+    def executor(self) -> str | None: ...
 
 
 def with_ended_attempt(
-    task: Attempted,
+    task: _Attempted,
     *,
     outcome: str,
     finished_at: datetime,

@@ -1,4 +1,4 @@
-"""How an attempt ended, and where that takes the task."""
+"""What an attempt leaves behind for the task's row and for its caller."""
 
 from __future__ import annotations
 

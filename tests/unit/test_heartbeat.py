@@ -10,6 +10,8 @@ import asyncexecutor.leases
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
+from asyncexecutor.running_attempts import RunningAttempts
+from asynctasks.broker.protocol import Delivery
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.statements.roster import Heartbeat
 from asynctestkit.eventually import eventually
@@ -49,16 +51,13 @@ class Consumption:
         self.calls.append("resume")
 
 
-class Worker:
-    running: dict[Any, int] = {}  # noqa: RUF012 - nothing runs
-
-    def stop_all(self) -> None: ...
+async def no_delivery(_: Delivery) -> None:
+    raise AssertionError("nothing is delivered")
 
 
 async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, list[Any]]:
     consumption = Consumption()
-    worker: Any = Worker()
-    intake = Intake(worker, asyncio.TaskGroup())
+    intake = Intake(no_delivery, running=RunningAttempts(), tasks=asyncio.TaskGroup())
     intake._consumption = consumption
     anything: Any = roster
     heartbeat_loop = HeartbeatLoop(
@@ -106,8 +105,7 @@ async def test_without_its_database_it_goes_on_as_it_was_and_says_so_once(before
 
 
 async def test_what_keeps_it_from_consuming_is_what_it_says():
-    worker: Any = Worker()
-    intake = Intake(worker, asyncio.TaskGroup())
+    intake = Intake(no_delivery, running=RunningAttempts(), tasks=asyncio.TaskGroup())
     assert intake.obstacle == "starting"
     intake._consumption = consumption = Consumption()
     assert intake.obstacle is None
@@ -124,7 +122,7 @@ async def test_what_keeps_it_from_consuming_is_what_it_says():
 
 def test_a_lease_loop_that_is_stuck_is_a_fault(monkeypatch: pytest.MonkeyPatch):
     anything: Any = None
-    leases = Leases(anything, anything, lease_seconds=30, watch_seconds=1)
+    leases = Leases(anything, running=RunningAttempts(), lease_seconds=30, watch_seconds=1)
     assert leases.fault is None
     now = asyncexecutor.leases.time.monotonic()
     monkeypatch.setattr(asyncexecutor.leases.time, "monotonic", lambda: now + 100)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from asyncexecutor.runner import Answer, Runnable
+from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import Worker
 from asynctasks.instants import utc_now
 from asynctasks.operations.operation import Operation
@@ -67,33 +68,47 @@ class Delivery:
         self.acked = True
 
 
+def make_worker(claims: Claims, runner: Runner, running: RunningAttempts) -> Worker:
+    anything: Any = claims
+    nothing: Any = None
+    return Worker(
+        anything,
+        broker=nothing,
+        runnables={"wait": Runnable(OPERATION, runner)},
+        sealing=Sealing([]),
+        running=running,
+        queue="waits",
+        max_interruptions=5,
+    )
+
+
 async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():
     claims, runner = Claims(), Runner()
-    parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
-    worker = Worker(*parts, queue="waits", max_interruptions=5)
+    running = RunningAttempts()
+    worker = make_worker(claims, runner, running)
     deliveries: list[Any] = [Delivery(), Delivery()]
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         first = tasks.create_task(worker.handle(deliveries[0]))
         await runner.is_called.wait()
         second = tasks.create_task(worker.handle(deliveries[1]))
         await first
-        assert worker.running == {TASK: 2}  # so its lease is renewed
+        assert running.numbers == {TASK: 2}  # so its lease is renewed
         runner.may_end.set()
         await second
     assert [delivery.acked for delivery in deliveries] == [True, True]
-    assert (claims.finished, worker.running) == ([2], {})
+    assert (claims.finished, running.numbers) == ([2], {})
 
 
 async def test_what_was_asked_about_an_earlier_attempt_does_not_stop_a_newer_one():
     claims, runner = Claims(), Runner()
-    parts: Any = (claims, None, {"wait": Runnable(OPERATION, runner)}, Sealing([]))
-    worker = Worker(*parts, queue="waits", max_interruptions=5)
+    running = RunningAttempts()
+    worker = make_worker(claims, runner, running)
     delivery: Any = Delivery()
     claims.attempt = 1
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         handling = tasks.create_task(worker.handle(delivery))
         await runner.is_called.wait()
-        worker.observe({TASK: 1}, [])  # asked before, answered since
+        running.observe({TASK: 1}, [])  # asked before, answered since
         runner.may_end.set()
         await handling
     assert claims.finished == [2]
