@@ -1,4 +1,4 @@
-"""DESIGN §9's bars beside what was measured."""
+"""What we promise of the speed, beside what was measured."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Bar:
 
 
 def bars(results: Results) -> list[Bar]:
-    """All of them, in DESIGN's order."""
+    """All of them, in the order of the report."""
     return [
         *_compared(results.get("compare")),
         _embedded(results.get("embedded")),

@@ -88,14 +88,7 @@ async def run_executor(
         )
         expose(METRICS)
         await _work(
-            worker,
-            running,
-            claims,
-            settings=settings,
-            connections=connections,
-            name=name,
-            queue=queue,
-            stop=stop,
+            worker, running, claims, settings, connections, name=name, queue=queue, stop=stop
         )
     log.info("executor has drained", executor=name)
 
@@ -104,9 +97,9 @@ async def _work(
     worker: Worker,
     running: RunningAttempts,
     claims: Claims,
-    *,
     settings: ExecutorSettings,
     connections: Connections,
+    *,
     name: str,
     queue: str,
     stop: asyncio.Event,

@@ -21,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatLoop:
-    """Reports one executor. It goes by what the database last said while that is away."""
+    """Reports one executor to the roster, and has its intake drain or consume as that says.
+
+    While the database is away it goes by what it was told last.
+    """
 
     roster: Roster
     intake: Intake

@@ -21,9 +21,9 @@ log = structlog.get_logger(__name__)
 
 
 class Leases:
-    """Looks at all running tasks by one statement every `watch_seconds`.
+    """Keeps the leases of all attempts that one executor runs, by one statement.
 
-    Every third of a lease that statement renews them as well.
+    It looks at them every `watch_seconds`, and every third of a lease renews them as well.
     """
 
     def __init__(

@@ -14,14 +14,14 @@ LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Another attempt, after so long."""
+    """Another attempt follows, after so long."""
 
     after_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No further attempt."""
+    """No further attempt follows."""
 
 
 def next_attempt(

@@ -21,7 +21,7 @@ class Answer:
 
 
 class Runner(Protocol):
-    """An upstream call or a handler."""
+    """What makes one attempt: an upstream call or a handler."""
 
     async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
         """The answer, whatever its status; raises AttemptFailedError where there is none."""

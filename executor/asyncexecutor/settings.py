@@ -8,7 +8,7 @@ from asynctasks.settings import Settings
 
 
 class ExecutorSettings(Settings):
-    """What an executor needs to know."""
+    """The settings of an executor."""
 
     concurrency: int = Field(default=100, ge=1, le=10_000)
     """Attempts at a time; also the prefetch, and the limit of connections to upstreams."""

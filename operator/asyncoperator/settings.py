@@ -13,7 +13,7 @@ NAME = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 
 
 class OperatorSettings(Settings):
-    """What the operator needs to know."""
+    """The settings of an operator."""
 
     namespace: str | None = Field(default=None, pattern=NAME)
     """The one it works in; by default its pod's, or the kubeconfig's."""

@@ -12,27 +12,27 @@ from starlette.routing import Route
 
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.fast_path import FastPath
-from asyncproxy.health_routes import Parts, health_routes
+from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
-from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.problems import (
     on_error,
     on_http_exception,
     on_parameters_invalid,
     on_unknown_error,
 )
-from asyncproxy.task_routes import Tasks, task_routes
+from asyncproxy.task_routes import task_routes
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
-    from asyncproxy.settings import ProxySettings
-    from asyncproxy.submission import Submission
+    from asyncproxy.health_routes import HealthEndpoints
+    from asyncproxy.operation_routes import Endpoint
+    from asyncproxy.task_routes import TaskEndpoints
     from asynctasks.operations.operation import Operations
 
 DESCRIPTION = """An HTTP front door for slow APIs. POST once: if the answer comes in time it is
@@ -40,9 +40,13 @@ returned on the same connection, else you get `202 Accepted` and a task to look 
 
 
 def create_app(
-    operations: Operations, submission: Submission, parts: Parts, settings: ProxySettings
+    operations: Operations,
+    *,
+    calls: Mapping[tuple[str, str], Endpoint],
+    tasks: TaskEndpoints,
+    health: HealthEndpoints,
 ) -> ASGIApp:
-    """The proxy's ASGI application."""
+    """The proxy's ASGI application; `calls` of the operations by method and path."""
     app = FastAPI(
         title="AsyncApiProxy",
         version=version("asyncapiproxy"),
@@ -57,22 +61,10 @@ def create_app(
             Exception: _handler(on_unknown_error),
         },
     )
-    endpoints = operation_endpoints(operations, submission, settings)
-    for (method, path), endpoint in endpoints.items():
+    for (method, path), endpoint in calls.items():
         app.router.routes.append(Route(path, endpoint, methods=[method]))
-    app.include_router(
-        task_routes(
-            Tasks(
-                submission.store,
-                submission.watch,
-                submission.admission,
-                submission.broker,
-                operations,
-                settings,
-            )
-        )
-    )
-    app.include_router(health_routes(parts))
+    app.include_router(task_routes(tasks))
+    app.include_router(health_routes(health))
     app.router.routes.extend(docs_routes(title=app.title))
     document: dict[str, Any] = {}
 
@@ -82,7 +74,7 @@ def create_app(
         return document
 
     app.openapi = openapi
-    return FastPath(app, endpoints)
+    return FastPath(app, calls)
 
 
 def _handler(

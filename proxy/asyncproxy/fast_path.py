@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FastPath:
-    """The proxy's ASGI application: `endpoints` by method and exact path, then `app`."""
+    """The proxy's ASGI application: `endpoints` by method and exact path, `app` for the rest."""
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
         self._app = app

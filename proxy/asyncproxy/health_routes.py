@@ -16,26 +16,20 @@ if TYPE_CHECKING:
     from asyncproxy.probes import Probe
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the proxy depends on, each asked in the background."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthEndpoints:
+    """What answers /ping, /healthz, /readyz and /metrics, by what the last probes have found."""
 
     database: Probe
     broker: Probe
 
-
-def health_routes(parts: Parts) -> APIRouter:
-    """Whether this proxy and what it depends on are there."""
-    router = APIRouter(tags=["health"])
-
-    @router.get("/ping", summary="Availability and response times", responses=schemas.PING)
-    async def ping() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def ping(self) -> Response:
         """Tell whether the proxy, its database and its broker answer, and how fast.
 
         Without its broker the proxy still accepts tasks; without its database it cannot (503).
         """
         started = time.perf_counter()
-        findings = {"database": parts.database.finding, "broker": parts.broker.finding}
+        findings = {"database": self.database.finding, "broker": self.broker.finding}
         available = findings["database"].available
         status = "unavailable"
         if available:
@@ -58,20 +52,32 @@ def health_routes(parts: Parts) -> APIRouter:
         headers = {"Server-Timing": ", ".join(timings), "Cache-Control": "no-store"}
         return JSONResponse(document, 200 if available else 503, headers)
 
-    @router.get("/healthz", include_in_schema=False)
-    async def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
-        return {"status": "ok"}
+    async def healthz(self) -> Response:
+        """Tell that the process answers."""
+        return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz", include_in_schema=False)
-    async def readyz() -> Response:  # pyright: ignore[reportUnusedFunction]
-        finding = parts.database.finding
+    async def readyz(self) -> Response:
+        """Tell whether calls can be accepted, for which the database is needed."""
+        finding = self.database.finding
         return JSONResponse(
             {"ready": finding.available, "detail": finding.detail},
             200 if finding.available else 503,
         )
 
-    @router.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def metrics(self) -> Response:
+        """Give the process's metrics in Prometheus' text format."""
         return Response(exposition(), headers={"Content-Type": CONTENT_TYPE})
 
+
+def health_routes(health: HealthEndpoints) -> APIRouter:
+    """Whether this proxy and what it depends on are there."""
+    router = APIRouter(tags=["health"])
+    summary = "Availability and response times"
+    router.add_api_route("/ping", health.ping, summary=summary, responses=schemas.PING)
+    for path, endpoint in (
+        ("/healthz", health.healthz),
+        ("/readyz", health.readyz),
+        ("/metrics", health.metrics),
+    ):
+        router.add_api_route(path, endpoint, include_in_schema=False)
     return router

@@ -20,6 +20,7 @@ from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError
 from asynctasks.instants import utc_now
 
 if TYPE_CHECKING:
+    from asyncproxy.admission import Admission
     from asyncproxy.settings import ProxySettings
     from asyncproxy.submission import Submission
     from asynctasks.operations.operation import Operation, Operations
@@ -28,18 +29,20 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def operation_endpoints(
-    operations: Operations, submission: Submission, settings: ProxySettings
+    operations: Operations, *, submission: Submission, admission: Admission, settings: ProxySettings
 ) -> dict[tuple[str, str], Endpoint]:
     """What serves each operation, by its method and path, with and without a trailing slash."""
     endpoints: dict[tuple[str, str], Endpoint] = {}
     for operation in operations.values():
-        endpoint = _endpoint(operation, submission, settings)
+        endpoint = _endpoint(operation, submission, admission, settings)
         for path in (operation.path, operation.path + "/"):
             endpoints[operation.method, path] = endpoint
     return endpoints
 
 
-def _endpoint(operation: Operation, submission: Submission, settings: ProxySettings) -> Endpoint:
+def _endpoint(
+    operation: Operation, submission: Submission, admission: Admission, settings: ProxySettings
+) -> Endpoint:
     metrics = RequestMetrics(operation.name)
 
     async def submit(request: Request) -> Response:
@@ -76,7 +79,7 @@ def _endpoint(operation: Operation, submission: Submission, settings: ProxySetti
             metrics.answered("replayed" if submitted.is_replay else "answered")
             return row_response(result, headers)
         metrics.answered("accepted")
-        retry_after = submission.admission.retry_after_seconds(operation.queue)
+        retry_after = admission.retry_after_seconds(operation.queue)
         return accepted_response(result, headers, retry_after_seconds=retry_after)
 
     return submit

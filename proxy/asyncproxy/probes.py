@@ -31,7 +31,7 @@ class Finding:
 
 
 class Probe:
-    """Asks one part again and again."""
+    """Asks the database, or the broker, again and again whether it is there."""
 
     def __init__(self, name: str, ask: Callable[[], Awaitable[None]]) -> None:
         self.name = name

@@ -9,14 +9,16 @@ import structlog
 
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
-from asyncproxy.health_routes import Parts
+from asyncproxy.health_routes import HealthEndpoints
 from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
+from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.probes import Probe
 from asyncproxy.relay import Relay
 from asyncproxy.replies import listening_replies
 from asyncproxy.server import listen, serve
 from asyncproxy.submission import Submission
+from asyncproxy.task_routes import TaskEndpoints
 from asyncproxy.watch import Watch
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
@@ -26,6 +28,11 @@ from asynctasks.statements.store import TaskStore
 from asynctasks.statements.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    import socket
+
+    from starlette.types import ASGIApp
+
+    from asyncproxy.replies import Replies
     from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
     from asynctasks.operations.operation import Operations
@@ -44,54 +51,112 @@ async def run_proxy(
     sealing.require_key(name for name, op in operations.items() if op.schema.write_only)
     listener = listen(settings.host, settings.port)
     await check_schema(connections.database)
-    store = TaskStore(connections.database, connections.commits)
-    broker = connections.broker
-    parts = Parts(
-        database=Probe("database", connections.database.ping), broker=Probe("broker", broker.ping)
-    )
-    upkeep = Upkeep(connections.database)
-    relay = Relay(store, upkeep, Roster(connections.database), broker, settings)
-    watch = Watch(
-        store,
-        interval_seconds=settings.watch_interval_seconds,
-        max_watched=settings.max_waiting,
-    )
-    admission = Admission(upkeep, settings)
     expose(METRICS)
-    async with (
-        listening_replies(settings.reply_strategy, broker=broker, store=store) as replies,
-        asyncio.TaskGroup() as tasks,
-    ):
-        submission = Submission(store, broker, replies, watch, admission, sealing, settings)
-        app = create_app(operations, submission, parts, settings)
-        for probe in (parts.database, parts.broker):
-            await probe.ask()
-        # Should one of these die the group ends the server too, and the process with it.
-        loops = [
-            tasks.create_task(parts.database.run(), name="probe database"),
-            tasks.create_task(parts.broker.run(), name="probe broker"),
-            tasks.create_task(relay.run(), name="relay"),
-            tasks.create_task(watch.run(), name="watch"),
-            tasks.create_task(admission.run(), name="admission"),
-        ]
+    proxy = Proxy(settings, operations, connections, sealing=sealing)
+    await proxy.run(listener, stop)
 
+
+class Proxy:
+    """What answers callers, and the loops that go on beside it, in one process."""
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        operations: Operations,
+        connections: Connections,
+        *,
+        sealing: Sealing,
+    ) -> None:
+        database, self._broker = connections.database, connections.broker
+        upkeep = Upkeep(database)
+        self._settings = settings
+        self._operations = operations
+        self._sealing = sealing
+        self._store = TaskStore(database, connections.commits)
+        self._watch = Watch(
+            self._store,
+            interval_seconds=settings.watch_interval_seconds,
+            max_watched=settings.max_waiting,
+        )
+        self._admission = Admission(upkeep, settings)
+        self._relay = Relay(
+            store=self._store,
+            upkeep=upkeep,
+            roster=Roster(database),
+            broker=self._broker,
+            settings=settings,
+        )
+        self._health = HealthEndpoints(
+            database=Probe("database", database.ping), broker=Probe("broker", self._broker.ping)
+        )
+
+    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; raises what ends a loop."""
+        probes = (self._health.database, self._health.broker)
+        async with (
+            listening_replies(
+                self._settings.reply_strategy, broker=self._broker, store=self._store
+            ) as replies,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for probe in probes:
+                await probe.ask()
+            # Should one of these die the group ends the server too, and the process with it.
+            loops = [
+                *(tasks.create_task(probe.run(), name=f"probe {probe.name}") for probe in probes),
+                tasks.create_task(self._relay.run(), name="relay"),
+                tasks.create_task(self._watch.run(), name="watch"),
+                tasks.create_task(self._admission.run(), name="admission"),
+            ]
+            await self._serve(replies, listener, stop)
+            for loop in loops:
+                loop.cancel()
+
+    async def _serve(self, replies: Replies, listener: socket.socket, stop: asyncio.Event) -> None:
         def release_callers() -> None:
             replies.release_all()
-            watch.release_all()
+            self._watch.release_all()
 
         host, port = listener.getsockname()[:2]
-        log.info("proxy listens", url=f"http://{host}:{port}", operations=sorted(operations))
+        log.info("proxy listens", url=f"http://{host}:{port}", operations=sorted(self._operations))
         await serve(
-            app,
+            self._app(replies),
             listener=listener,
             stop=stop,
-            limits=_limits(settings),
-            linger_seconds=settings.linger_seconds,
-            shutdown_seconds=settings.shutdown_seconds,
+            limits=_limits(self._settings),
+            linger_seconds=self._settings.linger_seconds,
+            shutdown_seconds=self._settings.shutdown_seconds,
             on_stopping=release_callers,
         )
-        for loop in loops:
-            loop.cancel()
+
+    def _app(self, replies: Replies) -> ASGIApp:
+        submission = Submission(
+            store=self._store,
+            broker=self._broker,
+            replies=replies,
+            watch=self._watch,
+            admission=self._admission,
+            sealing=self._sealing,
+            settings=self._settings,
+        )
+        return create_app(
+            self._operations,
+            calls=operation_endpoints(
+                self._operations,
+                submission=submission,
+                admission=self._admission,
+                settings=self._settings,
+            ),
+            tasks=TaskEndpoints(
+                store=self._store,
+                watch=self._watch,
+                admission=self._admission,
+                broker=self._broker,
+                operations=self._operations,
+                max_wait_seconds=self._settings.max_wait_seconds,
+            ),
+            health=self._health,
+        )
 
 
 def _limits(settings: ProxySettings) -> HttpLimits:

@@ -45,9 +45,9 @@ SETTLE_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
-    """One proxy's relay."""
+    """One proxy's share in publishing what is due, and in ending or forgetting what is over."""
 
     store: TaskStore
     upkeep: Upkeep

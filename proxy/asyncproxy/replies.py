@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class ExpectedReply:
-    """One caller's wait. `reply_to` is None where no reply can come."""
+    """One caller's wait for the reply to its task; `reply_to` is None where none can come."""
 
     def __init__(self, reply_to: str | None = None) -> None:
         self.reply_to = reply_to
@@ -53,7 +53,7 @@ class ExpectedReply:
 
 
 class Replies(Protocol):
-    """Where the callers of this proxy wait."""
+    """Where the callers of one proxy wait for the replies to their tasks."""
 
     def expect(self, task_id: UUID) -> AbstractAsyncContextManager[ExpectedReply]:
         """Be ready for the task's reply before the task exists."""
@@ -64,7 +64,7 @@ class Replies(Protocol):
 
 
 class SharedReplies:
-    """One queue for all callers of this process, told apart by task id."""
+    """Replies by one queue for all callers of this process, told apart by task id."""
 
     def __init__(self, store: TaskStore) -> None:
         self._store = store
@@ -128,7 +128,7 @@ class SharedReplies:
 
 
 class PerTaskReplies:
-    """A queue for each caller: declared, consumed, cancelled and deleted for every task."""
+    """Replies by a queue for each caller, made and deleted again for every task."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

@@ -15,11 +15,11 @@ class ReplyStrategy(StrEnum):
     SHARED = "shared"
     """One exclusive queue for each proxy process."""
     PER_TASK = "per-task"
-    """One queue for each waiting call: about five times the cost (research/messaging.md §1)."""
+    """One queue for each waiting call: about five times the cost."""
 
 
 class ProxySettings(Settings):
-    """What a proxy needs to know."""
+    """The settings of a proxy."""
 
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 in a container."""

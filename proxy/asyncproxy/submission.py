@@ -68,7 +68,7 @@ class Submitted:
         return self.result.status.is_final
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """Submits calls for one proxy process."""
 

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """The watchers of one proxy process."""
+    """Tells the waiting callers of one proxy when the task of each has changed."""
 
     def __init__(self, store: TaskStore, *, interval_seconds: float, max_watched: int) -> None:
         self._store = store

@@ -23,7 +23,7 @@ MEMORY = "memory://"
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Open for as long as `connect` is entered."""
+    """The task database, its grouped writes and the broker; open while `connect` is entered."""
 
     database: Database
     commits: GroupCommit

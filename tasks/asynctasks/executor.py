@@ -12,7 +12,7 @@ from asynctasks.instants import UtcDateTime
 
 
 class ExecutorRow(SQLModel, table=True):
-    """An executor as it last reported itself."""
+    """The table of executors, the roster: each as it last reported itself."""
 
     __tablename__: ClassVar[Any] = "executors"
 

@@ -26,7 +26,7 @@ NOT_OURS = frozenset({f"{PREFIX}URL"})
 
 
 class Settings(BaseSettings):
-    """What proxy and executor share."""
+    """The settings that all services have."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True

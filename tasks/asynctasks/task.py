@@ -179,7 +179,7 @@ class Task(SQLModel):
 
 
 class TaskRow(Task, table=True):
-    """The table. Statements are written in Core, and rows are read as `Task`: see `of_row`."""
+    """The table of tasks. Statements are in Core, and rows are read as `Task`: see `of_row`."""
 
     __tablename__: ClassVar[Any] = "tasks"
     __table_args__ = (

@@ -41,7 +41,13 @@ def relay_of(parts: Any, broker: Broker, *, grace: float = 30) -> Relay:
             "relay_interval_seconds": 0.05,
         }
     )
-    return Relay(parts.store, Upkeep(parts.database), Roster(parts.database), broker, settings)
+    return Relay(
+        store=parts.store,
+        upkeep=Upkeep(parts.database),
+        roster=Roster(parts.database),
+        broker=broker,
+        settings=settings,
+    )
 
 
 async def set_rows(parts: Any, **values: Any) -> None:

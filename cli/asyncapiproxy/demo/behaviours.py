@@ -41,7 +41,7 @@ class UnknownBehaviourError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """What a call is to meet; by default nothing but a quick success."""
+    """How a call to the demo API is to end; by default at once and well."""
 
     slow_seconds: float = 0.0
     fail_status: int | None = None

@@ -37,7 +37,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that is to create a client, once for its idempotency key if it has one."""
+    """A `POST /clients`, which creates one client for each idempotency key."""
 
     email: str
     name: str

@@ -23,7 +23,7 @@ _EMAIL: Final = r"^[^@\s]+@[^@\s]+$"
 
 
 class NewClient(BaseModel):
-    """The body of a call."""
+    """The body of a `POST /clients`."""
 
     email: Annotated[str, Field(pattern=_EMAIL, max_length=254)]
     name: Annotated[str, Field(min_length=1, max_length=32)]
@@ -32,7 +32,7 @@ class NewClient(BaseModel):
 
 
 class CreateClient:
-    """The route: an ASGI application, so that a call is counted until its answer is sent."""
+    """`POST /clients`: an ASGI application, so that a call is counted until its answer is sent."""
 
     def __init__(self, *, store: ClientStore, stats: CallStats) -> None:
         """Creates clients in `store` and counts calls in `stats`."""

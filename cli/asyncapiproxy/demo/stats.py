@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class CallStats:
-    """Counts of `POST /clients`; each call ends in a status, a disconnect or a drop."""
+    """Counts the ends of `POST /clients`; each call ends in a status, a disconnect or a drop."""
 
     calls: int = 0
     duplicate_calls: int = 0

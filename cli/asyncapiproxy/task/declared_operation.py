@@ -22,7 +22,7 @@ class PathArgumentMissingError(AsyncApiProxyError):
 
 @dataclass(frozen=True, slots=True)
 class DeclaredOperation:
-    """An operation as the proxy declares it."""
+    """An operation as the proxy's OpenAPI document declares it."""
 
     name: str
     summary: str

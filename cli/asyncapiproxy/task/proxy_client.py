@@ -85,7 +85,7 @@ class SeenPage:
 
 
 class ProxyClient:
-    """One proxy, at a base URL. Used as a context manager.
+    """Asks one proxy, at a base URL. Used as a context manager.
 
     Every call raises ProxyUnreachableError, NoProxyError or ProblemError.
     """

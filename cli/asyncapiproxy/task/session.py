@@ -24,7 +24,7 @@ PIPE_WIDTH = 160
 
 
 class ExitCode(IntEnum):
-    """What the process says to the shell."""
+    """What a `task` command tells the shell."""
 
     SUCCEEDED = 0
     FAILED = 1

@@ -37,7 +37,7 @@ class LeadershipLostError(AsyncApiProxyError):
 
 @dataclass(slots=True)
 class Observation:
-    """When a Lease last changed, by our own clock: the holder's clock is none of ours to trust."""
+    """When a Lease last changed, by our own clock: the holder's may be wrong."""
 
     record: tuple[Any, ...] = ()
     changed_at: float = 0.0

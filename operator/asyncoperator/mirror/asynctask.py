@@ -39,7 +39,7 @@ MESSAGE_BYTES = 1_000
 
 
 class AsyncTaskSpec(Part):
-    """What is asked for."""
+    """What an AsyncTask asks for: a person's is to become a task, the mirror's own has one."""
 
     task_id: str | None = None
     """Only in the mirror's own objects."""
@@ -56,7 +56,7 @@ class AsyncTaskSpec(Part):
 
 
 class AsyncTaskStatus(Part):
-    """What the operator shows."""
+    """What the operator shows of a task in its AsyncTask."""
 
     task_id: str | None = None
     task_status: str | None = None
@@ -76,7 +76,7 @@ class AsyncTaskStatus(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedTask:
-    """What we know of one object. Of its spec and status only what decisions need is kept."""
+    """An AsyncTask as we last saw it. Of its spec and status only what decisions need is kept."""
 
     name: str
     uid: str

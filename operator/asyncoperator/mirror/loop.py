@@ -42,7 +42,10 @@ log = structlog.get_logger(__name__)
 
 
 class MirrorLoop:
-    """One for the leader. `see` and `poke` are called in its loop; `run` does the work."""
+    """Keeps AsyncTask objects and task rows alike while this operator leads.
+
+    `see` and `poke` are called in the event loop that `run` does the work in.
+    """
 
     def __init__(
         self,

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class ObjectCache:
-    """All objects of the namespace. Lives in one loop; what is older than it knows is left out."""
+    """The AsyncTasks of the namespace as they were last seen, by the watch or by our own writes.
+
+    Used in one event loop only. What is older than it knows already is left out.
+    """
 
     def __init__(self) -> None:
         self._by_name: dict[str, ObservedTask] = {}

@@ -31,7 +31,7 @@ LONGEST_MIN_AGE_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the mirror may fill etcd with."""
+    """How many AsyncTask objects there may be in etcd, and for how long."""
 
     ttl_succeeded_seconds: float = 3_600
     ttl_unsuccessful_seconds: float = 86_400

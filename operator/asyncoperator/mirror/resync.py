@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class Resync:
-    """At the start and every ten minutes."""
+    """Compares all AsyncTask objects with all tasks, and has repaired what the mirror missed.
+
+    To be run when the mirror starts, and every ten minutes from then on.
+    """
 
     def __init__(
         self, kube: Kube, mirroring: Mirroring, submitter: Submitter, objects: ObjectCache

@@ -18,7 +18,7 @@ RECOVERY_PER_SECOND = 1.0
 
 
 class WriteBudget:
-    """So many writes a second in the long run, with a burst after a quiet time."""
+    """Grants writes to the API server: so many a second in the long run, a burst after a rest."""
 
     def __init__(
         self, *, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic

@@ -25,7 +25,7 @@ _EPSILON = 1e-9  # 0.1 + 0.2 must not ask for one more executor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingConfig:
-    """What a pool is set to."""
+    """How one ExecutorPool is to be scaled."""
 
     concurrency: int
     """Tasks that one executor runs at a time."""
@@ -53,7 +53,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """What is known at one moment."""
+    """What is known of a queue and its executors when a decision is made."""
 
     now: float
     """Seconds by any clock that only goes forward."""
@@ -67,7 +67,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is remembered from one decision to the next, at first nothing."""
+    """What scaling remembers of a queue from one decision to the next; at first nothing."""
 
     read_at: float | None = None
     unfinished: int = 0

@@ -24,7 +24,7 @@ class TargetRef(Part):
 
 
 class Scaling(Part):
-    """How many executors there may be."""
+    """How many executors an ExecutorPool may have, and how they follow the demand."""
 
     mode: Literal["Operator", "Off"] = "Operator"
     min_replicas: int = 1
@@ -36,7 +36,7 @@ class Scaling(Part):
 
 
 class ExecutorPoolSpec(Part):
-    """What is asked for."""
+    """What a person asks of an ExecutorPool."""
 
     target_ref: TargetRef
     queue: str
@@ -59,7 +59,7 @@ class ExecutorPoolSpec(Part):
 
 
 class ExecutorPoolStatus(Part):
-    """What the operator shows."""
+    """What the operator shows of an ExecutorPool."""
 
     queued: int | None = None
     running: int | None = None

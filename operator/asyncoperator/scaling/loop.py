@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class PoolsLoop:
-    """One for the leader; `run` does the work."""
+    """Scales the executors of all ExecutorPools while this operator leads."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ FRESH_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
-    """What to do now, by the names of executors."""
+    """Which executors, by name, are to drain, to come back, and to be removed."""
 
     drain: tuple[str, ...] = ()
     undrain: tuple[str, ...] = ()

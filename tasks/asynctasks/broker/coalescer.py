@@ -16,7 +16,10 @@ ItemT = TypeVar("ItemT")
 
 
 class Coalescer(Generic[ItemT]):
-    """There is no timer: an item alone is done at once."""
+    """Does together what is asked for in one turn of the event loop.
+
+    There is no timer: an item that comes alone is done in the next turn.
+    """
 
     def __init__(
         self, tasks: asyncio.TaskGroup, do: Callable[[list[ItemT]], Awaitable[None]]

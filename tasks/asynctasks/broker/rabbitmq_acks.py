@@ -21,8 +21,9 @@ SETTLE_SECONDS = 5
 
 
 class RabbitmqAcks:
-    """Acks of one turn of the event loop go together, in one frame as far as none is missing.
+    """Acks the deliveries of one channel.
 
+    Acks of one turn of the event loop go together, in one frame as far as none is missing.
     Nothing is raised where the connection is gone: the broker delivers the messages again.
     """
 

@@ -1,8 +1,7 @@
 """A connection to RabbitMQ that is made anew, with all that hangs on it, whenever it ends.
 
 We keep no state of a lost connection: each new one is set up from what we want now. (aio-pika's
-robust objects restore what they have ever seen, dead reply queues included:
-research/messaging.md §2.)
+robust objects restore what they have ever seen, dead reply queues included: decision 3.)
 """
 
 from __future__ import annotations

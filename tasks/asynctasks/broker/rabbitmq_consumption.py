@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RabbitmqConsumption:
-    """Set up anew on each connection."""
+    """A subscription to one RabbitMQ queue, set up anew on each connection."""
 
     def __init__(
         self,

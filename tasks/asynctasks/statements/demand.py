@@ -44,7 +44,7 @@ class Demand:
 
 
 class DemandReader:
-    """Reads the demand from the task table."""
+    """Reads from the task table how much work waits and runs on each queue."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

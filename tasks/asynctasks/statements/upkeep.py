@@ -52,7 +52,7 @@ class EndedTask:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much waits on one queue, and how fast it goes."""
+    """How much waits on one queue, and how much of it has finished of late."""
 
     queued: dict[str, int]
     """By operation; delayed tasks and backoffs are not counted until they are due."""
