@@ -1,13 +1,33 @@
 """Many callers' writes, one transaction.
 
-The first write is flushed at once; those that arrive while it commits share the next transaction. A
-lone write waits for nobody. Where writes come thick, a group waits a moment for more of them, which
-costs less than the transaction that it saves: under load both latency and CPU fall
+The way of a write:
+
+    write()
+      │
+      ▼         in its lane, while the group before it commits; and if that was more than one
+    waiting     write, a moment longer, 4 ms at most
+      │
+      ▼
+    gathered    the oldest of the lane, 500 at most
+      │
+      ▼
+    committing ──────────────▶ done: each caller has its own result
+      │
+      ├─ the database is away: the whole group once more, and where it still is, all fail
+      ├─ any other error: each of the group in a transaction of its own, in their order; only
+      │  those fail whose item the database refuses
+      └─ the flush is cancelled: all fail, those that wait too; nobody waits for ever
+
+Whoever is cancelled on the way does not take the write along: it is committed all the same. Leaving
+GroupCommit refuses new writes and ends when those that wait are done.
+
+Where writes come thick, a group waits a moment for more of them, which costs less than the
+transaction that it saves: under load both latency and CPU fall
 (docs/decisions/0006-what-ends-together-travels-together.md).
 
 On PostgreSQL each kind of write has a lane of its own, so that it waits for its own kind alone and
 what is one statement needs no BEGIN and COMMIT. On SQLite, which commits one transaction at a time,
-all kinds share each.
+all kinds share one lane, and a group may hold several kinds.
 """
 
 from __future__ import annotations

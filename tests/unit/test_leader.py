@@ -2,10 +2,12 @@
 
 import asyncio
 import copy
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from asyncoperator.cluster import leader as leader_module
 from asyncoperator.cluster.kube_errors import (
     KubeConflictError,
     KubeExistsError,
@@ -163,3 +165,28 @@ async def test_a_lease_that_another_took_is_lost_at_the_next_renewal():
     await leases.replace_lease("operator", taken)
     with pytest.raises(LeadershipLostError, match="is held by other"):
         await asyncio.wait_for(leader.hold(), 1)
+
+
+async def test_a_candidate_counts_from_the_end_of_a_look_however_long_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The Lease may have been renewed while the look was on its way."""
+    now = 0.0
+    monkeypatch.setattr(leader_module, "time", SimpleNamespace(monotonic=lambda: now))
+
+    class SlowLeases(FakeLeases):
+        async def get_lease(self, _name: str) -> dict[str, Any] | None:
+            nonlocal now
+            now += look_seconds
+            return await super().get_lease(_name)
+
+    leases = SlowLeases()
+    look_seconds = 0.0
+    await candidate(leases, "first").acquire()
+    second = candidate(leases, "second")
+    look_seconds = 1.5
+    assert not await second._try()
+    look_seconds = 0.1
+    assert not await second._try(), "its holder may have renewed it 0.1 s ago"
+    look_seconds = 1.0
+    assert await second._try()

@@ -1,4 +1,40 @@
-"""Elects the one operator that acts, by a Lease, in the way of client-go's leader election."""
+"""Elects the one operator that acts, by a Lease, in the way of client-go's leader election.
+
+    start ──▶ ┌───────────┐  looks every `retry_seconds`, and stays one while another holds it,
+              │ candidate │  or is quicker to take it, or the API server does not answer (then
+              └─────┬─────┘  `obstacle` says why)
+                    │
+                    │ there is no Lease, or its holder is empty, or it has not changed for as
+                    │ long as it says itself, counted from our own first look at it as it is:
+                    ▼ we write our name
+              ┌───────────┐  writes a new `renewTime` every `retry_seconds`; where that fails,
+              │  leading  │  again within a second; after a conflict, on the Lease as it is now,
+              └──┬─────┬──┘  if its holder is still us
+     told to stop│     │
+                 │     │ another holds it, or it was deleted, or `renew_seconds` are over since
+                 ▼     ▼ the beginning of the last write that worked
+          ┌────────┐ ┌──────┐
+          │released│ │ lost │  LeadershipLostError; the process ends at once, without cleaning up
+          └────────┘ └──────┘
+    the holder is empty:
+    another leads at its next look
+
+The Lease holds `holderIdentity`, who leads; `leaseDurationSeconds`, how long others wait for a sign
+of life; `renewTime`, that sign; `acquireTime` and `leaseTransitions`, since when this one leads and
+how many did before. Each write names the version it is based on, so of two writers one meets a
+conflict.
+
+No clock is compared with another's: to a candidate `renewTime` is only something that changes. Both
+sides measure a time of their own from each renewal, and the leader's begins earlier and is shorter:
+
+               renewal begins                     must have worked by now, or it is lost
+    leader     ├────────── renew_seconds ─────────┤
+    candidate       ├─────────────── lease_seconds ───────────────┤
+                    has seen it                                   may take it
+
+So two never lead at a time, as long as their clocks run about equally fast. It is no fence, though:
+a process that was suspended may finish the write that it was at before it finds out.
+"""
 
 from __future__ import annotations
 
@@ -122,8 +158,9 @@ class Leader:
             log.warning("lease not released", lease=self.name, reason=str(error))
 
     async def _try(self) -> bool:
-        now = time.monotonic()
         lease = await self.kube.get_lease(self.name)
+        # Not before: the Lease may have been renewed while the look was on its way.
+        now = time.monotonic()
         try:
             if lease is None:
                 self._lease = await self.kube.create_lease(self._new())

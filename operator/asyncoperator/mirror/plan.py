@@ -1,7 +1,40 @@
 """What to write so that the objects show the tasks. Decides only: no clock, no I/O.
 
-What does not fit the budget stays as it is and is asked for again, so that a plan may be cut short
-anywhere. A task that lives is never deleted from view.
+Each row that was read is in one of these situations, by the object that shows its task:
+
+       the object            the task                                 what is done
+    A  shows this version                                             settled
+    B  shows another                                                  Show
+    C  there is none         lives, and had an object before          Create
+    D  there is none         lives, and never had one                 Create; degraded, it waits
+    E  there is none         has ended, and is worth an object        Create
+    F  there is none         has ended, and is not                    settled
+    G  a person's, unseen    lives, and was never shown in it         it waits
+    H  a person's, unseen    has ended, or was shown in it            settled
+
+Settled is marked in the row, and is read no more before the task changes. What waits is read again
+in the next tick. The mirror makes no object for a task that a person's object asked for (G, H):
+that object is gone, or the watch has not told of it yet. In F a task had succeeded before it was
+ever shown; or somebody deleted its object, which cancelled it; or its object would have to go at
+once, by its time or by the history.
+
+Besides, each object that shows an end, or why there is no task, is in one of these. One in B is
+not: it may show an end that a retry has undone.
+
+       the object                                                     what is done
+    I  its time is over; a person's own has one only if it says so    Delete, "ttl"
+    J  the mirror's own, one of more than the history may have        Delete, "history"
+    K  the mirror's own, and more objects are wanted than may be      Delete, "limit"
+    L  any other                                                      it stays
+
+Of J and K the oldest go first. A task that lives is never deleted from view.
+
+The writes stand in the order of their weight, and what does not fit the budget is left out:
+
+    B, ended ──▶ I, J, K ──▶ B, live ──▶ E ──▶ C, D
+    one write each ───────────────────▶  two, for the object and its status; the oldest first
+
+A plan may be cut short anywhere: what is left out is still as it was, and asked for again.
 """
 
 from __future__ import annotations
