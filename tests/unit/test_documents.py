@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
+from asyncproxy.health_routes import HealthEndpoints, health_routes
 from asyncproxy.settings import ProxySettings
+from asyncproxy.task_routes import TaskEndpoints, task_routes
 from asynctasks.operations.operation import Operation, RetryPolicy, UpstreamCall
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX, Settings
@@ -131,12 +134,21 @@ def trees(folders: tuple[str, ...]) -> Iterator[ast.Module]:
 
 def test_every_path_of_the_proxy_is_documented():
     text = (ROOT / "docs/http-api.md").read_text()
-    paths: set[str] = set()
-    for file in (ROOT / "proxy/asyncproxy").glob("*.py"):
-        for method, path in re.findall(r'router\.(\w+)\(\s*"(/[^"]*)"', file.read_text()):
-            paths.add(f"{method.upper()} {path}")
-    assert len(paths) > 8
-    assert [path for path in sorted(paths) if f"`{path}`" not in text] == []
+    of_tasks: Any = dict.fromkeys(TaskEndpoints.__dataclass_fields__)
+    of_health: Any = dict.fromkeys(HealthEndpoints.__dataclass_fields__)
+    routers = (
+        task_routes(TaskEndpoints(**of_tasks)),
+        health_routes(HealthEndpoints(**of_health)),
+    )
+    calls = {
+        f"{method} {route.path}"
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    assert len(calls) >= 12
+    assert [call for call in sorted(calls) if f"`{call}`" not in text] == []
 
 
 def test_every_status_is_in_the_glossary():
