@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from asyncproxy.problems import MalformedJsonError
+from asynctasks.json_values import is_storable
 
 PLAIN_DEPTH = 100
 """With fewer brackets than this, JSON cannot be too deep."""
@@ -23,19 +24,11 @@ def read_json(body: bytes) -> Any:
         raise MalformedJsonError(
             f"line {error.lineno}, column {error.colno}: {error.msg}"
         ) from None
-    if body.count(b"[") + body.count(b"{") > PLAIN_DEPTH:
-        _check_depth(value)
+    if body.count(b"[") + body.count(b"{") > PLAIN_DEPTH and not is_storable(value):
+        raise MalformedJsonError("It is nested too deeply.")
     if _LONG_DIGITS.search(body):
         _check_integers(body)
     return value
-
-
-def _check_depth(value: Any) -> None:
-    """Orjson reads 1,024 levels and writes 254: what could not be stored must not be accepted."""
-    try:
-        orjson.dumps([[[[[[[[value]]]]]]]])  # room for what rows, seals and replies wrap around it
-    except TypeError:
-        raise MalformedJsonError("It is nested too deeply.") from None
 
 
 def _check_integers(body: bytes) -> None:

@@ -10,19 +10,18 @@ from starlette.responses import Response
 
 from asyncproxy.body import read_arguments
 from asyncproxy.metrics import RequestMetrics
-from asyncproxy.options_headers import read_options
+from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
 from asyncproxy.submission import Call
 from asyncproxy.task_view import accepted_response, reply_response, row_response
 from asynctasks.broker.messages import Reply
-from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError
-from asynctasks.instants import utc_now
+from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError, TaskOptionsError
 
 if TYPE_CHECKING:
     from asyncproxy.admission import Admission
     from asyncproxy.settings import ProxySettings
-    from asyncproxy.submission import Submission
+    from asyncproxy.submission import Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -45,44 +44,65 @@ def _endpoint(
 ) -> Endpoint:
     metrics = RequestMetrics(operation.name)
 
-    async def submit(request: Request) -> Response:
+    async def serve(request: Request) -> Response:
         try:
-            return await answer(request)
+            call, applied = await _read_call(request, operation, settings)
+            submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
             raise
+        except TaskOptionsError as error:
+            metrics.answered("rejected")
+            raise header_error(error) from error
         except Exception as error:
             metrics.answered(_refusal(error))
             raise
-
-    async def answer(request: Request) -> Response:
-        arguments = await read_arguments(request, operation, max_bytes=settings.max_body_bytes)
-        preferences = parse_prefer(request.headers.getlist("prefer"))
-        window = preferences.window(
-            default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
-        )
-        options = read_options(request.headers, operation, now=utc_now())
-        parked_at = metrics.park()
-        try:
-            submitted = await submission.submit(Call(operation, arguments, options, window))
-        finally:
-            metrics.release(parked_at)
-        headers: dict[str, str] = {}
-        if applied := preferences.applied(window):
-            headers["Preference-Applied"] = applied
-        if submitted.is_replay:
-            headers["Idempotency-Replayed"] = "true"
-        result = submitted.result
-        if isinstance(result, Reply):
-            metrics.answered("answered")
-            return reply_response(result, headers)
-        if result.status.is_final:
-            metrics.answered("replayed" if submitted.is_replay else "answered")
-            return row_response(result, headers)
-        metrics.answered("accepted")
+        metrics.answered(_outcome(submitted))
         retry_after = admission.retry_after_seconds(operation.queue)
-        return accepted_response(result, headers, retry_after_seconds=retry_after)
+        return _render(submitted, applied, retry_after_seconds=retry_after)
 
-    return submit
+    return serve
+
+
+async def _read_call(
+    request: Request, operation: Operation, settings: ProxySettings
+) -> tuple[Call, str | None]:
+    """The call, and what of the caller's preferences is heeded."""
+    arguments = await read_arguments(request, operation, max_bytes=settings.max_body_bytes)
+    preferences = parse_prefer(request.headers.getlist("prefer"))
+    window = preferences.window(
+        default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
+    )
+    options = read_options(request.headers)
+    return Call(operation, arguments, options, window), preferences.applied(window)
+
+
+async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -> Submitted:
+    parked_at = metrics.park()
+    try:
+        return await submission.submit(call)
+    finally:
+        metrics.release(parked_at)
+
+
+def _render(submitted: Submitted, applied: str | None, *, retry_after_seconds: int) -> Response:
+    headers: dict[str, str] = {}
+    if applied:
+        headers["Preference-Applied"] = applied
+    if submitted.is_replay:
+        headers["Idempotency-Replayed"] = "true"
+    result = submitted.result
+    if isinstance(result, Reply):
+        return reply_response(result, headers)
+    if result.status.is_final:
+        return row_response(result, headers)
+    return accepted_response(result, headers, retry_after_seconds=retry_after_seconds)
+
+
+def _outcome(submitted: Submitted) -> str:
+    """How the metrics call what the caller got."""
+    if not submitted.is_final:
+        return "accepted"
+    return "replayed" if submitted.is_replay else "answered"
 
 
 def _refusal(error: Exception) -> str:

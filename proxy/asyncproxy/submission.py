@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from asyncproxy.fingerprint import fingerprints
 from asyncproxy.metrics import PUBLISH_FAILURES
 from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.errors import (
@@ -19,26 +17,27 @@ from asynctasks.errors import (
     IdempotencyKeyReusedError,
 )
 from asynctasks.instants import utc_now
-from asynctasks.statements.store import NewTask
-from asynctasks.task import Task, new_task_id
+from asynctasks.operations.fingerprint import fingerprints
+from asynctasks.operations.new_task import new_task
+from asynctasks.task import new_task_id
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncproxy.admission import Admission
-    from asyncproxy.options_headers import TaskOptions
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
     from asyncproxy.watch import Watch
     from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Sealing
+    from asynctasks.operations.task_options import TaskOptions
     from asynctasks.statements.store import Added, TaskStore
+    from asynctasks.task import Task
 
 LAST_LOOK_SECONDS = 2.0
 """How long the row is asked for after the window: a database that hangs holds no caller longer."""
-
-_COLUMNS = frozenset(Task.model_fields)
 
 log = structlog.get_logger(__name__)
 
@@ -83,54 +82,38 @@ class Submission:
     async def submit(self, call: Call) -> Submitted:
         """Accept the call and wait for its end as long as its window lasts.
 
-        Raises ArgumentsInvalidError, OverloadedError, QueueFullError, IdempotencyKeyReusedError,
-        DatabaseUnavailableError; after any of them the caller has no task.
+        Raises TaskOptionsError, ArgumentsInvalidError, OverloadedError, QueueFullError,
+        IdempotencyKeyReusedError, DatabaseUnavailableError; after any of them the caller has no
+        task.
         """
         window_ends = time.monotonic() + call.window_seconds
-        call.operation.schema.check(call.arguments)
+        task = self._new_task(call)
         with self.admission.admit(call.operation) as permit:
-            submitted = await self._admitted(call, window_ends)
+            submitted = await self._admitted(call, task, window_ends)
             permit.leaves_task = not submitted.is_final
             return submitted
 
-    async def _admitted(self, call: Call, window_ends: float) -> Submitted:
-        new = self._values(call)
-        window = self.admission.window_seconds(call.operation, call.window_seconds)
-        if window <= (call.options.delay_seconds or 0.0):
-            return await self._submit(call, NewTask(**new), None, time.monotonic())
-        async with self.replies.expect(new["id"]) as expected:
-            task = NewTask(**new, reply_to=expected.reply_to)
-            return await self._submit(call, task, expected, window_ends)
-
-    def _values(self, call: Call) -> dict[str, Any]:
-        operation, options = call.operation, call.options
-        open_arguments, secrets = operation.schema.part(call.arguments)
-        keyed: dict[str, Any] = {}
-        if options.idempotency_key is not None:
-            keyed = {
-                "idempotency_key": options.idempotency_key,
-                "fingerprint": fingerprints(call.arguments, self.settings.keys)[0],
-            }
-        # With the broker away, or before its time, the relay publishes it.
-        is_now = self.broker.is_connected and options.delay_seconds is None
-        return {
-            **keyed,
-            "id": new_task_id(),
-            "operation": operation.name,
-            "queue": operation.queue,
-            "arguments": open_arguments,
-            "sealed_arguments": self.sealing.seal(secrets),
-            "max_attempts": operation.retry.max_attempts,
-            "created_at": utc_now(),
-            "labels": options.labels,
-            "deadline": options.deadline,
-            "deadline_seconds": options.deadline_seconds,
-            "delay_seconds": options.delay_seconds,
-            "published": is_now,
-            "publish_in_seconds": (
-                self.settings.publish_grace_seconds if is_now else options.delay_seconds or 0.0
+    def _new_task(self, call: Call) -> NewTask:
+        return new_task(
+            call.operation,
+            arguments=call.arguments,
+            options=call.options,
+            sealing=self.sealing,
+            task_id=new_task_id(),
+            created_at=utc_now(),
+            # With the broker away the relay publishes it.
+            publish_grace_seconds=(
+                self.settings.publish_grace_seconds if self.broker.is_connected else None
             ),
-        }
+        )
+
+    async def _admitted(self, call: Call, task: NewTask, window_ends: float) -> Submitted:
+        window = self.admission.window_seconds(call.operation, call.window_seconds)
+        if window <= (task.delay_seconds or 0.0):
+            return await self._submit(call, task, None, time.monotonic())
+        async with self.replies.expect(task.id) as expected:
+            task = replace(task, reply_to=expected.reply_to)
+            return await self._submit(call, task, expected, window_ends)
 
     async def _submit(
         self, call: Call, task: NewTask, expected: ExpectedReply | None, window_ends: float
@@ -141,7 +124,7 @@ class Submission:
         # A task that starts within the window is worth waiting for; the relay publishes it.
         will_run = task.delay_seconds is not None or (task.published and await self._publish(task))
         if not will_run or expected is None or expected.reply_to is None:
-            return Submitted(_as_accepted(task))
+            return Submitted(task.as_accepted())
         return Submitted(await self._wait(task, expected, window_ends))
 
     async def _add(self, task: NewTask) -> Added:
@@ -183,21 +166,13 @@ class Submission:
                 return await self.store.find(task.id)
         except (DatabaseUnavailableError, TimeoutError):
             # It was committed, so the caller gets its id whatever has happened since.
-            return _as_accepted(task)
+            return task.as_accepted()
 
     async def _join(self, call: Call, added: Added, window_ends: float) -> Submitted:
         """Wait with the earlier call of the same key, or replay its answer."""
-        if added.fingerprint not in fingerprints(call.arguments, self.settings.keys):
+        if added.fingerprint not in fingerprints(call.arguments, self.sealing.keys):
             raise IdempotencyKeyReusedError
         task = await self.store.find(added.id)
         was_final = task.status.is_final
         task = await self.watch.until_final(task, seconds=window_ends - time.monotonic())
         return Submitted(task, is_replay=was_final)
-
-
-def _as_accepted(task: NewTask) -> Task:
-    """The row as it was stored a moment ago."""
-    values = {name: value for name, value in vars(task).items() if name in _COLUMNS}
-    if task.deadline_seconds is not None:
-        values["deadline"] = task.created_at + timedelta(seconds=task.deadline_seconds)
-    return Task.of_row({**values, "attempts": []})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,18 @@ class ArgumentsInvalidError(AsyncApiProxyError):
     def __init__(self, violations: list[Violation]) -> None:
         super().__init__("; ".join(f"{v.pointer or '/'}: {v.detail}" for v in violations))
         self.violations = violations
+
+
+TaskOption = Literal["idempotency_key", "deadline", "delay", "labels"]
+
+
+class TaskOptionsError(AsyncApiProxyError):
+    """The task cannot be run in the way that is asked for."""
+
+    def __init__(self, option: TaskOption, expected: str) -> None:
+        super().__init__(f"{option}: expected {expected}.")
+        self.option: TaskOption = option
+        self.expected = expected
 
 
 class TaskNotFoundError(AsyncApiProxyError):

@@ -13,8 +13,9 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.claims import Claims
-from asynctasks.statements.store import NewTask, TaskStore
+from asynctasks.statements.store import TaskStore
 from asynctasks.task import new_task_id
 
 

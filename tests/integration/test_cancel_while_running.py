@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b"{}"))

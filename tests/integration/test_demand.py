@@ -10,11 +10,11 @@ from sqlalchemy import text, update
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.demand import Demand, DemandReader
-from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 from asynctestkit.servers import free_port
 

@@ -15,7 +15,8 @@ import asynctasks.group_commit
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.group_commit import LONGEST_PAUSE_SECONDS, Batch, GroupCommit, pause_seconds
-from asynctasks.statements.store import NewTask, TaskStore
+from asynctasks.operations.new_task import NewTask
+from asynctasks.statements.store import TaskStore
 from asynctestkit.eventually import eventually
 from asynctestkit.servers import PostgresqlServer
 

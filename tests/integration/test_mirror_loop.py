@@ -23,11 +23,11 @@ from asyncoperator.mirror.object_cache import ObjectCache
 from asyncoperator.mirror.submitter import Submitter, task_id_of
 from asyncoperator.mirror.write_budget import WriteBudget
 from asyncoperator.settings import OperatorSettings
+from asynctasks.operations.new_task import NewTask
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.mirroring import Mirroring
-from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually
 from asynctestkit.processes import FAST_OPERATIONS

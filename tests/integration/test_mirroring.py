@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import text, update
 
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements import mirroring as statements
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.mirroring import MirroredTask, Mirroring
-from asynctasks.statements.store import NewTask
 from asynctasks.task import TaskStatus, new_task_id
 
 MakeTask = Callable[..., NewTask]

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import event
 
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
-from asynctasks.statements.store import Filter, NewTask
+from asynctasks.statements.store import Filter
 from asynctasks.task import TaskStatus
 
 

@@ -12,9 +12,9 @@ from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.database import Database
 from asynctasks.errors import BrokerUnavailableError
+from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.roster import Heartbeat, Roster
-from asynctasks.statements.store import NewTask
 from asynctestkit.fake_kube import COST, FakeKube
 from asynctestkit.servers import free_port
 

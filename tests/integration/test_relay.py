@@ -20,9 +20,9 @@ from asynctasks.broker.protocol import Broker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.roster import Heartbeat, Roster, executors
-from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually

@@ -18,12 +18,12 @@ import asynctasks.statements.upkeep
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
 from asynctasks.statements.claims import ClaimedTask
-from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
-from asynctasks.task import Task, TaskStatus
+from asynctasks.task import Task, TaskStatus, new_task_id
 from asynctestkit.eventually import eventually
 
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b'{"id": 1}'))
@@ -31,17 +31,36 @@ MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 
 
-async def test_a_task_is_found_as_it_was_added(parts: Any, new_task: MakeTask):
-    deadline = utc_now() + timedelta(hours=1)
-    new = new_task(
-        labels={"team": "blue"}, principal="ann", sealed_arguments="sealed", deadline=deadline
-    )
+async def test_a_task_is_found_as_it_was_added(parts: Any):
+    as_given: dict[str, Any] = {
+        "id": new_task_id(),
+        "operation": "create-client",
+        "queue": "clients",
+        "principal": "ann",
+        "idempotency_key": "key",
+        "fingerprint": "print",
+        "arguments": {"name": "Ann"},
+        "sealed_arguments": "sealed",
+        "labels": {"team": "blue"},
+        "max_attempts": 7,
+        "created_at": utc_now(),
+        "deadline": utc_now() + timedelta(hours=1),
+        "published": True,
+        "reply_to": "replies",
+        "asynctask": "default/mine/uid",
+    }
+    seconds: dict[str, Any] = {
+        "publish_in_seconds": 30.0,
+        "delay_seconds": 60.0,
+        "deadline_seconds": None,
+    }
+    assert NewTask.__dataclass_fields__.keys() == as_given.keys() | seconds.keys()
+    new = NewTask(**as_given, **seconds)
     added = await parts.store.add(new)
     assert (added.id, added.is_new) == (new.id, True)
     task = await parts.store.find(new.id)
-    for name in ("operation", "queue", "arguments", "labels", "principal", "sealed_arguments"):
-        assert getattr(task, name) == getattr(new, name)
-    assert (task.created_at, task.deadline) == (new.created_at, deadline)
+    assert {name: getattr(task, name) for name in as_given} == as_given
+    assert (task.run_after - task.next_publish_at).total_seconds() == pytest.approx(30, abs=0.1)
     assert (task.status, task.version, task.attempt) == (TaskStatus.QUEUED, 1, 0)
     assert (task.started_at, task.finished_at, task.response, task.error) == (None,) * 4
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from asynctasks.database import Database
-from asynctasks.statements.store import NewTask
+from asynctasks.operations.new_task import NewTask
 from asynctestkit.eventually import eventually
 
 RENEWALS = 50

@@ -13,11 +13,11 @@ from sqlalchemy import event, text, update
 import asynctasks.attempt_history
 from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
 from asynctasks.instants import utc_now
+from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.statements.conditions import tasks
-from asynctasks.statements.store import NewTask
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncproxy.fingerprint import fingerprints
+from asynctasks.operations.fingerprint import fingerprints
 
 OLD, NEW = "old-key", "new-key"
 JSON = st.recursive(

@@ -474,6 +474,18 @@ BROKEN = {
             "expected a reference below #/$defs/"
         ),
     ),
+    "a label by which no task could be found": (
+        operation(labels="{team: the blue one}"),
+        (
+            "5: operations.a.labels: expected names and values of letters, digits, '.', '_' and "
+            "'-', in names '/' too, 63 at most, the first and the last a letter or digit; not "
+            "'team=the blue one'"
+        ),
+    ),
+    "a deadline before the delay is over": (
+        operation(deadlineSeconds="60", delaySeconds="60"),
+        "2: operations.a: deadlineSeconds: expected a time after the task's delay is over",
+    ),
     "writeOnly that is no boolean": (
         schema("properties:", "  b:", "    writeOnly: 'yes'"),
         '9: operations.a.arguments.properties.b.writeOnly: "yes" is not of type "boolean"',

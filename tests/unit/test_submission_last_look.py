@@ -7,7 +7,7 @@ from uuid import UUID
 from asyncproxy import submission
 from asyncproxy.submission import Submission
 from asynctasks.instants import utc_now
-from asynctasks.statements.store import NewTask
+from asynctasks.operations.new_task import NewTask
 from asynctasks.task import TaskStatus, new_task_id
 
 

@@ -10,8 +10,16 @@ from uuid import UUID
 import structlog
 
 from asyncoperator.cluster.kube_errors import KubeError
-from asynctasks.errors import ArgumentsInvalidError, TaskFinishedError, TaskNotFoundError
-from asynctasks.statements.store import NewTask
+from asynctasks.errors import (
+    ArgumentsInvalidError,
+    TaskFinishedError,
+    TaskNotFoundError,
+    TaskOptionsError,
+)
+from asynctasks.json_values import is_storable
+from asynctasks.operations.new_task import new_task
+from asynctasks.operations.sealing import Sealing
+from asynctasks.operations.task_options import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,8 +27,18 @@ if TYPE_CHECKING:
 
     from asyncoperator.cluster.kube import Kube
     from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
+    from asynctasks.errors import TaskOption
+    from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.statements.store import TaskStore
+
+FIELDS: dict[TaskOption, str] = {
+    "deadline": "spec.deadlineSeconds",
+    "delay": "spec.delaySeconds",
+    "labels": "spec.labels",
+}
+_NO_SEALING = Sealing(())
+"""Secrets are refused before they come to it."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,12 +81,32 @@ class Submitter:
                 "OperationUnknown",
                 f"There is no operation {seen.request.operation}; there are: {known}",
             )
-        refusal = _refusal(operation, seen.request)
-        if refusal is not None:
-            return refusal
-        new = _new_task(seen, seen.request, operation, self._kube.namespace)
+        new = self._new_task(seen, seen.request, operation)
+        if isinstance(new, Refusal):
+            return new
         # With no idempotency key, a known id adds nothing.
         return (await self._store.add(new)).id
+
+    def _new_task(
+        self, seen: ObservedTask, request: AsyncTaskSpec, operation: Operation
+    ) -> NewTask | Refusal:
+        refusal = _refusal(operation, request)
+        if refusal is not None:
+            return refusal
+        try:
+            return new_task(
+                operation,
+                arguments=request.arguments or {},
+                options=_options(request),
+                sealing=_NO_SEALING,
+                task_id=task_id_of(seen.uid, seen.created_at),
+                created_at=seen.created_at,
+                asynctask=f"{self._kube.namespace}/{seen.name}/{seen.uid}",
+            )
+        except ArgumentsInvalidError as error:
+            return Refusal("ArgumentsInvalid", str(error))
+        except TaskOptionsError as error:
+            return Refusal("OptionsInvalid", f"{FIELDS[error.option]}: expected {error.expected}.")
 
     async def cancel(self, task_id: UUID) -> bool:
         """Ask for the task's end; False where there is nothing to end any more."""
@@ -108,6 +146,8 @@ def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
             f"The operation {operation.name} runs on the queue {operation.queue}; leave queue out.",
         )
     arguments = request.arguments or {}
+    if not is_storable(arguments):
+        return Refusal("ArgumentsInvalid", "They are nested too deeply to be stored.")
     # Before the schema's own complaints: a secret is to be mended first.
     _, secrets = operation.schema.part(arguments)
     if secrets:
@@ -117,35 +157,13 @@ def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
             f"{places}: secret, and all who may read AsyncTasks would see it; "
             "submit this by HTTP, and change the secret.",
         )
-    try:
-        operation.schema.check(arguments)
-    except ArgumentsInvalidError as error:
-        return Refusal("ArgumentsInvalid", str(error))
     return None
 
 
-def _new_task(
-    seen: ObservedTask, request: AsyncTaskSpec, operation: Operation, namespace: str
-) -> NewTask:
-    delay_seconds = request.delay_seconds
-    if delay_seconds is None:
-        delay_seconds = operation.delay_seconds
-    deadline_seconds = request.deadline_seconds
-    if deadline_seconds is None:
-        deadline_seconds = operation.deadline_seconds
-    return NewTask(
-        id=task_id_of(seen.uid, seen.created_at),
-        operation=operation.name,
-        queue=operation.queue,
-        arguments=request.arguments or {},
-        sealed_arguments=None,
-        max_attempts=operation.retry.max_attempts,
-        created_at=seen.created_at,
-        # The relay publishes it at once, or when its delay is over.
-        published=False,
-        publish_in_seconds=delay_seconds or 0.0,
-        labels={**operation.labels, **(request.labels or {})},
-        delay_seconds=delay_seconds or None,
-        deadline_seconds=deadline_seconds,
-        asynctask=f"{namespace}/{seen.name}/{seen.uid}",
+def _options(request: AsyncTaskSpec) -> TaskOptions:
+    """An object has no idempotency key: it is its own."""
+    return TaskOptions(
+        deadline_seconds=request.deadline_seconds,
+        delay_seconds=request.delay_seconds,
+        labels=request.labels or {},
     )

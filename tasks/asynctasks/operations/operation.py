@@ -18,8 +18,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from asynctasks.errors import SchemaInvalidError
+from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
+from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.write_only import Schema
 
 RESERVED_PATHS = (
@@ -132,9 +133,9 @@ class Operation(_Declared):
     handler: str | None = None
     """`package.module:function`, run in the executor in place of an upstream call."""
     retry: RetryPolicy = RetryPolicy()
-    deadline_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
-    delay_seconds: float | None = Field(default=None, gt=0, le=31_622_400)
+    delay_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the first attempt, unless the caller sets another by `Task-Delay`."""
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     """Put on each task; the caller's `Task-Labels` come on top."""
@@ -173,6 +174,15 @@ class Operation(_Declared):
             raise ValueError("expected package.module:function")
         return value
 
+    @field_validator("labels")
+    @classmethod
+    def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            check_labels(value)
+        except TaskOptionsError as error:
+            raise ValueError(f"expected {error.expected}") from error
+        return value
+
     @field_validator("arguments")
     @classmethod
     def _is_schema(cls, value: Schema) -> Schema:
@@ -199,6 +209,14 @@ class Operation(_Declared):
             raise ValueError(
                 f"{secret.pop()!r} is writeOnly and stands in the route, for all to see"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_finish(self) -> Self:
+        try:
+            check_order(deadline_seconds=self.deadline_seconds, delay_seconds=self.delay_seconds)
+        except TaskOptionsError as error:
+            raise ValueError(f"deadlineSeconds: expected {error.expected}") from error
         return self
 
     @cached_property

@@ -28,9 +28,9 @@ class Sealing:
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Take Fernet keys, the newest first; raises SettingsError."""
-        self._keys = [key.strip() for key in keys]
+        self.keys = [key.strip() for key in keys]
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in self._keys]) if keys else None
+            self._fernet = MultiFernet([Fernet(key) for key in self.keys]) if keys else None
         except ValueError as error:
             raise SettingsError(
                 f"ASYNCAPIPROXY_SEALING_KEYS holds something that is no key; {HOW_TO_MAKE_A_KEY}"

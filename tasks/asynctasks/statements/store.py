@@ -6,7 +6,7 @@ executor's statements are in `claims`, the relay's in `upkeep`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -42,34 +42,7 @@ if TYPE_CHECKING:
 
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewTask:
-    """What the proxy has decided about a task before it is stored."""
-
-    id: UUID
-    operation: str
-    queue: str
-    arguments: dict[str, Any]
-    sealed_arguments: str | None
-    max_attempts: int
-    created_at: datetime
-    published: bool
-    """Whether a message will have been published: not with a delay, nor with the broker away."""
-    publish_in_seconds: float
-    """When the relay publishes it; with `published`, if nobody has claimed it by then."""
-    reply_to: str | None = None
-    principal: str = ""
-    idempotency_key: str | None = None
-    fingerprint: str | None = None
-    labels: dict[str, str] = field(default_factory=dict[str, str])
-    delay_seconds: float | None = None
-    deadline: datetime | None = None
-    deadline_seconds: float | None = None
-    """In place of an instant: so long from now, by the clock of the database."""
-    asynctask: str | None = None
-    """`namespace/name/uid` of the AsyncTask that asks for it."""
+    from asynctasks.operations.new_task import NewTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +199,24 @@ _MAKE_DUE = (
     .values(published=False, next_publish_at=seconds_from_now(0.0))
 )
 
+_AS_GIVEN = (
+    "id",
+    "operation",
+    "queue",
+    "principal",
+    "idempotency_key",
+    "fingerprint",
+    "arguments",
+    "sealed_arguments",
+    "labels",
+    "max_attempts",
+    "created_at",
+    "published",
+    "reply_to",
+    "asynctask",
+)
 _NEW = {
-    name: bindparam(name, type_=tasks.c[name].type)
-    for name in NewTask.__dataclass_fields__
-    if name in tasks.c
-} | {
+    **{name: bindparam(name, type_=tasks.c[name].type) for name in _AS_GIVEN},
     "status": TaskStatus.QUEUED,
     "deadline": func.coalesce(
         bindparam("deadline", type_=tasks.c.deadline.type),

@@ -1,0 +1,129 @@
+"""From an operation and a caller's wishes to a new task: one way for HTTP, kubectl and any other.
+
+Each door only reads the wishes, and names a wrong one in its own words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asynctasks.operations.fingerprint import fingerprints
+from asynctasks.operations.task_options import check_options, check_order
+from asynctasks.task import Task
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from asynctasks.operations.operation import Operation
+    from asynctasks.operations.sealing import Sealing
+    from asynctasks.operations.task_options import TaskOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """All that is decided about a task before it is stored."""
+
+    id: UUID
+    operation: str
+    queue: str
+    arguments: dict[str, Any]
+    sealed_arguments: str | None
+    max_attempts: int
+    created_at: datetime
+    published: bool
+    """Whether a message will have been published: not with a delay, nor with the broker away."""
+    publish_in_seconds: float
+    """When the relay publishes it; with `published`, if nobody has claimed it by then."""
+    reply_to: str | None = None
+    principal: str = ""
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    delay_seconds: float | None = None
+    deadline: datetime | None = None
+    deadline_seconds: float | None = None
+    """In place of an instant: so long from now, by the clock of the database."""
+    asynctask: str | None = None
+    """`namespace/name/uid` of the AsyncTask that asks for it."""
+
+    def as_accepted(self) -> Task:
+        """The task as its row stands once it is stored, by this process's clock."""
+        deadline = self.deadline
+        if self.deadline_seconds is not None:
+            deadline = self.created_at + timedelta(seconds=self.deadline_seconds)
+        return Task(
+            id=self.id,
+            operation=self.operation,
+            queue=self.queue,
+            arguments=self.arguments,
+            labels=self.labels,
+            max_attempts=self.max_attempts,
+            created_at=self.created_at,
+            deadline=deadline,
+        )
+
+
+def new_task(
+    operation: Operation,
+    *,
+    arguments: Any,
+    options: TaskOptions,
+    sealing: Sealing,
+    task_id: UUID,
+    created_at: datetime,
+    publish_grace_seconds: float | None = None,
+    asynctask: str | None = None,
+) -> NewTask:
+    """The task of a call; raises TaskOptionsError, ArgumentsInvalidError.
+
+    With `publish_grace_seconds` whoever stores it publishes it too, unless it has a delay, and the
+    relay does so only if nobody has claimed it after that; without, the relay publishes it.
+    """
+    check_options(options, now=created_at)
+    delay_seconds = _delay_seconds(options, operation)
+    deadline_seconds = _deadline_seconds(options, operation)
+    if options.deadline is None:
+        check_order(deadline_seconds=deadline_seconds, delay_seconds=delay_seconds)
+    else:
+        left_seconds = (options.deadline - created_at).total_seconds()
+        check_order(deadline_seconds=left_seconds, delay_seconds=delay_seconds)
+    operation.schema.check(arguments)
+    open_arguments, secrets = operation.schema.part(arguments)
+    key = options.idempotency_key
+    is_published = publish_grace_seconds is not None and delay_seconds is None
+    publish_in_seconds = publish_grace_seconds if is_published else delay_seconds
+    return NewTask(
+        id=task_id,
+        operation=operation.name,
+        queue=operation.queue,
+        arguments=open_arguments,
+        sealed_arguments=sealing.seal(secrets),
+        max_attempts=operation.retry.max_attempts,
+        created_at=created_at,
+        published=is_published,
+        publish_in_seconds=publish_in_seconds or 0.0,
+        idempotency_key=key,
+        fingerprint=None if key is None else fingerprints(arguments, sealing.keys)[0],
+        labels={**operation.labels, **options.labels},
+        delay_seconds=delay_seconds,
+        deadline=options.deadline,
+        deadline_seconds=deadline_seconds,
+        asynctask=asynctask,
+    )
+
+
+def _delay_seconds(options: TaskOptions, operation: Operation) -> float | None:
+    """None where it may run at once, which a caller may ask for in place of a default."""
+    if options.delay_seconds is None:
+        return operation.delay_seconds
+    return options.delay_seconds or None
+
+
+def _deadline_seconds(options: TaskOptions, operation: Operation) -> float | None:
+    """None with no deadline, or with an instant in its place."""
+    if options.deadline_seconds is None and options.deadline is None:
+        return operation.deadline_seconds
+    return options.deadline_seconds
