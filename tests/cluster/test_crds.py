@@ -97,6 +97,14 @@ def test_a_cancel_can_be_asked_for_where_nothing_was_said_of_it(kubectl: Kubectl
         ("mine", {"operation": "a" * 64}, "Too long"),
         ("mine", SUBMITTED | {"labels": {f"l{n}": "" for n in range(21)}}, "Too many"),
         ("mine", SUBMITTED | {"labels": {"a": "x" * 64}}, "Too long"),
+        ("mine", SUBMITTED | {"labels": {"a=b,c": ""}}, "a label's name is made of"),
+        ("mine", SUBMITTED | {"labels": {"-a": ""}}, "a label's name is made of"),
+        ("mine", SUBMITTED | {"labels": {"": ""}}, "a label's name is made of"),
+        ("mine", SUBMITTED | {"labels": {"a" * 64: ""}}, "a label's name is made of"),
+        ("mine", SUBMITTED | {"labels": {"a": "b c"}}, "spec.labels.a"),
+        ("mine", SUBMITTED | {"labels": {"a": "b/c"}}, "spec.labels.a"),
+        ("mine", SUBMITTED | {"delaySeconds": 60}, "deadlineSeconds must be more than"),
+        ("mine", SUBMITTED | {"delaySeconds": 61}, "deadlineSeconds must be more than"),
         ("mine", SUBMITTED | {"deadlineSeconds": 0}, "greater than or equal to 1"),
         ("t-1", {"operation": "o", "taskId": "1"}, "spec.taskId"),
     ],
@@ -106,6 +114,18 @@ def test_an_object_that_makes_no_sense_is_refused(
 ):
     with pytest.raises(KubectlError, match=re.escape(said)):
         kubectl.apply(asynctask(spec, name))
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"labels": {"example.com/team": "", "a" * 63: "x" * 63}},
+        {"labels": {f"l{n:02}" + "x" * 60: "x" * 63 for n in range(20)}},
+        {"delaySeconds": 59},
+    ],
+)
+def test_what_a_proxy_grants_is_accepted(kubectl: Kubectl, wishes: dict[str, Any]):
+    kubectl.apply(asynctask(SUBMITTED | wishes))
 
 
 def test_the_same_manifest_may_be_applied_again(kubectl: Kubectl):

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from asyncoperator.mirror.asynctask import AsyncTaskSpec, AsyncTaskStatus
 from asyncoperator.scaling.executorpool import ExecutorPoolSpec, ExecutorPoolStatus
 from asynctasks.operations.operation import NAME, QUEUE
+from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS, MAX_SECONDS
 from asynctasks.task import TaskStatus
 
 CRDS = Path(__file__).parents[2] / "charts/asyncapiproxy/crds"
@@ -82,6 +83,21 @@ def test_names_are_those_that_an_operations_file_may_have():
     spec = crd_schema("asynctasks")["spec"]["properties"]
     assert spec["operation"]["pattern"] == f"^{NAME.pattern}$"
     assert spec["queue"]["pattern"] == f"^{QUEUE.pattern}$"
+
+
+def test_labels_and_seconds_are_those_that_any_task_may_have():
+    """So that `kubectl apply` says at once what the operator would refuse."""
+    spec = crd_schema("asynctasks")["spec"]
+    labels = spec["properties"]["labels"]
+    (names,) = labels["x-kubernetes-validations"]
+    assert names["rule"] == f"self.all(name, name.matches('^{LABEL_NAME.pattern}$'))"
+    assert labels["additionalProperties"]["pattern"] == f"^{LABEL_VALUE.pattern}$"
+    assert labels["maxProperties"] == MAX_LABELS
+    seconds = [spec["properties"][name] for name in ("deadlineSeconds", "delaySeconds")]
+    assert [(one["minimum"], one["maximum"]) for one in seconds] == [
+        (1, MAX_SECONDS),
+        (0, MAX_SECONDS),
+    ]
 
 
 @pytest.mark.parametrize("plural", ["asynctasks", "executorpools"])
