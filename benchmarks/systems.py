@@ -41,7 +41,6 @@ class System:
     does: str
     """What happens for one request, as the document tells it."""
     start: Start
-    is_rival: bool = False
     upstream: bool = True
 
 
@@ -264,21 +263,18 @@ SYSTEMS = {
             "kiq, worker calls the upstream, result to Redis, `wait_result` polls each 5 ms "
             "(default 200 ms). Classic queue. Nothing is kept.",
             taskiq,
-            is_rival=True,
         ),
         System(
             "faststream",
             "`broker.request()` by Direct Reply-to, one at a time by its own lock; the worker "
             "calls the upstream. Nothing is kept.",
             faststream,
-            is_rival=True,
         ),
         System(
             "celery",
             "`.delay().get()` on `rpc://` in 100 threads; 100 worker threads call the upstream by "
             "urllib3. Nothing is kept.",
             celery,
-            is_rival=True,
         ),
         System(
             "floor",

@@ -29,7 +29,6 @@ class Task:
     arrives: int
     seconds: int
     started: int = 0
-    kills: int = 0
 
 
 @dataclass(slots=True)
@@ -128,7 +127,6 @@ class Pool:
         for task in pod.running:
             self.killed += 1
             self.wasted_seconds += self.now - task.started
-            task.kills += 1
             self.queue.appendleft(task)
         pod.running.clear()
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from asyncoperator.cluster.kube import Scale
 from asyncoperator.cluster.kube_errors import KubeConflictError, KubeGoneError
 from asynctasks.instants import utc_now
 
@@ -127,7 +126,7 @@ class FakeKube:
         assert selector == "app=executor"
         return [pod.body() for pod in self.pods_by_name.values()]
 
-    async def set_scale(self, deployment: str, replicas: int, *, resource_version: str) -> Scale:
+    async def set_scale(self, deployment: str, replicas: int, *, resource_version: str) -> None:
         if self.conflicts:
             self.conflicts -= 1
             self.version += 1
@@ -138,7 +137,6 @@ class FakeKube:
         self.replicas = replicas
         if self.acts:
             self.act()
-        return Scale(replicas, len(self.pods_by_name), "app=executor", str(self.version))
 
     async def annotate_pod(self, name: str, annotations: dict[str, str | None]) -> None:
         if name not in self.pods_by_name:

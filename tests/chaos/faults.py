@@ -116,7 +116,6 @@ class Injector:
         self._cluster = cluster
         self._thread = thread
         self.injected = Injected()
-        self._database_down: list[Outage] = []
 
     async def run(self, faults: list[Fault], stop: asyncio.Event) -> None:
         """Follow the schedule until its end, or until `stop` where the machine lags behind it."""

@@ -20,17 +20,16 @@ CREATE TABLE chaos_history (
     response_status int,
     digest text,
     error_type text,
-    recorded_attempts int NOT NULL,
     recorded_number int,
     recorded_executor text
 );
 CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO chaos_history (task_id, version, status, attempt, executor, cancel_requested,
-        response_status, digest, error_type, recorded_attempts, recorded_number, recorded_executor)
+        response_status, digest, error_type, recorded_number, recorded_executor)
     VALUES (NEW.id, NEW.version, NEW.status, NEW.attempt, NEW.executor, NEW.cancel_requested,
         NEW.response_status, md5(NEW.response_body), NEW.error->>'type',
-        json_array_length(NEW.attempts), (NEW.attempts->-1->>'number')::int,
+        (NEW.attempts->-1->>'number')::int,
         NEW.attempts->-1->>'executor');
     RETURN NULL;
 END $$;
@@ -71,7 +70,6 @@ class Change:
     response_status: int | None
     digest: str | None
     error_type: str | None
-    recorded_attempts: int
     recorded_number: int | None
     recorded_executor: str | None
 

@@ -100,7 +100,6 @@ class Load:
         self._ledger = ledger
         self._rate = rate
         self._posts = posts(seed)
-        self._rng = random.Random(f"followers {seed}")
         self._callers: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -82,26 +82,6 @@ async def test_what_has_finished_is_counted_and_the_attempts_that_ended_it_are_t
     assert found.mean_service_seconds == pytest.approx(3, abs=0.01)
 
 
-async def test_the_oldest_is_as_old_as_the_first_that_could_have_started(
-    parts: Any, new_task: MakeTask
-):
-    first = new_task(
-        created_at=utc_now() - timedelta(seconds=50), published=True, publish_in_seconds=1
-    )
-    await parts.store.add(first)
-    await parts.store.add(new_task(published=True, publish_in_seconds=2))
-    found = await demand(parts, "clients", "orders")
-    assert 50 <= found["clients"].oldest_queued_seconds < 60
-    assert found["orders"].oldest_queued_seconds == 0
-    await set_row(parts, first.id, run_after=utc_now() - timedelta(seconds=20))
-    assert 20 <= (await demand(parts, "clients"))["clients"].oldest_queued_seconds < 30
-
-
-async def test_a_clock_that_is_ahead_makes_no_negative_age(parts: Any, new_task: MakeTask):
-    await parts.store.add(new_task(created_at=utc_now() + timedelta(hours=1)))
-    assert (await demand(parts, "clients"))["clients"].oldest_queued_seconds == 0
-
-
 async def test_without_its_database_the_demand_is_unknown():
     database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     try:

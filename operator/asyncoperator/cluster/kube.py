@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
 
@@ -40,16 +39,6 @@ MESSAGE_CHARACTERS = 1_000
 """Kubernetes refuses an Event whose message has more than 1,024 bytes, or close to it."""
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """A Deployment's `scale`: how many pods it should have, and has."""
-
-    replicas: int
-    status_replicas: int
-    selector: str
-    resource_version: str
 
 
 class Kube:
@@ -143,7 +132,7 @@ class Kube:
         namespace = await self._found(self._core)
         return namespace is not None and _stays(namespace)
 
-    async def set_scale(self, deployment: str, replicas: int, *, resource_version: str) -> Scale:
+    async def set_scale(self, deployment: str, replicas: int, *, resource_version: str) -> None:
         """Raises KubeConflictError where the Deployment changed since, and KubeGoneError."""
         body: Object = {
             "apiVersion": "autoscaling/v1",
@@ -156,7 +145,7 @@ class Kube:
             "spec": {"replicas": replicas},
         }
         path = f"{self._apps}/deployments/{quote(deployment)}/scale"
-        return _scale(await self._request("PUT", path, body))
+        await self._request("PUT", path, body)
 
     async def get_deployment(self, name: str) -> Object:
         """Raises KubeGoneError."""
@@ -343,13 +332,3 @@ def _typed(plural: str, body: Object) -> Object:
 
 def _stays(thing: Object) -> bool:
     return "deletionTimestamp" not in thing["metadata"]
-
-
-def _scale(body: Object) -> Scale:
-    # Zeros are left out of the JSON.
-    return Scale(
-        replicas=body["spec"].get("replicas", 0),
-        status_replicas=body["status"].get("replicas", 0),
-        selector=body["status"].get("selector", ""),
-        resource_version=body["metadata"]["resourceVersion"],
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Float, bindparam, case, cast, func, literal, null, select, union_all
 
-from asynctasks.instants import seconds_between, seconds_since
+from asynctasks.instants import seconds_between
 from asynctasks.statements.conditions import (
     HAS_JUST_FINISHED,
     IS_DUE,
@@ -35,8 +35,6 @@ class Demand:
     queued: int = 0
     """Waiting for an executor now; a delay or a backoff does not count before it is over."""
     running: int = 0
-    oldest_queued_seconds: float = 0.0
-    """Since the one that was published first could have started, or its last attempt had."""
     finished: int = 0
     """Within the seconds asked about, in whatever way."""
     mean_service_seconds: float | None = None
@@ -62,15 +60,19 @@ class DemandReader:
                 _COUNTS, {"queues": sorted(demands), "since_seconds": -seconds}
             )
             for row in counted:
-                demand = demands[row.queue]
-                setattr(demand, row.what, getattr(demand, row.what) + row.tasks)
-                if row.what == "finished":
-                    demand.mean_service_seconds = row.service_seconds
-            for queue, demand in demands.items():
-                if demand.queued:
-                    oldest = await connection.execute(_OLDEST, {"of_queue": queue})
-                    demand.oldest_queued_seconds = max(0.0, oldest.scalar_one() or 0.0)
+                _add(demands[row.queue], row)
         return demands
+
+
+def _add(demand: Demand, row: Any) -> None:
+    match row.what:
+        case "queued":
+            demand.queued += row.tasks
+        case "running":
+            demand.running += row.tasks
+        case _:
+            demand.finished = row.tasks
+            demand.mean_service_seconds = row.service_seconds
 
 
 _OF_QUEUES = tasks.c.queue.in_(bindparam("queues", expanding=True))
@@ -102,21 +104,3 @@ _COUNTS = union_all(
     _counted("running", IS_RUNNING),
     _counted("finished", HAS_JUST_FINISHED, _SERVICE_SECONDS),
 )
-
-
-def _first(condition: Any) -> Any:
-    waiting = seconds_since(
-        func.coalesce(tasks.c.run_after, tasks.c.attempt_started_at, tasks.c.created_at)
-    ).label("waiting_seconds")
-    first = (
-        select(waiting)
-        .where(condition, tasks.c.queue == bindparam("of_queue"))
-        .order_by(tasks.c.next_publish_at)
-        .limit(1)
-        .subquery()
-    )
-    return select(first.c.waiting_seconds)
-
-
-_FIRSTS = union_all(_first(IS_PUBLISHED), _first(IS_DUE)).subquery()
-_OLDEST = select(func.max(_FIRSTS.c.waiting_seconds))

@@ -62,12 +62,19 @@ class Roster:
 
     async def beat(self, heartbeat: Heartbeat) -> bool:
         """Record the heartbeat, and return whether the executor is to drain."""
-        values = {name: getattr(heartbeat, name) for name in Heartbeat.__dataclass_fields__}
-        idle = values.pop("idle_seconds")
+        idle = heartbeat.idle_seconds
         async with self._database.write() as connection:
             beaten = await connection.execute(
                 _BEAT[connection.dialect.name],
-                {**values, "ago_seconds": None if idle is None else -idle},
+                {
+                    "name": heartbeat.name,
+                    "queue": heartbeat.queue,
+                    "pod": heartbeat.pod,
+                    "concurrency": heartbeat.concurrency,
+                    "running": heartbeat.running,
+                    "consuming": heartbeat.consuming,
+                    "ago_seconds": None if idle is None else -idle,
+                },
             )
             return beaten.scalar_one()
 
@@ -122,11 +129,13 @@ _BEAT = {"postgresql": _beat(postgresql.insert), "sqlite": _beat(sqlite.insert)}
 _LEAVE = delete(executors).where(executors.c.name == bindparam("of_name"))
 _OF_QUEUE = (
     select(
-        *(
-            executors.c[name]
-            for name in Executor.__dataclass_fields__
-            if not name.endswith("_seconds")
-        ),
+        executors.c.name,
+        executors.c.queue,
+        executors.c.pod,
+        executors.c.concurrency,
+        executors.c.running,
+        executors.c.consuming,
+        executors.c.draining,
         seconds_since(executors.c.idle_since).label("idle_seconds"),
         seconds_since(executors.c.seen_at).label("age_seconds"),
     )

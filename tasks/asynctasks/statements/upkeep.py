@@ -72,7 +72,7 @@ class Upkeep:
 
     async def take_due(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Tasks to publish now, each given to one caller, and marked as published."""
-        return await self._take(_DUE, limit=limit, again_in_seconds=again_in_seconds)
+        return await self._take(_DUE, {"max_rows": limit, "again_in_seconds": again_in_seconds})
 
     async def take_lost(self, queue: str, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Published tasks of the queue whose messages may be lost, nobody having claimed them.
@@ -80,14 +80,12 @@ class Upkeep:
         The oldest first, each given to one caller, and taken for lost again after that time.
         """
         return await self._take(
-            _LOST, limit=limit, again_in_seconds=again_in_seconds, of_queue=queue
+            _LOST, {"max_rows": limit, "again_in_seconds": again_in_seconds, "of_queue": queue}
         )
 
-    async def _take(self, which: Any, **parameters: Any) -> list[DueTask]:
+    async def _take(self, which: Any, parameters: dict[str, Any]) -> list[DueTask]:
         async with self._database.write() as connection:
-            taken = await connection.execute(
-                which, {**parameters, "max_rows": parameters.pop("limit")}
-            )
+            taken = await connection.execute(which, parameters)
             return [DueTask(**row) for row in taken.mappings()]
 
     async def overdue_queues(self) -> list[str]:
