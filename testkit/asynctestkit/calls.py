@@ -8,6 +8,8 @@ import httpx
 from asynctestkit.eventually import eventually
 
 JSON = {"Content-Type": "application/json"}
+PROBLEMS = "https://asyncapiproxy.dev/problems/"
+"""What the type of each problem begins with."""
 _numbers = itertools.count(1)
 
 

@@ -12,10 +12,9 @@ import httpx
 import pytest
 import schemathesis
 
-from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
+from asynctestkit.calls import PROBLEMS, caller, create_client, finished_task, get_task, new_email
 from asynctestkit.processes import Keep, Service, up_service
 
-PROBLEMS = "https://asyncapiproxy.dev/problems/"
 SECRET = "correct-horse-battery-staple"
 
 

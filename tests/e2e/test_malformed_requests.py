@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from asynctestkit.calls import caller, create_client, new_email
+from asynctestkit.calls import PROBLEMS, caller, create_client, new_email
 from asynctestkit.processes import Keep, Service, up_service
 
-PROBLEMS = "https://asyncapiproxy.dev/problems/"
 JSON = (("Content-Type", "application/json"),)
 UNKNOWN_ID = "01a20d35-8b26-712a-ada4-0c16dea48184"
 MEBIBYTE = 1_048_576

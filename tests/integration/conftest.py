@@ -17,6 +17,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.claims import Claims
 from asynctasks.statements.store import TaskStore
 from asynctasks.task import new_task_id
+from asynctestkit.inside import Inside, inside, operation
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,17 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
         async with rabbitmq_broker(amqp_url, f"{prefix}b") as rabbitmq:
             assert rabbitmq.is_connected
             yield rabbitmq
+
+
+@pytest.fixture
+async def installation(sqlite_url: str) -> AsyncIterator[Inside]:
+    """In memory, with frequent looks and the operations `create-client` and `other`."""
+    async with inside(
+        operation(),
+        operation("other"),
+        database_url=sqlite_url,
+        broker_url="memory://",
+        relay_interval_seconds=0.05,
+        watch_interval_seconds=0.05,
+    ) as installation:
+        yield installation

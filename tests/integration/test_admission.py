@@ -9,11 +9,9 @@ from aiohttp import web
 
 from asynctasks.broker.messages import MAX_REPLY_BODY_BYTES
 from asynctasks.statements.upkeep import Upkeep
-from asynctestkit.calls import finished_task
+from asynctestkit.calls import PROBLEMS, finished_task
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Answer, inside, one_of_each, operation
-
-PROBLEMS = "https://asyncapiproxy.dev/problems/"
 
 
 async def tasks_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:

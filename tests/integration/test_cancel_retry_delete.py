@@ -6,22 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from asynctestkit.calls import finished_task, get_task
+from asynctestkit.calls import PROBLEMS, finished_task, get_task
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import Inside, accepted, held, inside, one_of_each, operation, slow, status
-
-PROBLEMS = "https://asyncapiproxy.dev/problems/"
-
-
-@pytest.fixture
-async def installation(sqlite_url: str):
-    async with inside(
-        database_url=sqlite_url,
-        broker_url="memory://",
-        relay_interval_seconds=0.05,
-        watch_interval_seconds=0.05,
-    ) as installation:
-        yield installation
 
 
 async def has_status(client: httpx.AsyncClient, task_id: str, expected: str) -> dict[str, Any]:

@@ -9,22 +9,9 @@ import pytest
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller, finished_task
 from asynctestkit.eventually import eventually
-from asynctestkit.inside import KEY, Inside, held, inside, one_of_each, operation, status
+from asynctestkit.inside import KEY, Inside, held, inside, one_of_each, status
 
 REUSED = "https://asyncapiproxy.dev/problems/idempotency-key-reused"
-
-
-@pytest.fixture
-async def installation(sqlite_url: str):
-    async with inside(
-        operation(),
-        operation("other"),
-        database_url=sqlite_url,
-        broker_url="memory://",
-        relay_interval_seconds=0.05,
-        watch_interval_seconds=0.05,
-    ) as installation:
-        yield installation
 
 
 async def post(

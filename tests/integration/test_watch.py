@@ -16,14 +16,6 @@ from asynctestkit.eventually import eventually
 from asynctestkit.inside import Inside, accepted, held, inside, one_of_each, slow
 
 
-@pytest.fixture
-async def installation(sqlite_url: str):
-    async with inside(
-        database_url=sqlite_url, broker_url="memory://", watch_interval_seconds=0.05
-    ) as installation:
-        yield installation
-
-
 async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):
     client = await one_of_each(installation)
     may_end = asyncio.Event()
