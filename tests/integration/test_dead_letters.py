@@ -162,7 +162,7 @@ def _consumption(broker: Any) -> Any:
     (found,) = [
         one
         for one in gc.get_objects()
-        if isinstance(one, RabbitmqConsumption) and one._broker is broker
+        if isinstance(one, RabbitmqConsumption) and one._topology is broker.topology
     ]
     return found
 
