@@ -15,7 +15,8 @@ from uuid import uuid4
 import asyncpg
 from rich.console import Console
 
-from asynctestkit.servers import PostgresqlServer, RabbitmqServer, free_port
+from asynctestkit.ports import free_port
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 from programs import HERE, Program, server_pids
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)

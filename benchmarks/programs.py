@@ -12,7 +12,9 @@ from typing import Self
 
 import psutil
 
-from asynctestkit.servers import PrivateServer, ending_with_us, free_port, is_listening
+from asynctestkit.ports import free_port, is_listening
+from asynctestkit.process import ending_with_us
+from asynctestkit.servers import PrivateServer
 
 HERE = Path(__file__).parent
 START_SECONDS = 60

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
 
-from asynctestkit.processes import (
-    COMMAND,
-    Installation,
-    Service,
-    answers,
-    free_port_pair,
-    settings_environment,
-)
+from asynctestkit.ports import free_port_pair
+from asynctestkit.processes import COMMAND, Installation, Service, answers, settings_environment
 from bench import Bench
 from programs import HERE, Program, module, redis_server, uvicorn
 

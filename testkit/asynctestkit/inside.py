@@ -22,7 +22,7 @@ from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller
 from asynctestkit.eventually import eventually
-from asynctestkit.servers import free_port
+from asynctestkit.ports import free_port
 
 ASYNC = {"Prefer": "respond-async"}
 

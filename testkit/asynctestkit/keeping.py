@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from asynctestkit.processes import LOG_TAIL, Keep, Service
+from asynctestkit.process import LOG_TAIL
+from asynctestkit.processes import Keep, Service
 
 _kept: list[Service] = []
 

@@ -5,26 +5,19 @@ database and a broker.
 """
 
 import json
-import os
-import signal
 import subprocess
 import sysconfig
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
-from asynctestkit.servers import ending_with_us, free_port, is_listening, kill_families
+from asynctestkit.ports import free_port, free_port_pair
+from asynctestkit.process import Process, bare_environment
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "asyncapiproxy"
-START_SECONDS = 30
-"""Python imports for a second or two on an idle core; a busy machine takes longer."""
-STOP_SECONDS = 40
-POLL_SECONDS = 0.02
-LOG_TAIL = 6_000
 
 FAST_OPERATIONS = """
 operations:
@@ -58,15 +51,8 @@ operations:
 """The worked example, with short retries, and an operation with an argument in its path."""
 
 
-class ServiceStartError(RuntimeError):
-    """A service ended, or was not ready in time; the text ends with its log."""
-
-
-class Service:
-    """One process of ours, with its log in a file that outlives restarts.
-
-    It ends with the thread that started it, as `servers.PrivateServer` says.
-    """
+class Service(Process):
+    """One process of the `asyncapiproxy` command."""
 
     def __init__(
         self,
@@ -74,99 +60,24 @@ class Service:
         name: str,
         folder: Path,
         environment: Mapping[str, str],
-        is_ready: Callable[["Service"], bool],
+        is_ready: Callable[[Process], bool],
         url: str = "",
         command: Sequence[str] = (str(COMMAND),),
     ) -> None:
-        self.name = name
-        self.url = url
-        self.log_file = folder / f"{name}.log"
-        self._command = [*ending_with_us(), *command, *arguments]
-        self._folder = folder
-        self._environment = {**bare_environment(folder), **environment}
-        self._is_ready = is_ready
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log_start = 0
-
-    def launch(self) -> Self:
-        """Start the process; several that are launched before they are waited for start at once."""
-        self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self
-
-    def wait_until_ready(self) -> Self:
-        """Raises ServiceStartError."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready(self):
-            if not self.is_running or time.monotonic() > deadline:
-                raise ServiceStartError(f"{self.name} is not ready:\n{self.log[-LOG_TAIL:]}")
-            time.sleep(POLL_SECONDS)
-        return self
-
-    def start(self) -> Self:
-        """Returns when the service can be used; raises ServiceStartError."""
-        return self.launch().wait_until_ready()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send the signal, without waiting for what comes of it."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """The exit code of a process that ends by itself, or on a signal sent before."""
-        assert self._process is not None
-        return self._process.wait(seconds)
-
-    def stop(self) -> int:
-        """SIGTERM, as Kubernetes ends a pod; returns the exit code."""
-        self.signal(signal.SIGTERM)
-        return self.wait()
-
-    def kill(self) -> None:
-        """SIGKILL, as the kernel does when memory is out; returns when the process is gone."""
-        if self._process is not None and self.is_running:
-            kill_families([self._process.pid])
-            self._process.wait(STOP_SECONDS)
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def log(self) -> str:
-        """What all runs wrote to standard output and standard error."""
-        with suppress(FileNotFoundError):
-            return self.log_file.read_text(errors="replace")
-        return ""
-
-    @property
-    def log_of_this_run(self) -> str:
-        return self.log.encode()[self._log_start :].decode(errors="replace")
+        super().__init__(
+            *command,
+            *arguments,
+            name=name,
+            folder=folder,
+            environment=environment,
+            is_ready=is_ready,
+            url=url,
+        )
 
     @property
     def faults(self) -> list[str]:
         """Lines of the log that no outside cause explains: errors and tracebacks."""
         return [line for line in self.log.splitlines() if _is_fault(line)]
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
 
 Keep = Callable[[Service], Service]
@@ -301,34 +212,22 @@ def settings_environment(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"ASYNCAPIPROXY_{name.upper()}": str(value) for name, value in settings.items()}
 
 
-def bare_environment(home: Path) -> dict[str, str]:
-    """Nothing of the environment of whoever runs the tests can change what they prove."""
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
-
-
-def free_port_pair() -> int:
-    """A free port whose next is free too: `up` serves the demo API there."""
-    while is_listening((port := free_port()) + 1):
-        pass
-    return port
-
-
-def answers(path: str) -> Callable[[Service], bool]:
+def answers(path: str) -> Callable[[Process], bool]:
     """Ready when this path is answered with 200."""
 
-    def is_ready(service: Service) -> bool:
+    def is_ready(process: Process) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(service.url + path, trust_env=False).status_code == 200
+            return httpx.get(process.url + path, trust_env=False).status_code == 200
         return False
 
     return is_ready
 
 
-def has_logged(**members: object) -> Callable[[Service], bool]:
+def has_logged(**members: object) -> Callable[[Process], bool]:
     """Ready when this run has logged an event with these members."""
 
-    def is_ready(service: Service) -> bool:
-        events = logged_events(service.log_of_this_run)
+    def is_ready(process: Process) -> bool:
+        events = logged_events(process.log_of_this_run)
         return any(members.items() <= event.items() for event in events)
 
     return is_ready

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from asynctestkit.servers import PostgresqlServer, RabbitmqServer, free_port
+from asynctestkit.ports import free_port
+from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 from service import Service
 
 PROXIES = ("proxy-1", "proxy-2")

@@ -15,7 +15,8 @@ import yaml
 
 from asynctestkit.eventually import eventually
 from asynctestkit.kubernetes_cluster import Kubectl, KubectlError, ours
-from asynctestkit.processes import Installation, Keep, Service, ServiceStartError, has_logged
+from asynctestkit.process import ProcessStartError
+from asynctestkit.processes import Installation, Keep, Service, has_logged
 
 StartOperator = Callable[..., Service]
 
@@ -108,7 +109,7 @@ def test_a_database_that_was_not_migrated_is_named(
             database_url=f"sqlite:///{tmp_path / 'empty.db'}",
         )
     )
-    with pytest.raises(ServiceStartError, match="asyncapiproxy migrate"):
+    with pytest.raises(ProcessStartError, match="asyncapiproxy migrate"):
         operator.start()
     assert operator.wait() == 1
 
@@ -117,7 +118,7 @@ def test_a_kubeconfig_that_is_not_there_is_named(
     installation: Installation, namespace: str, keep: Keep, tmp_path: Path
 ):
     operator = keep(installation.operator(kubeconfig=tmp_path / "none", namespace=namespace))
-    with pytest.raises(ServiceStartError, match="No way to sign in to Kubernetes"):
+    with pytest.raises(ProcessStartError, match="No way to sign in to Kubernetes"):
         operator.start()
     assert operator.wait() == 2
 

@@ -12,8 +12,8 @@ from asynctasks.database import Database
 from asynctasks.statements.roster import Executor, Roster
 from asynctestkit.calls import caller, create_client, finished_task, new_email
 from asynctestkit.eventually import eventually
+from asynctestkit.ports import free_port
 from asynctestkit.processes import Installation, Keep
-from asynctestkit.servers import free_port
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from asynctasks.response import Response
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.demand import Demand, DemandReader
 from asynctasks.task import TaskStatus
-from asynctestkit.servers import free_port
+from asynctestkit.ports import free_port
 
 MakeTask = Callable[..., NewTask]
 SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, response=Response(200, "", b""))

@@ -19,7 +19,8 @@ from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
 from asynctasks.executor import ExecutorRow
 from asynctasks.migration import _config, check_schema, migrate, migrate_when_there
 from asynctasks.task import TaskRow
-from asynctestkit.servers import PostgresqlServer, free_port
+from asynctestkit.ports import free_port
+from asynctestkit.servers import PostgresqlServer
 
 TABLES = (TaskRow, ExecutorRow)
 

@@ -16,7 +16,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.roster import Heartbeat, Roster
 from asynctestkit.fake_kube import COST, FakeKube
-from asynctestkit.servers import free_port
+from asynctestkit.ports import free_port
 
 if TYPE_CHECKING:
     from asyncoperator.cluster.kube import Kube

@@ -7,7 +7,7 @@ from prometheus_client import Gauge
 from asynctasks.errors import SettingsError
 from asynctasks.metrics import expose
 from asynctasks.probe_server import serve_probes
-from asynctestkit.servers import free_port, is_listening
+from asynctestkit.ports import free_port, is_listening
 
 
 async def test_a_check_is_asked_each_time_and_its_answer_is_the_probes():

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import aio_pika
@@ -12,8 +11,9 @@ import asyncpg
 import psutil
 import pytest
 
-from asynctestkit import servers
 from asynctestkit.eventually import eventually
+from asynctestkit.ports import is_listening
+from asynctestkit.process import ProcessStartError
 from asynctestkit.servers import (
     GivenServer,
     GivenServerError,
@@ -22,8 +22,6 @@ from asynctestkit.servers import (
     RabbitmqServer,
     ServerCommandError,
     ServerProgramMissingError,
-    ServerStartError,
-    is_listening,
 )
 
 End = Callable[[PrivateServer], None]
@@ -114,7 +112,7 @@ def test_a_server_that_ends_at_start_says_why():
         server.stop()
         with (server._data / "postgresql.conf").open("a") as settings:
             settings.write("no_such_setting = 1\n")
-        with pytest.raises(ServerStartError, match="no_such_setting"):
+        with pytest.raises(ProcessStartError, match="no_such_setting"):
             server.start()
 
 
@@ -158,11 +156,10 @@ async def _get(server: RabbitmqServer, *, queue: str) -> bytes:
 
 
 def _owner_of(kind: str) -> subprocess.Popen[str]:
-    start = f"import servers; server = servers.{kind}(); server.start()"
+    start = f"from asynctestkit.servers import {kind}; server = {kind}(); server.start()"
     script = f"{start}; print(server._port, server._folder, flush=True); input()"
     return subprocess.Popen(
         [sys.executable, "-c", script],
-        cwd=Path(servers.__file__).parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
