@@ -106,6 +106,7 @@ class Installation:
         operations_file = folder / "operations.yaml"
         operations_file.write_text(operations)
         self.demo_url = f"http://127.0.0.1:{free_port()}"
+        self.demo_data = folder / "demo-data"
         self._command = command
         self._settings = {
             "database_url": database_url,
@@ -171,7 +172,7 @@ class Installation:
     def demo_api(self, name: str = "demo-api") -> Service:
         port = self.demo_url.rpartition(":")[2]
         return Service(
-            *("demo-api", "--port", port, "--data", str(self.folder / "demo-data")),
+            *("demo-api", "--port", port, "--data", str(self.demo_data)),
             name=name,
             folder=self.folder,
             environment={},

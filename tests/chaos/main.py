@@ -21,13 +21,13 @@ import asyncpg
 import structlog
 from rich.console import Console
 
-import report
-from checks import CHECKS, Evidence, read_customers
-from cluster import DEMO_API, PREFIX, Cluster
-from faults import WARM_UP_SECONDS, Injector, schedule
-from history import count_unfinished, read_all, record_changes
-from ledger import Ledger
-from load import Load
+from asynctestkit.chaos import report
+from asynctestkit.chaos.checks import CHECKS, Evidence, read_customers
+from asynctestkit.chaos.faults import WARM_UP_SECONDS, Injector, schedule
+from asynctestkit.chaos.history import count_unfinished, read_all, record_changes
+from asynctestkit.chaos.ledger import Ledger
+from asynctestkit.chaos.load import Load
+from asynctestkit.chaos.system import DEMO_API, PREFIX, System
 
 QUIET_SECONDS = 90
 """How long after the last fault and the last post every task must be final."""
@@ -38,39 +38,39 @@ log = structlog.get_logger(__name__)
 
 
 async def run(
-    cluster: Cluster, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
+    system: System, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
 ) -> Evidence:
     """Load and faults, then quiet; all that is known after that."""
-    await record_changes(cluster.postgresql.url)
+    await record_changes(system.postgresql.url)
     ledger, stop = Ledger(), asyncio.Event()
-    load = Load(cluster, ledger, seed=seed, rate=rate)
-    injector = Injector(cluster, thread)
+    load = Load(system, ledger, seed=seed, rate=rate)
+    injector = Injector(system, thread)
     async with asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
         breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
-        before = {name: service.rss for name, service in cluster.services.items()}
+        before = {name: service.rss for name, service in system.services.items()}
         await asyncio.sleep(seconds - WARM_UP_SECONDS + 1)
         stop.set()
         await breaking
         await injector.restore()
         log.info("faults and posts have ended", posts=len(ledger.entries))
         await loading
-        await _quiet(cluster)
+        await _quiet(system)
         supervising.cancel()
-    after = {name: service.rss for name, service in cluster.services.items()}
+    after = {name: service.rss for name, service in system.services.items()}
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{cluster.url(DEMO_API)}/stats") as answer,
+        session.get(f"{system.url(DEMO_API)}/stats") as answer,
     ):
         upstream = await answer.json()
-    customers, refusals = read_customers(cluster.customers)
+    customers, refusals = read_customers(system.customers)
     return Evidence(
         ledger=ledger,
-        found=await read_all(cluster.postgresql.url),
+        found=await read_all(system.postgresql.url),
         injected=injector.injected,
-        queues=cluster.queue_lengths(),
+        queues=system.queue_lengths(),
         customers=customers,
         refusals=refusals,
         upstream=upstream,
@@ -78,21 +78,21 @@ async def run(
         memory_after=after,
         exceptions=[
             f"{service.name}: {line}"
-            for service in cluster.services.values()
+            for service in system.services.values()
             for line in service.exceptions()
         ],
     )
 
 
-async def _quiet(cluster: Cluster) -> None:
+async def _quiet(system: System) -> None:
     """Return when every task is final and the queues are empty, or the time for it is over."""
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
         await asyncio.sleep(1)
         with suppress(OSError, asyncpg.PostgresError):
-            if await count_unfinished(cluster.postgresql.url):
+            if await count_unfinished(system.postgresql.url):
                 continue
-            queues = await asyncio.to_thread(cluster.queue_lengths)
+            queues = await asyncio.to_thread(system.queue_lengths)
             if not any(n for name, n in queues.items() if name.startswith(PREFIX)):
                 break
     await asyncio.sleep(SETTLE_SECONDS)
@@ -112,11 +112,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="asyncapiproxy-chaos-"))
     # One thread for all that starts processes: they end with the thread that started them.
     with ThreadPoolExecutor(1) as thread:
-        cluster = thread.submit(Cluster, folder).result()
+        system = thread.submit(System, folder).result()
         try:
-            thread.submit(cluster.__enter__).result()
+            thread.submit(system.__enter__).result()
             evidence = asyncio.run(
-                run(cluster, thread, seed=given.seed, seconds=given.minutes * 60, rate=given.rate)
+                run(system, thread, seed=given.seed, seconds=given.minutes * 60, rate=given.rate)
             )
             violations = {check.__name__: list(check(evidence)) for check in CHECKS}
             report.show(
@@ -126,7 +126,7 @@ def main() -> int:
             console.print("stopped; no verdict")
             return 130
         finally:
-            thread.submit(cluster.close).result()
+            thread.submit(system.close).result()
             if given.keep:
                 console.print(f"logs: {folder}")
             else:

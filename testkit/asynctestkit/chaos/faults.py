@@ -12,9 +12,9 @@ from functools import partial
 import asyncpg
 import structlog
 
+from asynctestkit.chaos.supervised import Death
+from asynctestkit.chaos.system import EXECUTORS, PROXIES, System
 from asynctestkit.servers import ServerCommandError
-from cluster import EXECUTORS, PROXIES, Cluster
-from service import Death
 
 WARM_UP_SECONDS = 15
 GAP_SECONDS = (2.0, 7.0)
@@ -112,8 +112,8 @@ def _target(name: str, rng: random.Random) -> str:
 class Injector:
     """Follows a schedule. All that touches processes runs in one thread, in order."""
 
-    def __init__(self, cluster: Cluster, thread: Executor) -> None:
-        self._cluster = cluster
+    def __init__(self, system: System, thread: Executor) -> None:
+        self._system = system
         self._thread = thread
         self.injected = Injected()
 
@@ -145,9 +145,9 @@ class Injector:
 
     async def restore(self) -> None:
         """Everything up and going, for good."""
-        for service in self._cluster.services.values():
+        for service in self._system.services.values():
             await self._do(service.resume)
-            if service.pid is None:
+            if not service.process.is_running:
                 await self._do(service.start)
 
     async def _do(self, action: Callable[..., None], *arguments: object) -> None:
@@ -156,7 +156,7 @@ class Injector:
 
     def _action(self, fault: Fault) -> Callable[[Fault], None]:
         verb = fault.name.rpartition(" ")[0]
-        if fault.target in self._cluster.services:
+        if fault.target in self._system.services:
             return {"kill -9": self._kill, "SIGTERM": self._terminate}[verb]
         return {
             "restart": self._restart_server,
@@ -165,31 +165,30 @@ class Injector:
         }[verb]
 
     def _kill(self, fault: Fault) -> None:
-        service = self._cluster.services[fault.target]
+        service = self._system.services[fault.target]
         outage = self._outage(fault.target, fault.name)
         service.kill()
         time.sleep(fault.seconds)
         self._start_again(fault.target, outage)
 
     def _terminate(self, fault: Fault) -> None:
-        service = self._cluster.services[fault.target]
+        service = self._system.services[fault.target]
         outage = self._outage(fault.target, fault.name)
         was_ready = service.is_ready
         # Where the machine is so slow that it is stopped still, against the schedule.
         service.resume()
-        service.ask_to_end()
-        code = service.wait_end()
+        code = service.terminate()
         if code != 0 and was_ready:
             self.injected.misbehaviour.append(
-                f"{fault.target} ended with {code} after SIGTERM:\n{service.last_lines()}"
+                f"{fault.target} ended with {code} after SIGTERM:\n{service.process.log_tail}"
             )
         self._start_again(fault.target, outage)
 
     def _start_again(self, name: str, outage: Outage) -> None:
-        service = self._cluster.services[name]
+        service = self._system.services[name]
         service.start()
         deadline = time.monotonic() + 30
-        while not service.is_ready and service.pid is not None and time.monotonic() < deadline:
+        while not service.is_ready and service.process.is_running and time.monotonic() < deadline:
             time.sleep(0.05)
         # One that cannot start (its database is away) is started again by `_look_after`.
         if service.is_ready:
@@ -197,19 +196,19 @@ class Injector:
 
     def _suspend(self, fault: Fault) -> None:
         self._outage(fault.target, fault.name)
-        self._cluster.services[fault.target].suspend()
+        self._system.services[fault.target].suspend()
 
     async def _resume_later(self, fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
         # Not in the thread: it may be waiting for this very process.
-        self._cluster.services[fault.target].resume()
+        self._system.services[fault.target].resume()
         for outage in self.injected.outages:
             if outage.service == fault.target and outage.cause == fault.name:
                 outage.until = min(outage.until, time.time() + CATCH_UP_SECONDS)
 
     def _restart_server(self, fault: Fault) -> None:
         is_database = fault.target == "postgresql"
-        server = self._cluster.postgresql if is_database else self._cluster.rabbitmq
+        server = self._system.postgresql if is_database else self._system.rabbitmq
         outage = self._outage(fault.target, fault.name)
         (server.kill if fault.name.startswith("kill") else server.stop)()
         time.sleep(fault.seconds)
@@ -218,11 +217,11 @@ class Injector:
 
     def _close_connections(self, _: Fault) -> None:
         with suppress(ServerCommandError):
-            self._cluster.rabbitmq.ctl("eval", CLOSE_CONNECTIONS)
+            self._system.rabbitmq.ctl("eval", CLOSE_CONNECTIONS)
 
     async def _terminate_backends(self) -> None:
         with suppress(OSError, asyncpg.PostgresError):
-            connection = await asyncpg.connect(self._cluster.postgresql.url, timeout=5)
+            connection = await asyncpg.connect(self._system.postgresql.url, timeout=5)
             try:
                 await connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -237,14 +236,14 @@ class Injector:
         return outage
 
     def _look_after(self) -> None:
-        for service in self._cluster.services.values():
+        for service in self._system.services.values():
             if death := service.death():
                 log.warning(
                     "a process ended by itself", service=death.service, code=death.exit_code
                 )
                 self.injected.deaths.append(death)
                 self._start_again(service.name, self._outage(service.name, "ended by itself"))
-            elif service.is_ready and not service.is_stopped:
+            elif service.is_ready and not service.is_suspended:
                 for outage in self.injected.outages:
                     if outage.service == service.name and outage.until == float("inf"):
                         outage.until = time.time() + CATCH_UP_SECONDS

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from checks import CHECKS, Evidence, Violation, excuses
-from cluster import PROXIES
+from asynctestkit.chaos.checks import CHECKS, Evidence, Violation, excuses
+from asynctestkit.chaos.system import PROXIES
 
 SHOWN_VIOLATIONS = 5
 """Of one check: the first ones tell; the rest is counted."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from cluster import PROXIES, Cluster
-from ledger import Entry, Ledger
+from asynctestkit.chaos.ledger import Entry, Ledger
+from asynctestkit.chaos.system import PROXIES, System
 
 GIVE_UP_SECONDS = 75
 """More than any window and its tolerance, so that a late answer is seen, and then judged, late."""
@@ -95,8 +95,8 @@ def posts(seed: int) -> Iterator[Post]:
 class Load:
     """Posts at a rate, however long the answers take."""
 
-    def __init__(self, cluster: Cluster, ledger: Ledger, *, seed: int, rate: float) -> None:
-        self._cluster = cluster
+    def __init__(self, system: System, ledger: Ledger, *, seed: int, rate: float) -> None:
+        self._system = system
         self._ledger = ledger
         self._rate = rate
         self._posts = posts(seed)
@@ -203,7 +203,7 @@ class Load:
 
     async def _request(self, entry: Entry, method: str, path: str, **options: object) -> None:
         with self._ledger.noting(entry):
-            url = self._cluster.url(entry.proxy) + path
+            url = self._system.url(entry.proxy) + path
             try:
                 async with self._session.request(method, url, **options) as answer:  # type: ignore[arg-type]
                     body = await answer.read()

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from asynctasks.task import TaskStatus, may_move
-from cluster import PREFIX, PROXIES
-from faults import Injected, Outage
-from history import Change, Found, Row
-from ledger import Entry, Ledger
+from asynctestkit.chaos.faults import Injected, Outage
+from asynctestkit.chaos.history import Change, Found, Row
+from asynctestkit.chaos.ledger import Entry, Ledger
+from asynctestkit.chaos.system import PREFIX, PROXIES
 
 ANSWER_SECONDS = 5.0
 """Above its window: what an answer may take."""
