@@ -7,7 +7,7 @@ functions, so that tests with and without a loop share them.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ import asyncpg
 import pytest
 
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
+
+pytest_plugins = ["asynctestkit.keeping"]
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +102,7 @@ def _given(variable: str) -> GivenServer | None:
 
 
 @contextmanager
-def _postgresql_database(server_url: str, *, template: str) -> Iterator[str]:
+def _postgresql_database(server_url: str, *, template: str) -> Generator[str]:
     name = f"test_{uuid4().hex}"
     asyncio.run(_execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     try:

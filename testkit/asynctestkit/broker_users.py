@@ -1,7 +1,7 @@
 """Who uses a broker in a test: publishers, an executor that acks, a proxy with its reply queue."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Self
 from uuid import UUID
@@ -93,7 +93,7 @@ class Executor:
 
 
 @asynccontextmanager
-async def consuming(broker: RabbitmqBroker) -> AsyncIterator[Executor]:
+async def consuming(broker: RabbitmqBroker) -> AsyncGenerator[Executor]:
     async with (
         Executor() as executor,
         broker.consume("clients", prefetch=10, on_delivery=executor),

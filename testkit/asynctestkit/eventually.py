@@ -18,8 +18,9 @@ async def eventually(
     Raises its last AssertionError when the time is over, and any other error at once.
     """
     last: AssertionError | None = None
+    limit = asyncio.timeout(timeout_seconds)
     try:
-        async with asyncio.timeout(timeout_seconds) as limit:
+        async with limit:
             while True:
                 try:
                     return await _call(assertion)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-RESOURCES = {
+RESOURCES: dict[str, Any] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/api/v1": {
         "kind": "APIResourceList",
@@ -87,7 +87,7 @@ class FakeApiServer:
 
 
 @asynccontextmanager
-async def fake_api_server() -> AsyncIterator[FakeApiServer]:
+async def fake_api_server() -> AsyncGenerator[FakeApiServer]:
     """Serves until it is left."""
     fake = FakeApiServer()
     app = web.Application()

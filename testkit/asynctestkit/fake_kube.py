@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002 - the methods are Kube's, and not all that they are told matters here
 """A Deployment, its ReplicaSet and their pods in memory, by the methods of Kube that scaling asks.
 
 The ReplicaSet removes pods in Kubernetes' own order: pending ones, those not ready, those of the
@@ -52,7 +51,7 @@ class FakeKube:
     def __init__(self, *, replicas: int, **scaling: Any) -> None:
         self.generation = self.observed = 1
         self.replicas = replicas
-        self.version = 1
+        self.version: int = 1
         self.updated: int | None = None
         """Pods of the newest template; None for all."""
         self.has_deployment = True

@@ -1,9 +1,9 @@
 """Whoever starts a process in a whole-system test need not end it, and sees its log.
 
-A conftest imports the fixtures and the hook from here.
+A plugin of pytest, named in tests/conftest.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -42,8 +42,8 @@ def _keeping() -> Iterator[Keep]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     if report.failed:
         report.sections += [(f"log of {each.name}", each.log[-LOG_TAIL:]) for each in _kept]
     return report

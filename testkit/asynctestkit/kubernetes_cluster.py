@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ def ours(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Path]:
+def cluster(folder: Path) -> Generator[Path]:
     """The kubeconfig of a cluster that has our CRDs; one that is made here is taken down.
 
     Raises NoClusterError.
@@ -119,12 +119,12 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def _given(kubeconfig: Path) -> Iterator[Path]:
+def _given(kubeconfig: Path) -> Generator[Path]:
     yield kubeconfig
 
 
 @contextmanager
-def _made(kubeconfig: Path) -> Iterator[Path]:
+def _made(kubeconfig: Path) -> Generator[Path]:
     name = f"asyncapiproxy-test-{os.getpid()}"
     image = os.environ.get("KIND_NODE_IMAGE")
     if image:

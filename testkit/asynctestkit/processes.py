@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from asynctasks.json_values import as_object
 from asynctestkit.ports import free_port, free_port_pair
 from asynctestkit.process import Process, bare_environment
 
@@ -239,8 +240,8 @@ def logged_events(log: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for line in log.splitlines():
         with suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict):
+            event = as_object(json.loads(line))
+            if event is not None:
                 events.append(event)
     return events
 

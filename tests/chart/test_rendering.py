@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
+from asynctasks.json_values import as_object
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX
 from asynctestkit.helm import (
@@ -200,10 +201,12 @@ def test_every_setting_is_one_that_its_service_knows_and_accepts(values: Json):
         model = classes[container["name"]]
         known = set(model.model_fields) | {"pod_name"}
         assert given.keys() <= known
-        model(
-            **{name: value for name, value in given.items() if isinstance(value, str)}
-            | {"database_url": "postgresql://database/tasks", "broker_url": "amqp://broker/"}
-        )
+        plain: dict[str, Any] = {n: value for n, value in given.items() if isinstance(value, str)}
+        urls: dict[str, Any] = {
+            "database_url": "postgresql://database/tasks",
+            "broker_url": "amqp://broker/",
+        }
+        model(**plain | urls)
 
 
 def test_a_setting_in_camel_case_becomes_its_variable_and_a_services_own_comes_first():
@@ -333,10 +336,11 @@ def test_executor_pools_are_what_their_definition_says(values: Json):
 
 def closed(schema: Any) -> Any:
     """A schema whose objects refuse what Kubernetes would silently leave out."""
-    if isinstance(schema, dict):
-        node = {key: closed(value) for key, value in schema.items()}
-        return {**node, "additionalProperties": False} if "properties" in node else node
-    return schema
+    members = as_object(schema)
+    if members is None:
+        return schema
+    node = {key: closed(value) for key, value in members.items()}
+    return {**node, "additionalProperties": False} if "properties" in node else node
 
 
 def test_the_operator_may_do_what_its_rules_say_and_no_more():

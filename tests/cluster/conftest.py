@@ -7,11 +7,11 @@ they use the servers of tests/conftest.py on loopback.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from asynctestkit.keeping import keep, pytest_runtest_makereport  # noqa: F401 - pytest finds them by name
 from asynctestkit.kubernetes_cluster import Kubectl, NoClusterError, cluster
 from asynctestkit.processes import Installation, Keep, Service
 
@@ -64,7 +64,7 @@ def start_operator(
     installation: Installation,
     kubeconfig: Path,
     namespace: str,
-    keep: Keep,  # noqa: F811 - the fixture above
+    keep: Keep,
 ) -> StartOperator:
     """Starts an operator of the test's namespace; returns when it leads or stands by.
 
@@ -72,7 +72,7 @@ def start_operator(
     """
 
     def start(name: str = "operator", **settings: object) -> Service:
-        given = {"kubeconfig": kubeconfig, "namespace": namespace} | settings
-        return keep(installation.operator(name, **given)).start()  # pyright: ignore[reportArgumentType] - a path and a string
+        given: dict[str, Any] = {"kubeconfig": kubeconfig, "namespace": namespace} | settings
+        return keep(installation.operator(name, **given)).start()
 
     return start

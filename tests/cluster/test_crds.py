@@ -17,6 +17,7 @@ SUBMITTED: dict[str, Any] = {
     "deadlineSeconds": 60,
     "delaySeconds": 5,
 }
+NO_ARGUMENTS: dict[str, Any] = {"arguments": {}}
 MIRRORED: dict[str, Any] = {"operation": "create-client", "queue": "clients", "taskId": TASK_ID}
 POOL: dict[str, Any] = {"targetRef": {"name": "executor"}, "queue": "clients"}
 
@@ -91,8 +92,8 @@ def test_a_cancel_can_be_asked_for_where_nothing_was_said_of_it(kubectl: Kubectl
     ("name", "spec", "said"),
     [
         ("mine", MIRRORED, "an object with spec.taskId is named t-<taskId>"),
-        (f"t-{TASK_ID}", MIRRORED | {"arguments": {}}, "arguments go without taskId"),
-        ("mine", {"arguments": {}}, 'missing required field "operation"'),
+        (f"t-{TASK_ID}", MIRRORED | NO_ARGUMENTS, "arguments go without taskId"),
+        ("mine", NO_ARGUMENTS, 'missing required field "operation"'),
         ("mine", {"operation": "Create"}, "spec.operation"),
         ("mine", {"operation": "a" * 64}, "Too long"),
         ("mine", SUBMITTED | {"labels": {f"l{n}": "" for n in range(21)}}, "Too many"),

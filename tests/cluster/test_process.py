@@ -126,7 +126,7 @@ def test_a_kubeconfig_that_is_not_there_is_named(
 def test_a_deployment_that_is_not_there_is_named(
     installation: Installation, kubeconfig: Path, namespace: str, keep: Keep
 ):
-    given = {"kubeconfig": kubeconfig, "namespace": namespace}
+    given: dict[str, Any] = {"kubeconfig": kubeconfig, "namespace": namespace}
     operator = keep(installation.operator(operator_deployment="none", **given)).launch()
     assert operator.wait() == 2
     assert 'ASYNCAPIPROXY_OPERATOR_DEPLOYMENT: deployments.apps "none" not found' in operator.log

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -96,7 +96,7 @@ class Shop:
         return found["status"].get("readyReplicas", 0)
 
     @contextmanager
-    def watched(self, file: Path) -> Iterator[None]:
+    def watched(self, file: Path) -> Generator[None]:
         """Write every state of every executor's pod to the file."""
         selector = "app.kubernetes.io/component=executor"
         with file.open("wb") as output:

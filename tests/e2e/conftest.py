@@ -10,11 +10,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from asynctestkit.keeping import (  # noqa: F401 - pytest finds them by their names
-    keep,
-    keep_in_module,
-    pytest_runtest_makereport,
-)
 from asynctestkit.processes import Installation
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,7 @@ def _nothing(_: Path, __: Service) -> None:
     ],
 )
 def test_what_cannot_start_says_why_in_one_message(  # noqa: PLR0917 - a table's columns
-    tmp_path: Path, keep: Keep, spoil: Spoil, settings: dict[str, object], exit_code: int, said: str
+    tmp_path: Path, keep: Keep, spoil: Spoil, settings: dict[str, Any], exit_code: int, said: str
 ):
     service = keep(up_service(tmp_path, **settings))
     spoil(tmp_path, service)

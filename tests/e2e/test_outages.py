@@ -75,6 +75,7 @@ async def _traced(rabbitmq: RabbitmqServer):
     connection = await aiormq.connect(rabbitmq.url)
     channel = await connection.channel()
     queue = (await channel.queue_declare(exclusive=True)).queue
+    assert queue is not None
     await channel.queue_bind(queue, "amq.rabbitmq.trace", routing_key="#")
 
     async def on_message(message: aiormq.abc.DeliveredMessage) -> None:

@@ -1,6 +1,6 @@
 """What the tests of stores and brokers share: a store on a fresh database, a broker of its own."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ OpenParts = Callable[[str], AbstractAsyncContextManager[Parts]]
 
 
 @asynccontextmanager
-async def _open_parts(database_url: str) -> AsyncIterator[Parts]:
+async def _open_parts(database_url: str) -> AsyncGenerator[Parts]:
     database = Database(database_url)
     try:
         async with GroupCommit(database) as commits:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,14 +32,14 @@ class Counted:
         self.gate.set()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
         self.transactions += 1
         await self.gate.wait()
         async with self.database.write() as connection:
             yield connection
 
     @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
+    async def statement(self) -> AsyncGenerator[AsyncConnection]:
         self.transactions += 1
         await self.gate.wait()
         async with self.database.statement() as connection:
@@ -53,6 +53,11 @@ async def counted(database_url: str) -> AsyncIterator[Counted]:
         await connection.execute(text("CREATE TABLE facts (number INTEGER PRIMARY KEY)"))
     yield Counted(database)
     await database.close()
+
+
+def committing(counted: Counted) -> GroupCommit:
+    database: Any = counted
+    return GroupCommit(database)
 
 
 async def insert_all(connection: AsyncConnection, numbers: Sequence[int]) -> list[int]:
@@ -74,7 +79,7 @@ async def stored(database: Database) -> list[int]:
 
 
 async def test_a_lone_write_is_committed_at_once_and_gets_its_own_result(counted: Counted):
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         began = time.monotonic()
         assert await commits.write(insert, 4) == 40
         assert time.monotonic() - began < 0.5
@@ -83,7 +88,7 @@ async def test_a_lone_write_is_committed_at_once_and_gets_its_own_result(counted
 
 
 async def test_two_hundred_writes_at_once_share_two_transactions(counted: Counted):
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         counted.gate.clear()
         first = asyncio.create_task(commits.write(insert, 0))
         await asyncio.sleep(0)
@@ -106,7 +111,7 @@ async def test_a_kind_of_write_waits_for_no_other_where_the_database_has_many_wr
         await may_go_on.wait()
         return await insert_all(connection, numbers)
 
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         first = asyncio.create_task(commits.write(Batch(held_up), 1))
         await asyncio.sleep(0.05)
         others = [
@@ -136,7 +141,7 @@ async def test_only_a_write_that_follows_a_group_waits_for_more(
         return pause_seconds(last_size)
 
     monkeypatch.setattr(asynctasks.group_commit, "pause_seconds", noted)
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         await commits.write(insert, 1)
         await commits.write(insert, 2)
         await asyncio.gather(*(commits.write(insert, n) for n in (3, 4, 5)))
@@ -159,7 +164,7 @@ def test_the_pause_grows_with_the_group_before_and_is_bounded():
 async def test_an_item_that_cannot_be_stored_fails_alone(
     counted: Counted, insert: Batch[Any, int], bad: Any
 ):
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         await commits.write(insert, 7)
         counted.gate.clear()
         writes = [asyncio.create_task(commits.write(insert, item)) for item in (0, 1, bad, 2, 3)]
@@ -173,7 +178,7 @@ async def test_an_item_that_cannot_be_stored_fails_alone(
 
 
 async def test_the_write_of_a_cancelled_caller_is_committed(counted: Counted):
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         counted.gate.clear()
         caller = asyncio.create_task(commits.write(insert, 1))
         await asyncio.sleep(0)
@@ -186,7 +191,7 @@ async def test_the_write_of_a_cancelled_caller_is_committed(counted: Counted):
 
 
 async def test_leaving_flushes_what_waits_and_later_writes_are_refused(counted: Counted):
-    async with GroupCommit(counted) as commits:
+    async with committing(counted) as commits:
         counted.gate.clear()
         writes = [asyncio.create_task(commits.write(insert, number)) for number in range(50)]
         await asyncio.sleep(0)
@@ -200,7 +205,7 @@ async def test_the_bodys_own_error_passes_and_what_waits_is_flushed(counted: Cou
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted) as commits:
+        async with committing(counted) as commits:
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.sleep(0)
             raise ZeroDivisionError
@@ -214,7 +219,7 @@ async def test_a_body_that_is_cancelled_flushes_and_is_cancelled(counted: Counte
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted) as commits:
+        async with committing(counted) as commits:
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.Event().wait()
 
@@ -231,7 +236,7 @@ async def test_whoever_still_waits_when_even_the_flush_is_cancelled_is_told(coun
     writes: list[asyncio.Task[int]] = []
 
     async def service() -> None:
-        async with GroupCommit(counted) as commits:
+        async with committing(counted) as commits:
             counted.gate.clear()
             writes.append(asyncio.create_task(commits.write(insert, 1)))
             await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """kopf in its thread, against an API server that misbehaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def listed(*names: str) -> Answer:
 @asynccontextmanager
 async def watching(
     server: FakeApiServer, folder: Path
-) -> AsyncIterator[tuple[list[str], KopfThread, asyncio.Task[None]]]:
+) -> AsyncGenerator[tuple[list[str], KopfThread, asyncio.Task[None]]]:
     """What is seen, by name."""
     seen: list[str] = []
 

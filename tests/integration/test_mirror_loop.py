@@ -112,7 +112,7 @@ def kube() -> FakeKube:
 @pytest.fixture
 def make_loop(parts: Any, kube: FakeKube) -> Callable[..., MirrorLoop]:
     def make(**settings: Any) -> MirrorLoop:
-        given = {
+        given: dict[str, Any] = {
             "database_url": "sqlite:///unused.db",
             "broker_url": "memory://",
             "mirror_min_age_seconds": 0,

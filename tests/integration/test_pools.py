@@ -104,9 +104,11 @@ async def scene(
     new_task: MakeTask,
 ) -> AsyncIterator[OpenScene]:
     async with open_parts(postgresql_url) as parts:
-        yield lambda *, replicas, **scaling: Scene(
-            parts, new_task, FakeKube(replicas=replicas, **scaling)
-        )
+
+        def open_scene(*, replicas: int, **scaling: Any) -> Scene:
+            return Scene(parts, new_task, FakeKube(replicas=replicas, **scaling))
+
+        yield open_scene
 
 
 async def test_a_burst_is_met_in_one_tick_and_told(scene: OpenScene):

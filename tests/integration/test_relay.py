@@ -242,7 +242,9 @@ async def test_who_waits_for_a_task_that_the_relay_ends_is_told(parts: Any, new_
         await asyncio.sleep(0)
     told: dict[Any, Reply] = {reply.task_id: reply for reply in replies}
     assert told[late.id].status is TaskStatus.EXPIRED
-    assert (told[late.id].error.type, told[late.id].error.status) == ("task-expired", 504)
+    error = told[late.id].error
+    assert error is not None
+    assert (error.type, error.status) == ("task-expired", 504)
     assert told[dead.id].status is TaskStatus.CANCELLED
 
 

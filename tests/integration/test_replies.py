@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -46,7 +46,7 @@ class RestoredBroker(InMemoryBroker):
     @asynccontextmanager
     async def shared_reply_queue(
         self, on_reply: OnReply, *, on_restored: OnRestored
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         self.restore = on_restored
         async with super().shared_reply_queue(on_reply, on_restored=on_restored) as name:
             yield name
@@ -56,7 +56,7 @@ class AwayBroker(InMemoryBroker):
     """A broker that cannot be reached."""
 
     @asynccontextmanager
-    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncIterator[str]:
+    async def temporary_reply_queue(self, on_reply: OnReply) -> AsyncGenerator[str]:
         raise BrokerUnavailableError
         yield on_reply
 
@@ -247,8 +247,8 @@ async def test_replies_lost_with_rabbitmqs_connection_are_found_after_it(
 
 
 def break_connection(connection_task: asyncio.Task[Any]) -> None:
-    connection = connection_task.get_coro().cr_frame.f_locals["self"]
-    connection.restart()
+    coroutine: Any = connection_task.get_coro()
+    coroutine.cr_frame.f_locals["self"].restart()
 
 
 async def test_without_the_broker_a_caller_with_a_queue_of_its_own_expects_no_reply():

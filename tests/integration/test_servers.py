@@ -87,6 +87,7 @@ async def test_each_test_has_a_queue_prefix_on_a_broker_that_serves(
 @pytest.mark.parametrize("kind", ["PostgresqlServer", "RabbitmqServer"])
 async def test_a_server_ends_with_its_owner_even_when_that_is_killed(kind: str):
     with _owner_of(kind) as owner:
+        assert owner.stdout is not None
         port, folder = owner.stdout.readline().split()
         family = psutil.Process(owner.pid).children(recursive=True)
         assert is_listening(int(port))
@@ -119,7 +120,10 @@ def test_a_server_that_ends_at_start_says_why():
 def test_a_missing_program_is_an_error_that_names_the_package(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    def nowhere(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr("shutil.which", nowhere)
     with pytest.raises(ServerProgramMissingError, match="apt-get install rabbitmq-server"):
         RabbitmqServer()
 

@@ -42,14 +42,16 @@ def kube() -> FakeKube:
 
 @pytest.fixture
 def submitter(parts: Any, kube: FakeKube) -> Submitter:
-    return Submitter(parts.store, OPERATIONS, kube)
+    fake: Any = kube
+    return Submitter(parts.store, OPERATIONS, fake)
 
 
 def asking(arguments: dict[str, Any] | None = None, **spec: Any) -> ObservedTask:
-    request = AsyncTaskSpec(
-        **{"operation": "create-client", "arguments": ANN if arguments is None else arguments}
-        | spec
-    )
+    given: dict[str, Any] = {
+        "operation": "create-client",
+        "arguments": ANN if arguments is None else arguments,
+    }
+    request = AsyncTaskSpec(**given | spec)
     return seen(
         name="mine", uid="uid-1", is_ours=False, task_id=None, task_status=None, request=request
     )

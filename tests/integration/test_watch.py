@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -175,7 +176,7 @@ async def test_with_as_many_watched_as_it_takes_a_proxy_keeps_nobody_waiting_nor
                 assert time.monotonic() - started < 2.5
 
 
-async def _events(answer: httpx.Response) -> Any:
+async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     event: dict[str, Any] = {}
     async for line in answer.aiter_lines():
         name, _, value = line.partition(": ")

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asynctasks.errors import ArgumentsInvalidError, SchemaInvalidError
+from asynctasks.json_values import as_object
 from asynctasks.operations.arguments import MAX_VIOLATIONS, ArgumentsSchema, join
 
 SECRET = "hunter2-Zaphod"
@@ -220,9 +221,10 @@ def test_what_is_open_holds_no_write_only_value(
 
 def _holds(value: Any, path: tuple[str, ...]) -> bool:
     for name in path:
-        if not isinstance(value, dict) or name not in value:
+        members = as_object(value)
+        if members is None or name not in members:
             return False
-        value = value[name]
+        value = members[name]
     return True
 
 

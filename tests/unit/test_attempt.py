@@ -27,7 +27,7 @@ from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus, may_move, new_task_id
 
-POLICY = RetryPolicy(backoffSeconds=(1, 60), onStatus=frozenset({408, 429, 503}))
+POLICY = RetryPolicy.model_validate({"backoffSeconds": (1, 60), "onStatus": {408, 429, 503}})
 STARTED = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 FINISHED = datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)
 TASK = ClaimedTask(
@@ -192,7 +192,7 @@ class Fake:
         self._run = run
         self.arguments: dict[str, Any] | None = None
 
-    async def run(self, task_id: object, arguments: dict[str, Any]) -> Answer:  # noqa: ARG002 - the protocol's
+    async def run(self, task_id: object, arguments: dict[str, Any]) -> Answer:
         self.arguments = arguments
         return self._run()
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asynctasks.json_values import as_array, as_object
 from asynctasks.operations.fingerprint import fingerprints
 
 OLD, NEW = "old-key", "new-key"
@@ -46,6 +47,7 @@ def test_equal_arguments_and_they_alone_have_equal_fingerprints(
 
 
 def sorted_all(value: object) -> object:
-    if isinstance(value, dict):
-        return sorted((key, sorted_all(inner)) for key, inner in value.items())
-    return [sorted_all(inner) for inner in value] if isinstance(value, list) else value
+    if (members := as_object(value)) is not None:
+        return sorted((key, sorted_all(inner)) for key, inner in members.items())
+    items = as_array(value)
+    return value if items is None else [sorted_all(inner) for inner in items]

@@ -1,12 +1,12 @@
 """An executor's place on the roster, with the roster there and away."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-import asyncexecutor.leases
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
@@ -124,6 +124,6 @@ def test_a_lease_loop_that_is_stuck_is_a_fault(monkeypatch: pytest.MonkeyPatch):
     anything: Any = None
     leases = Leases(anything, running=RunningAttempts(), lease_seconds=30, watch_seconds=1)
     assert leases.fault is None
-    now = asyncexecutor.leases.time.monotonic()
-    monkeypatch.setattr(asyncexecutor.leases.time, "monotonic", lambda: now + 100)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 100)
     assert "99 s" in str(leases.fault)

@@ -163,9 +163,12 @@ json_values = st.recursive(
 
 @given(body=st.binary() | json_values.map(orjson.dumps), tail=st.binary(max_size=5))
 def test_any_bytes_are_read_or_refused(body: bytes, tail: bytes):
-    for decode in (TaskMessage.decode, Reply.decode, lambda body: list(unpacked(body))):
+    received = body + b"\n" + tail
+    for decode in (TaskMessage.decode, Reply.decode):
         with contextlib.suppress(MalformedMessageError):
-            decode(body + b"\n" + tail)
+            decode(received)
+    with contextlib.suppress(MalformedMessageError):
+        list(unpacked(received))
 
 
 def test_the_error_shows_only_the_beginning_of_a_message():

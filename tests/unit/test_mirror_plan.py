@@ -37,7 +37,8 @@ def cache(*objects: ObservedTask) -> ObjectCache:
 
 
 def planned(rows: list[MirroredTask], objects: ObjectCache, **values: Any) -> Plan:
-    return plan(rows, objects, **{"now": NOW, "budget": 100, "limits": Limits()} | values)
+    given: dict[str, Any] = {"now": NOW, "budget": 100, "limits": Limits()}
+    return plan(rows, objects, **given | values)
 
 
 def test_a_slow_task_gets_an_object():
@@ -160,7 +161,7 @@ def test_degraded_only_failures_are_new():
 
 def test_pressure_doubles_the_minimum_age_and_its_end_halves_it():
     pressure = Pressure(3)
-    ages = []
+    ages: list[float] = []
     for _ in range(9):
         pressure = pressure_after(pressure, stale=501, behind_seconds=0, min_age_seconds=3)
         ages.append(pressure.min_age_seconds)
@@ -212,14 +213,18 @@ class World:
             self.rows[one] = replace(known, mirrored_version=max(known.mirrored_version, version))
 
 
+def any_values(status: TaskStatus, age: int, mirrored: int, version: int) -> dict[str, Any]:
+    return {
+        "status": status,
+        "finished_at": NOW - timedelta(seconds=age) if status.is_final else None,
+        "mirrored_version": min(mirrored, version),
+        "version": version,
+    }
+
+
 rows_of_any_kind = st.lists(
     st.builds(
-        lambda status, age, mirrored, version: {
-            "status": status,
-            "finished_at": NOW - timedelta(seconds=age) if status.is_final else None,
-            "mirrored_version": min(mirrored, version),
-            "version": version,
-        },
+        any_values,
         st.sampled_from(list(TaskStatus)),
         st.integers(0, 200_000),
         st.integers(0, 3),
@@ -253,4 +258,5 @@ def test_plans_come_to_an_end_within_budget_and_caps_and_no_live_task_leaves_the
     finished = [one for one in world.objects if one.is_final]
     assert len(finished) <= LIMITS.history_limit
     for one in world.objects:
+        assert one.task_id is not None
         assert one.version == world.rows[one.task_id].version

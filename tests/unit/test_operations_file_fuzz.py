@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asynctasks.errors import OperationsFileError
+from asynctasks.json_values import as_object
 from asynctasks.operations.operations_file import parse_operations
 from asynctestkit.operations_texts import GOOD
 
@@ -115,8 +116,10 @@ VALUES = st.recursive(
 @given(value=VALUES, choose=st.randoms(use_true_random=False))
 def test_any_value_in_place_of_a_good_one_is_read_or_refused(value: Any, choose: random.Random):
     document: Any = copy.deepcopy(yaml.safe_load(GOOD))
-    at = document["operations"]["create-client"]
-    while isinstance(below := at[key := choose.choice(sorted(at))], dict) and choose.random() < 0.7:
+    at: dict[str, Any] = document["operations"]["create-client"]
+    while (below := as_object(at[key := choose.choice(sorted(at))])) is not None and (
+        choose.random() < 0.7
+    ):
         at = below
         if not at:
             return

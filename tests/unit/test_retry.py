@@ -8,12 +8,15 @@ from asyncexecutor.retry import LONGEST_RETRY_AFTER_SECONDS, GiveUp, Retry, next
 from asyncexecutor.upstream import retry_after_seconds
 from asynctasks.operations.operation import RetryPolicy
 
-POLICY = RetryPolicy(backoffSeconds=(1, 60))
+
+def backing_off(shortest: float, longest: float) -> RetryPolicy:
+    return RetryPolicy.model_validate({"backoffSeconds": (shortest, longest)})
+
+
+POLICY = backing_off(1, 60)
 
 seconds = st.floats(0.001, 86_400)
-policies = st.tuples(seconds, seconds).map(
-    lambda pair: RetryPolicy(backoffSeconds=(min(pair), max(pair)))
-)
+policies = st.tuples(seconds, seconds).map(lambda pair: backing_off(min(pair), max(pair)))
 asked = st.none() | st.floats(0, allow_infinity=True)
 
 

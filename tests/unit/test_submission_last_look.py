@@ -23,7 +23,7 @@ class NoReply:
 
 async def test_a_database_that_hangs_does_not_hold_a_caller_past_its_window(monkeypatch: Any):
     monkeypatch.setattr(submission, "LAST_LOOK_SECONDS", 0.01)
-    parts: Any = dict.fromkeys(Submission.__dataclass_fields__)
+    parts: dict[str, Any] = dict.fromkeys(Submission.__dataclass_fields__)
     task = NewTask(
         id=new_task_id(),
         operation="create-client",
@@ -36,7 +36,8 @@ async def test_a_database_that_hangs_does_not_hold_a_caller_past_its_window(monk
         publish_in_seconds=30,
     )
     expected: Any = NoReply()
-    submitting = Submission(**{**parts, "store": HangingStore()})
+    parts["store"] = HangingStore()
+    submitting = Submission(**parts)
     async with asyncio.timeout(5):
         result: Any = await submitting._wait(task, expected, 0)
     assert (result.id, result.status) == (task.id, TaskStatus.QUEUED)

@@ -54,7 +54,7 @@ class Runner:
         self.may_end = asyncio.Event()
         self.is_called = asyncio.Event()
 
-    async def run(self, *_: Any) -> Answer:
+    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
         self.is_called.set()
         await self.may_end.wait()
         return Answer(Response(200, "", b""))

@@ -10,7 +10,7 @@ from typing import Any
 from asynctasks.task import TaskStatus, may_move
 from asynctestkit.chaos.faults import Injected, Outage
 from asynctestkit.chaos.history import Change, Found, Row
-from asynctestkit.chaos.ledger import Entry, Ledger
+from asynctestkit.chaos.ledger import OUR_OWN_REFUSALS, Entry, Ledger
 from asynctestkit.chaos.system import PREFIX, PROXIES
 
 ANSWER_SECONDS = 5.0
@@ -20,7 +20,6 @@ BURST_BYTES = 16 << 20
 """What the allocator may keep of a burst: 800 callers at once, when a stopped proxy goes on."""
 TERMINATION_NOTICE_SECONDS = 1.0
 """A connection that is made just as a server closes its socket is refused or reset."""
-OUR_OWN_REFUSALS = {"database-unavailable", "overloaded"}
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,7 @@ def _faults_of_an_end(before: Change, after: Change) -> Iterator[str]:
 def nothing_succeeds_twice(evidence: Evidence) -> Iterator[Violation]:
     """At most one change leads to `succeeded`, and it brings the response along."""
     for row in evidence.found.rows.values():
-        successes = [
-            after
-            for before, after in zip(row.changes, row.changes[1:], strict=False)
-            if after.status == "succeeded"
-        ]
+        successes = [after for after in row.changes[1:] if after.status == "succeeded"]
         if len(successes) > 1:
             yield _of(row, f"succeeded {len(successes)} times")
         if row.status == "succeeded" and row.values["response_status"] is None:

@@ -72,10 +72,10 @@ class Outage:
 class Injected:
     """What was really done, for the checks and the report."""
 
-    faults: list[tuple[float, Fault]] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-    deaths: list[Death] = field(default_factory=list)
-    misbehaviour: list[str] = field(default_factory=list)
+    faults: list[tuple[float, Fault]] = field(default_factory=list[tuple[float, Fault]])
+    outages: list[Outage] = field(default_factory=list[Outage])
+    deaths: list[Death] = field(default_factory=list[Death])
+    misbehaviour: list[str] = field(default_factory=list[str])
     """A process that did not end well when asked to, and the like."""
 
 

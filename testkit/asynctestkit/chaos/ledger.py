@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +11,8 @@ import orjson
 
 TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
 KEPT_BYTES = 600
+OUR_OWN_REFUSALS = {"database-unavailable", "overloaded"}
+"""Problems of an answer that says nothing of the task, if there is one."""
 
 
 @dataclass
@@ -26,12 +28,12 @@ class Entry:
     key: str | None = None
     asked_task: str | None = None
     """The task that a cancel, retry or look is about."""
-    sent: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, str] = field(default_factory=dict[str, str])
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None
     """None: no answer."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     digest: str = ""
     start_of_body: bytes = b""
     failure: str = ""
@@ -80,7 +82,7 @@ class Ledger:
         self.entries: list[Entry] = []
 
     @contextmanager
-    def noting(self, entry: Entry) -> Iterator[Entry]:
+    def noting(self, entry: Entry) -> Generator[Entry]:
         """Times the request made in the block."""
         entry.started = time.time()
         self.entries.append(entry)

@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
-from asynctestkit.chaos.ledger import Entry, Ledger
+from asynctestkit.chaos.ledger import OUR_OWN_REFUSALS, Entry, Ledger
 from asynctestkit.chaos.system import PROXIES, System
 
 GIVE_UP_SECONDS = 75
@@ -150,15 +151,13 @@ class Load:
 
     async def _submit_keyed(self, post: Post, proxy: str, action: str) -> Entry:
         """As callers with a key do: again, until there is an answer."""
-        for _ in range(KEYED_TRIES):
-            entry = await self._submit(post, proxy, action=action)
-            if entry.status is not None and entry.problem not in {
-                "database-unavailable",
-                "overloaded",
-            }:
+        entry = await self._submit(post, proxy, action=action)
+        for _ in range(KEYED_TRIES - 1):
+            if entry.status is not None and entry.problem not in OUR_OWN_REFUSALS:
                 break
             await asyncio.sleep(1)
             proxy = PROXIES[1 - PROXIES.index(proxy)]
+            entry = await self._submit(post, proxy, action=action)
         return entry
 
     async def _submit_twice(self, post: Post) -> None:
@@ -201,11 +200,11 @@ class Load:
         headers = {"Prefer": "wait=5", "If-None-Match": accepted.headers.get("etag", "")}
         await self._request(look, "GET", f"/tasks/{accepted.task_id}", headers=headers)
 
-    async def _request(self, entry: Entry, method: str, path: str, **options: object) -> None:
+    async def _request(self, entry: Entry, method: str, path: str, **options: Any) -> None:
         with self._ledger.noting(entry):
             url = self._system.url(entry.proxy) + path
             try:
-                async with self._session.request(method, url, **options) as answer:  # type: ignore[arg-type]
+                async with self._session.request(method, url, **options) as answer:
                     body = await answer.read()
                     headers = {name.lower(): value for name, value in answer.headers.items()}
                     entry.answer(answer.status, headers, body)

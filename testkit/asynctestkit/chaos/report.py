@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from asynctestkit.chaos.checks import CHECKS, Evidence, Violation, excuses
+from asynctestkit.chaos.ledger import Entry
 from asynctestkit.chaos.system import PROXIES
 
 SHOWN_VIOLATIONS = 5
@@ -62,7 +64,7 @@ def _answers(evidence: Evidence) -> Table:
         title="Answers",
     )
     outages = [o for o in evidence.injected.outages if o.service in PROXIES]
-    groups: defaultdict[str, list] = defaultdict(list)
+    groups = defaultdict[str, list[Entry]](list)
     for entry in evidence.ledger.entries:
         groups[entry.action if entry.action not in {"submit", "repeat"} else entry.kind].append(
             entry
@@ -93,7 +95,7 @@ def _quantile(times: list[float], q: float) -> float:
 
 def _tasks(evidence: Evidence) -> Table:
     table = Table("status", "error", "tasks", "attempts", "interrupted", title="Tasks")
-    groups: defaultdict[tuple[str, str], list] = defaultdict(list)
+    groups = defaultdict[tuple[str, str], list[dict[str, Any]]](list)
     for row in evidence.found.rows.values():
         groups[row.status, row.values["error_type"] or ""].append(row.values)
     for (status, error), rows in sorted(groups.items()):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -76,7 +76,7 @@ class PrivateServer(ABC):
             self._processes.pop().kill()
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> Generator[None]:
         """SIGSTOP: its connections stay open, and nothing answers on them."""
         with ExitStack() as stack:
             for process in self._processes:

@@ -65,8 +65,9 @@ async def test_an_ack_that_nobody_writes_any_more_returns(
 
         await eventually(delivered)
         channel: Any = held[0]._acks.channel
-        written, channel.write_queue = channel.write_queue, asyncio.Queue(maxsize=1)
-        channel.write_queue.put_nowait(None)
+        full: asyncio.Queue[None] = asyncio.Queue(maxsize=1)
+        full.put_nowait(None)
+        written, channel.write_queue = channel.write_queue, full
         async with asyncio.timeout(5):
             await held[0].ack()
             await held[0].release()

@@ -42,7 +42,7 @@ async def test_while_rabbitmq_blocks_publishers_they_time_out_and_consumers_ack(
             before = written(broker)
             results = await asyncio.gather(
                 *(broker.publish("clients", message(n)) for n in range(100, 400)),
-                *(broker.reply("nobody", reply(size=100_000)) for n in range(100)),
+                *(broker.reply("nobody", reply(size=100_000)) for _ in range(100)),
                 return_exceptions=True,
             )
             assert all(
