@@ -119,11 +119,12 @@ class Doors:
     def __init__(self, client: httpx.AsyncClient, parts: Any) -> None:
         self._client = client
         self._store = parts.store
-        self._submitter = Submitter(parts.store, OPERATIONS, _Kube())
+        fake: Any = _Kube()
+        self._submitter = Submitter(parts.store, OPERATIONS, fake)
 
     async def http(self, wish: Wish, **more: str) -> httpx.Response:
         given = {**ASYNC, **wish.headers, **more}
-        headers = {name: value.encode() for name, value in given.items()}
+        headers = [(name.encode(), value.encode()) for name, value in given.items()]
         return await self._client.post(wish.operation.path, json=wish.arguments, headers=headers)
 
     async def kubectl(self, wish: Wish) -> UUID | Refusal:

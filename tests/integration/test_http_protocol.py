@@ -14,7 +14,8 @@ from asyncproxy.metrics import REFUSED_CONNECTIONS
 from asyncproxy.server import listen, serve
 from asynctestkit.eventually import eventually
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 
 PARKS = b"GET /park HTTP/1.1\r\nHost: proxy\r\n\r\n"
 ECHO = b"POST /echo HTTP/1.1\r\nHost: proxy\r\n"
@@ -200,7 +201,7 @@ async def test_an_idle_connection_is_closed_and_a_parked_one_is_not():
 
 async def test_a_client_that_never_reads_is_cut_off():
     async with served(write_seconds=0.3) as it:
-        stalled = REFUSED_CONNECTIONS.labels("stalled")
+        stalled: Any = REFUSED_CONNECTIONS.labels("stalled")
         before = stalled._value.get()
         reader, writer = await it.connect()
         await send(writer, b"GET /big HTTP/1.1\r\nHost: proxy\r\n\r\n")
