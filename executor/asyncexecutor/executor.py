@@ -21,6 +21,7 @@ from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
 from asynctasks.errors import SettingsError
+from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
@@ -124,15 +125,16 @@ async def _work(
         consume = partial(connections.broker.consume, queue, prefetch=settings.concurrency)
         log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
         async with serve_probes(
-            settings.health_port, healthy=lambda: leases.fault, ready=lambda: intake.obstacle
+            settings.health_port,
+            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop)),
+            ready=lambda: intake.obstacle,
         ):
-            keeping = tasks.create_task(leases.run(), name="leases")
+            keeping = tasks.create_task(leases.loop.run(), name="leases")
             async with intake.consuming(consume):
-                has_drained = asyncio.Event()
-                heartbeats = tasks.create_task(heartbeat_loop.run(has_drained), name="roster")
+                heartbeats = tasks.create_task(heartbeat_loop.run(), name="roster")
                 await stop.wait()
                 await intake.leave(drain_seconds=settings.drain_seconds)
-                has_drained.set()
+                heartbeat_loop.loop.end()
                 await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
             for loop in (heartbeats, keeping):
                 loop.cancel()

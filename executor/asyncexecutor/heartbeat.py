@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.loop import Loop
 from asynctasks.statements.roster import Heartbeat
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class HeartbeatLoop:
     """Reports one executor to the roster, and has its intake drain or consume as that says.
 
@@ -33,28 +32,23 @@ class HeartbeatLoop:
     pod: str | None
     concurrency: int
     interval_seconds: float
+    loop: Loop = field(init=False)
 
-    async def run(self, until: asyncio.Event) -> None:
-        """Report again and again until then, and then leave the roster."""
-        was_away = False
-        while not until.is_set():
-            try:
-                draining = await self.roster.beat(self._heartbeat())
-            except DatabaseUnavailableError as error:
-                if not was_away:
-                    log.warning("executor not reported", reason=str(error))
-                was_away = True
-            else:
-                was_away = False
-                if await self.intake.follow(draining=draining):
-                    continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.interval_seconds):
-                    await until.wait()
+    def __post_init__(self) -> None:
+        self.loop = Loop("heartbeat", self._beat, interval_seconds=self.interval_seconds)
+
+    async def run(self) -> None:
+        """Report again and again until the loop is told to end, and then leave the roster."""
+        await self.loop.run()
         try:
             await self.roster.leave(self.name)
         except DatabaseUnavailableError as error:
             log.warning("executor not taken off the roster", reason=str(error))
+
+    async def _beat(self) -> bool:
+        """Report; whether that has changed what there is to report."""
+        draining = await self.roster.beat(self._heartbeat())
+        return await self.intake.follow(draining=draining)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-import structlog
-
-from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from asyncexecutor.running_attempts import RunningAttempts
     from asynctasks.statements.claims import Claims
-
-STUCK_SECONDS = 60.0
-"""A database that hangs holds one look for less than half of it."""
-
-log = structlog.get_logger(__name__)
 
 
 class Leases:
@@ -37,33 +29,15 @@ class Leases:
         self._running = running
         self._claims = claims
         self._lease_seconds = lease_seconds
-        self._watch_seconds = watch_seconds
-        self._ticked_at = time.monotonic()
+        self._renewed_at = 0.0
+        self.loop = Loop("leases", self._keep, interval_seconds=watch_seconds)
 
-    async def run(self) -> NoReturn:
-        """Keep them until cancelled; a database that is away is asked again."""
-        renewed_at = 0.0
-        while True:
-            self._ticked_at = time.monotonic()
-            await asyncio.sleep(self._watch_seconds)
-            running = self._running.numbers
-            if not running:
-                continue
-            is_renewal_due = time.monotonic() - renewed_at >= self._lease_seconds / 3
-            ask = self._claims.renew if is_renewal_due else self._claims.look
-            try:
-                held = await ask(running)
-            except DatabaseUnavailableError as error:
-                log.warning("leases not renewed", running=len(running), reason=str(error))
-                continue
-            if is_renewal_due:
-                renewed_at = time.monotonic()
-            self._running.observe(running, held)
-
-    @property
-    def fault(self) -> str | None:
-        """What is wrong with the loop itself, which no outage of the database is."""
-        silent_seconds = time.monotonic() - self._ticked_at - self._watch_seconds
-        if silent_seconds < STUCK_SECONDS:
-            return None
-        return f"leases were not looked at for {silent_seconds:.0f} s"
+    async def _keep(self) -> None:
+        running = self._running.numbers
+        if not running:
+            return
+        is_renewal_due = time.monotonic() - self._renewed_at >= self._lease_seconds / 3
+        held = await (self._claims.renew if is_renewal_due else self._claims.look)(running)
+        if is_renewal_due:
+            self._renewed_at = time.monotonic()
+        self._running.observe(running, held)

@@ -7,9 +7,8 @@ import os
 import secrets
 import socket
 import sys
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -26,6 +25,7 @@ from asyncoperator.mirror.submitter import Submitter
 from asyncoperator.mirror.write_budget import WriteBudget
 from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.errors import AsyncApiProxyError
+from asynctasks.loop import Loop, fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.probe_server import serve_probes
@@ -35,7 +35,7 @@ from asynctasks.statements.roster import Roster
 from asynctasks.statements.store import TaskStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Sequence
 
     from asyncoperator.cluster.custom_object import Object
     from asyncoperator.mirror.asynctask import ObservedTask
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from asynctasks.connections import Connections
     from asynctasks.operations.operation import Operations
 
-STUCK_SECONDS = 60.0
-"""A loop that has finished no tick for so long is stuck."""
 LOST = 1
 """The exit status of an operator that must not act any more."""
 
@@ -53,17 +51,6 @@ log = structlog.get_logger(__name__)
 
 class CrdsMissingError(AsyncApiProxyError):
     """The CustomResourceDefinitions of asyncapiproxy.dev are not there: apply the chart's crds/."""
-
-
-class Loop(Protocol):
-    """What an operator does again and again while it leads."""
-
-    last_tick: float
-    """When it last finished a tick, in its event loop's time."""
-
-    async def run(self) -> None:
-        """Ends only by an error, or cancelled."""
-        ...
 
 
 async def run_operator(
@@ -115,17 +102,12 @@ class Operator:
         self._kube = kube
         self._leader = leader
         self._kopf: KopfThread | None = None
-        self._loops: Mapping[str, Loop] = {}
+        self._loops: Sequence[Loop] = ()
 
     def fault(self) -> str | None:
-        """What is stuck, for /healthz."""
-        if time.monotonic() - self._leader.last_tick > STUCK_SECONDS:
-            return "the Lease is not looked at"
-        now = asyncio.get_running_loop().time()
-        for name, loop in self._loops.items():
-            if now - loop.last_tick > STUCK_SECONDS:
-                return f"{name} has finished no tick for {now - loop.last_tick:.0f} s"
-        return None if self._kopf is None else self._kopf.fault
+        """What has stopped, for /healthz."""
+        fault = fault_of((*self._leader.loops, *self._loops))
+        return fault or (None if self._kopf is None else self._kopf.fault)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stand by, lead, and stop."""
@@ -165,12 +147,10 @@ class Operator:
             kubeconfig=self._settings.kubeconfig,
             namespace=self._kube.namespace,
         )
-        self._loops = {"mirror": mirror, "scaling": self._scaling(mirror)}
+        self._loops = (mirror.loop, self._scaling(mirror).loop)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self._kopf.run(), name="kopf")]
-            running += [
-                tasks.create_task(one.run(), name=name) for name, one in self._loops.items()
-            ]
+            running += [tasks.create_task(loop.run(), name=loop.name) for loop in self._loops]
             await stop.wait()
             for each in running:
                 each.cancel()

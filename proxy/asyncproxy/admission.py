@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
-
-import structlog
+from typing import TYPE_CHECKING
 
 from asyncproxy.problems import OverloadedError, QueueFullError
-from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,8 +25,6 @@ LARGEST_SHARE = 0.05
 SMOOTHING = 0.3
 """The weight of the newest rate."""
 LONGEST_RETRY_AFTER_SECONDS = 300
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -68,12 +63,26 @@ class Permit:
 class Admission:
     """What one proxy knows of the queues, and how many callers it holds."""
 
-    def __init__(self, upkeep: Upkeep, settings: ProxySettings) -> None:
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        settings: ProxySettings,
+        *,
+        sample_seconds: float = SAMPLE_SECONDS,
+        largest_share: float = LARGEST_SHARE,
+    ) -> None:
         self._upkeep = upkeep
         self._settings = settings
         self._waiting = 0
         self._queues: dict[str, _Queue] = {}
         self._queued: Counter[str] = Counter()
+        self._sampled_at = time.monotonic() - sample_seconds
+        self.loop = Loop(
+            "admission",
+            self._sample_since_last,
+            interval_seconds=sample_seconds,
+            largest_share=largest_share,
+        )
 
     @contextmanager
     def admit(self, operation: Operation) -> Generator[Permit]:
@@ -113,18 +122,10 @@ class Admission:
         wait = (known.wait_seconds if known else None) or 0.0
         return min(max(1, math.ceil(wait)), LONGEST_RETRY_AFTER_SECONDS)
 
-    async def run(self) -> NoReturn:
-        """Sample the queues until cancelled."""
-        since = time.monotonic() - SAMPLE_SECONDS
-        while True:
-            started = time.monotonic()
-            try:
-                await self._sample(started - since)
-                since = started
-            except DatabaseUnavailableError as error:
-                log.warning("queues not sampled", reason=str(error))
-            took = time.monotonic() - started
-            await asyncio.sleep(max(SAMPLE_SECONDS, took / LARGEST_SHARE))
+    async def _sample_since_last(self) -> None:
+        now = time.monotonic()
+        await self._sample(now - self._sampled_at)
+        self._sampled_at = now
 
     async def _sample(self, seconds: float) -> None:
         before = self._queued.copy()

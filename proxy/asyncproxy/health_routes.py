@@ -10,10 +10,14 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from asyncproxy import schemas
+from asynctasks.loop import fault_of
 from asynctasks.metrics import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncproxy.probes import Probe
+    from asynctasks.loop import Loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,8 @@ class HealthEndpoints:
 
     database: Probe
     broker: Probe
+    loops: Sequence[Loop]
+    """What the proxy does in the background. One that has stopped needs a new process."""
 
     async def ping(self) -> Response:
         """Tell whether the proxy, its database and its broker answer, and how fast.
@@ -53,8 +59,9 @@ class HealthEndpoints:
         return JSONResponse(document, 200 if available else 503, headers)
 
     async def healthz(self) -> Response:
-        """Tell that the process answers."""
-        return JSONResponse({"status": "ok"})
+        """Tell whether all goes on that the process does by itself, or what has stopped."""
+        fault = fault_of(self.loops)
+        return Response(fault or "ok", 503 if fault else 200, media_type="text/plain")
 
     async def readyz(self) -> Response:
         """Tell whether calls can be accepted, for which the database is needed."""

@@ -39,6 +39,12 @@ RELAY_EXPIRED = Counter("asyncapiproxy_relay_expired", "Tasks that were expired.
 RELAY_PURGED = Counter(
     "asyncapiproxy_relay_purged", "Finished tasks that were forgotten.", registry=None
 )
+RELAY_BAD_ROWS = Counter(
+    "asyncapiproxy_relay_bad_rows",
+    "Rows that the relay could not handle and set aside.",
+    ["duty"],
+    registry=None,
+)
 PUBLISH_FAILURES = Counter(
     "asyncapiproxy_publish_failures", "Publishes that the broker did not confirm.", registry=None
 )
@@ -52,6 +58,7 @@ METRICS = (
     RELAY_RETURNED,
     RELAY_EXPIRED,
     RELAY_PURGED,
+    RELAY_BAD_ROWS,
     PUBLISH_FAILURES,
 )
 OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed")

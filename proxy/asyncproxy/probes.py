@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.instants import utc_now
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,15 +36,10 @@ class Probe:
     def __init__(self, name: str, ask: Callable[[], Awaitable[None]]) -> None:
         self.name = name
         self._ask = ask
+        self.loop = Loop(f"probe {name}", self.ask, interval_seconds=INTERVAL_SECONDS)
         self.finding = Finding(
             available=False, response_time_ms=None, checked_at=utc_now(), detail="not asked yet"
         )
-
-    async def run(self) -> NoReturn:
-        """Ask until cancelled."""
-        while True:
-            await self.ask()
-            await asyncio.sleep(INTERVAL_SECONDS)
 
     async def ask(self) -> None:
         """Ask once and keep what was found."""

@@ -14,7 +14,7 @@ from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
 from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.probes import Probe
-from asyncproxy.relay import Relay
+from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
 from asyncproxy.server import listen, serve
 from asyncproxy.submission import Submission
@@ -79,38 +79,38 @@ class Proxy:
             max_watched=settings.max_waiting,
         )
         self._admission = Admission(upkeep, settings)
-        self._relay = Relay(
-            store=self._store,
-            upkeep=upkeep,
-            roster=Roster(database),
-            broker=self._broker,
-            settings=settings,
-        )
-        self._health = HealthEndpoints(
-            database=Probe("database", database.ping), broker=Probe("broker", self._broker.ping)
+        self._database_probe = Probe("database", database.ping)
+        self._broker_probe = Probe("broker", self._broker.ping)
+        self._loops = (
+            self._database_probe.loop,
+            self._broker_probe.loop,
+            self._watch.loop,
+            self._admission.loop,
+            *relay_loops(
+                store=self._store,
+                upkeep=upkeep,
+                roster=Roster(database),
+                broker=self._broker,
+                settings=settings,
+                queues={operation.queue for operation in operations.values()},
+            ),
         )
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; raises what ends a loop."""
-        probes = (self._health.database, self._health.broker)
         async with (
             listening_replies(
                 self._settings.reply_strategy, broker=self._broker, store=self._store
             ) as replies,
             asyncio.TaskGroup() as tasks,
         ):
-            for probe in probes:
+            for probe in (self._database_probe, self._broker_probe):
                 await probe.ask()
             # Should one of these die the group ends the server too, and the process with it.
-            loops = [
-                *(tasks.create_task(probe.run(), name=f"probe {probe.name}") for probe in probes),
-                tasks.create_task(self._relay.run(), name="relay"),
-                tasks.create_task(self._watch.run(), name="watch"),
-                tasks.create_task(self._admission.run(), name="admission"),
-            ]
+            running = [tasks.create_task(loop.run(), name=loop.name) for loop in self._loops]
             await self._serve(replies, listener, stop)
-            for loop in loops:
-                loop.cancel()
+            for task in running:
+                task.cancel()
 
     async def _serve(self, replies: Replies, listener: socket.socket, stop: asyncio.Event) -> None:
         def release_callers() -> None:
@@ -155,7 +155,11 @@ class Proxy:
                 operations=self._operations,
                 max_wait_seconds=self._settings.max_wait_seconds,
             ),
-            health=self._health,
+            health=HealthEndpoints(
+                database=self._database_probe,
+                broker=self._broker_probe,
+                loops=(*self._loops, *replies.loops),
+            ),
         )
 
 

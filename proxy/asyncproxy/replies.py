@@ -11,22 +11,19 @@ from contextlib import (
 )
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from asyncproxy.settings import ReplyStrategy
 from asynctasks.broker.messages import Reply, ReplyInRow
-from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asynctasks.errors import BrokerUnavailableError
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
     from uuid import UUID
 
     from asynctasks.broker.protocol import Broker
     from asynctasks.statements.store import TaskStore
 
 _LOOK_SIZE = 1_000
-
-log = structlog.get_logger(__name__)
 
 
 class ExpectedReply:
@@ -62,6 +59,11 @@ class Replies(Protocol):
     def release_all(self) -> None:
         """Let every caller go on now: the proxy is leaving."""
 
+    @property
+    def loops(self) -> Sequence[Loop]:
+        """What runs for it in the background."""
+        ...
+
 
 class SharedReplies:
     """Replies by one queue for all callers of this process, told apart by task id."""
@@ -70,8 +72,15 @@ class SharedReplies:
         self._store = store
         self._expected: dict[UUID, ExpectedReply] = {}
         self._reply_to: str | None = None
-        self._may_have_missed = asyncio.Event()
+        # After a failure, too, it waits for the next connection: each caller looks for itself when
+        # its window ends.
+        self._loop = Loop("missed replies", self._look_for_missed, interval_seconds=None)
         self._is_leaving = False
+
+    @property
+    def loops(self) -> Sequence[Loop]:
+        """See `Replies`."""
+        return [self._loop]
 
     @asynccontextmanager
     async def listening(self, broker: Broker) -> AsyncGenerator[None]:
@@ -79,10 +88,10 @@ class SharedReplies:
         async with (
             asyncio.TaskGroup() as tasks,
             broker.shared_reply_queue(
-                self._on_reply, on_restored=self._may_have_missed.set
+                self._on_reply, on_restored=self._loop.poke
             ) as self._reply_to,
         ):
-            looking = tasks.create_task(self._look_for_missed(), name="look for missed replies")
+            looking = tasks.create_task(self._loop.run(), name=self._loop.name)
             try:
                 yield
             finally:
@@ -107,19 +116,11 @@ class SharedReplies:
 
     async def _look_for_missed(self) -> None:
         """After a lost connection: whose task ended meanwhile, by a query for many of them."""
-        while True:
-            await self._may_have_missed.wait()
-            self._may_have_missed.clear()
-            waiting = list(self._expected)
-            for start in range(0, len(waiting), _LOOK_SIZE):
-                try:
-                    finished = await self._store.finished_among(waiting[start : start + _LOOK_SIZE])
-                except DatabaseUnavailableError as error:
-                    # Each caller looks for itself when its window ends.
-                    log.warning("missed replies not looked for", reason=str(error))
-                    break
-                for task_id in finished:
-                    self._on_reply(ReplyInRow(task_id))
+        waiting = list(self._expected)
+        for start in range(0, len(waiting), _LOOK_SIZE):
+            finished = await self._store.finished_among(waiting[start : start + _LOOK_SIZE])
+            for task_id in finished:
+                self._on_reply(ReplyInRow(task_id))
 
     def _on_reply(self, reply: Reply | ReplyInRow) -> None:
         # A reply after the window is nobody's: the row has it.
@@ -129,6 +130,8 @@ class SharedReplies:
 
 class PerTaskReplies:
     """Replies by a queue for each caller, made and deleted again for every task."""
+
+    loops: Sequence[Loop] = ()
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

@@ -1,6 +1,7 @@
 """Waiting for a task to change, for callers that no reply comes to: repeats and long-polls.
 
-One loop asks the database about all that are watched by one query, however many wait.
+One loop asks the database about all that are watched by one query, however many wait. While nobody
+does it asks nothing.
 """
 
 from __future__ import annotations
@@ -8,11 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-import structlog
-
-from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,19 +22,16 @@ if TYPE_CHECKING:
 
 LOOK_SIZE = 1_000
 
-log = structlog.get_logger(__name__)
-
 
 class Watch:
     """Tells the waiting callers of one proxy when the task of each has changed."""
 
     def __init__(self, store: TaskStore, *, interval_seconds: float, max_watched: int) -> None:
         self._store = store
-        self._interval_seconds = interval_seconds
         self._max_watched = max_watched
         self._watched: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
         self._watchers = 0
-        self._is_needed = asyncio.Event()
+        self.loop = Loop("watch", self._look, interval_seconds=interval_seconds)
         self.is_leaving = False
 
     @property
@@ -73,16 +69,6 @@ class Watch:
             for watcher in watchers:
                 watcher.changed.set()
 
-    async def run(self) -> NoReturn:
-        """Look at what is watched, until cancelled."""
-        while True:
-            await self._is_needed.wait()
-            await asyncio.sleep(self._interval_seconds)
-            try:
-                await self._look()
-            except DatabaseUnavailableError as error:
-                log.warning("watchers wait", reason=str(error))
-
     async def _look(self) -> None:
         ids = list(self._watched)
         for start in range(0, len(ids), LOOK_SIZE):
@@ -98,7 +84,6 @@ class Watch:
         watcher = _Watcher(task.version)
         self._watched[task.id].add(watcher)
         self._watchers += 1
-        self._is_needed.set()
         try:
             yield watcher
         finally:
@@ -106,8 +91,6 @@ class Watch:
             self._watched[task.id].discard(watcher)
             if not self._watched[task.id]:
                 del self._watched[task.id]
-            if not self._watched:
-                self._is_needed.clear()
 
 
 class _Watcher:

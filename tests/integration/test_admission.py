@@ -1,12 +1,14 @@
 """Back-pressure and large answers, through a whole system."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
 
+from asyncproxy.admission import Admission
 from asynctasks.broker.messages import MAX_REPLY_BODY_BYTES
 from asynctasks.statements.upkeep import Upkeep
 from asynctestkit.calls import PROBLEMS, finished_task
@@ -82,8 +84,8 @@ async def test_a_full_queue_is_429_with_the_broker_away_too(sqlite_url: str):
 async def test_where_the_queue_outlasts_the_window_the_caller_has_its_task_at_once(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("asyncproxy.admission.SAMPLE_SECONDS", 0.2)
-    monkeypatch.setattr("asyncproxy.admission.LARGEST_SHARE", 1.0)
+    quick = partial(Admission, sample_seconds=0.2, largest_share=1.0)
+    monkeypatch.setattr("asyncproxy.proxy.Admission", quick)
 
     async def steady(_: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.1)

@@ -273,7 +273,7 @@ async def test_the_api_server_away_is_waited_for(
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     kube.faults = [KubeUnavailableError("away")]
-    running = asyncio.create_task(loop.run())
+    running = asyncio.create_task(loop.loop.run())
 
     def shown() -> None:
         assert not running.done()

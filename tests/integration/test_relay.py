@@ -11,8 +11,11 @@ import pytest
 import structlog.testing
 from sqlalchemy import update
 
-import asyncproxy.relay
-from asyncproxy.relay import Relay
+from asyncproxy.relay.dead_leases import DeadLeases
+from asyncproxy.relay.expiry import Expiry
+from asyncproxy.relay.publish import Publish
+from asyncproxy.relay.purge import Purge
+from asyncproxy.relay.relay import relay_loops
 from asyncproxy.settings import ProxySettings
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.messages import Reply, TaskMessage
@@ -32,22 +35,14 @@ MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 
 
-def relay_of(parts: Any, broker: Broker, *, grace: float = 30) -> Relay:
-    settings = ProxySettings.read(
-        {
-            "database_url": "sqlite:///x.db",
-            "broker_url": "memory://",
-            "publish_grace_seconds": grace,
-            "relay_interval_seconds": 0.05,
-        }
-    )
-    return Relay(
-        store=parts.store,
-        upkeep=Upkeep(parts.database),
-        roster=Roster(parts.database),
-        broker=broker,
-        settings=settings,
-    )
+def publish_of(parts: Any, broker: Broker, **given: Any) -> Publish:
+    defaults = {"queues": ("clients", "good"), "grace_seconds": 30}
+    return Publish(parts.store, Upkeep(parts.database), broker, **(defaults | given))
+
+
+def purge_of(parts: Any, **given: Any) -> Purge:
+    upkeep, roster = Upkeep(parts.database), Roster(parts.database)
+    return Purge(upkeep, roster, **({"retention_seconds": 7 * 86_400} | given))
 
 
 async def set_rows(parts: Any, **values: Any) -> None:
@@ -82,34 +77,33 @@ class RefusingBroker(InMemoryBroker):
 async def test_what_is_due_is_published_once(parts: Any, broker: Broker, new_task: MakeTask):
     await add(parts, new_task, 5)
     await add(parts, new_task, 2, publish_in_seconds=60)
-    relay = relay_of(parts, broker)
-    assert await relay.publish_due() is False
-    assert await relay.publish_due() is False
+    publish = publish_of(parts, broker)
+    assert await publish.due() is False
+    assert await publish.due() is False
     await eventually(lambda: _has_ready(broker, 5))
 
 
 async def test_two_relays_at_once_publish_each_task_once(
-    database_url: str, open_parts: OpenParts, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+    database_url: str, open_parts: OpenParts, new_task: MakeTask
 ):
-    monkeypatch.setattr(asyncproxy.relay, "BATCH", 7)
     broker = InMemoryBroker()
     async with open_parts(database_url) as one, open_parts(database_url) as other:
         news = await add(one, new_task, 40)
-        relays = [relay_of(parts, broker) for parts in (one, other)]
 
-        async def publish_all(relay: Relay) -> None:
-            while await relay.publish_due():
+        async def publish_all(publish: Publish) -> None:
+            while await publish.due():
                 pass
 
-        await asyncio.gather(*map(publish_all, relays))
+        both = (publish_of(parts, broker, batch=7) for parts in (one, other))
+        await asyncio.gather(*map(publish_all, both))
         published = [TaskMessage.decode(body).task_id for body in broker._ready["clients"]]
         assert sorted(published) == sorted(new.id for new in news)
 
 
 async def test_executors_that_were_not_seen_for_an_hour_are_forgotten(parts: Any):
-    relay = relay_of(parts, InMemoryBroker())
+    purge = purge_of(parts)
     for name in ("alive", "killed"):
-        await relay.roster.beat(
+        await purge.roster.beat(
             Heartbeat(
                 name=name,
                 queue="clients",
@@ -126,8 +120,8 @@ async def test_executors_that_were_not_seen_for_an_hour_are_forgotten(parts: Any
             .where(executors.c.name == "killed")
             .values(seen_at=utc_now() - timedelta(seconds=3_610))
         )
-    assert await relay.forget_executors() is False
-    assert [one.name for one in await relay.roster.of_queue("clients")] == ["alive"]
+    assert await purge.executors() is False
+    assert [one.name for one in await purge.roster.of_queue("clients")] == ["alive"]
 
 
 async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(
@@ -137,7 +131,7 @@ async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(
     await add(parts, new_task, 2, queue="good")
     broker = RefusingBroker()
     with pytest.raises(BrokerUnavailableError):
-        await relay_of(parts, broker).publish_due()
+        await publish_of(parts, broker).due()
     await ready(broker, 2, queue="good")
     due = await Upkeep(parts.database).take_due(limit=10, again_in_seconds=60)
     assert [task.queue for task in due] == ["clients"] * 3
@@ -151,23 +145,23 @@ async def test_lost_messages_are_published_again_and_no_more_than_are_missing(
     async with RabbitmqBroker(
         amqp_url, queues=["clients"], prefix=prefix, publish_seconds=20
     ) as broker:
-        relay = relay_of(parts, broker)
+        publish = publish_of(parts, broker)
         news = await add(parts, new_task, lost)
-        await relay.publish_due()
+        await publish.due()
         await eventually(lambda: _has_ready(broker, lost))
         await purge(broker, amqp_url)
         await eventually(lambda: _has_ready(broker, 0))
         news += await add(parts, new_task, 10 - lost)
-        await relay.publish_due()
+        await publish.due()
         await eventually(lambda: _has_ready(broker, 10 - lost))
-        await relay.publish_lost()
+        await publish.lost()
         await _has_ready(broker, 10 - lost)  # within their grace nothing is taken for lost
         await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
-        await relay.publish_lost()
+        await publish.lost()
         await eventually(lambda: _has_ready(broker, 10))
         for _ in range(3):
             await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
-            await relay.publish_lost()
+            await publish.lost()
         await _has_ready(broker, 10)
 
 
@@ -175,15 +169,15 @@ async def test_a_backlog_without_executors_is_not_published_again(
     parts: Any, broker: Broker, new_task: MakeTask
 ):
     news = await add(parts, new_task, 19)
-    relay = relay_of(parts, broker)
-    await relay.publish_due()
+    publish = publish_of(parts, broker)
+    await publish.due()
     # One message more than there are tasks, as after a cancel.
     await broker.publish("clients", TaskMessage(news[0].id, "create-client"))
     await eventually(lambda: _has_ready(broker, 20))
     for _ in range(5):
         await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
-        await relay.publish_lost()
-        await relay.publish_due()
+        await publish.lost()
+        await publish.due()
     await _has_ready(broker, 20)
 
 
@@ -194,33 +188,64 @@ async def test_a_queue_without_messages_for_its_tasks_does_not_hide_behind_anoth
     await add(parts, new_task, 3, published=True, publish_in_seconds=0)
     for _ in range(10):
         await broker.publish("other", TaskMessage(new_task().id, "create-client"))
-    await relay_of(parts, broker).publish_lost()
+    await publish_of(parts, broker, queues=("clients", "other")).lost()
     await ready(broker, 3)
 
 
-async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses(
-    parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+async def test_of_a_queue_that_no_operation_has_nothing_is_taken_for_lost(
+    parts: Any, amqp_url: str, queue_prefix: str, new_task: MakeTask
 ):
-    monkeypatch.setattr(asyncproxy.relay, "LATE_SECONDS", 0.05)
+    """RabbitMQ ends the connection of who asks for a queue that is not there."""
+    async with RabbitmqBroker(
+        amqp_url, queues=["clients"], prefix=f"{queue_prefix}n", publish_seconds=20
+    ) as broker:
+        await add(parts, new_task, 2, queue="nowhere", published=True, publish_in_seconds=0)
+        await add(parts, new_task, 3, published=True, publish_in_seconds=0)
+        assert len(await Upkeep(parts.database).overdue_queues()) == 2
+        await publish_of(parts, broker, queues=("clients",)).lost()
+        assert broker.is_connected
+        await eventually(lambda: _has_ready(broker, 3))
+
+
+async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses(
+    parts: Any, new_task: MakeTask
+):
     await add(parts, new_task, 1)
     (late,) = await add(parts, new_task, 1, deadline_seconds=0.1, delay_seconds=60)
     (dead,) = await add(parts, new_task, 1, queue="good")
     short = parts.claims("dead", lease_seconds=0.1)
     assert await short.claim(dead.id) is not None
     broker = RefusingBroker()
-    running = asyncio.ensure_future(relay_of(parts, broker).run())
+    settings = ProxySettings.read(
+        {
+            "database_url": "sqlite:///x.db",
+            "broker_url": "memory://",
+            "relay_interval_seconds": 0.05,
+        }
+    )
+    loops = relay_loops(
+        store=parts.store,
+        upkeep=Upkeep(parts.database),
+        roster=Roster(parts.database),
+        broker=broker,
+        settings=settings,
+        queues=("clients", "good"),
+        late_seconds=0.05,
+    )
 
     async def all_done() -> None:
         assert (await parts.store.find(late.id)).status is TaskStatus.EXPIRED
         assert (await parts.store.find(dead.id)).interruptions == 1
         await ready(broker, 1, queue="good")
 
+    running = [asyncio.create_task(loop.run()) for loop in loops]
     try:
         await eventually(all_done)
-        assert not running.done()
+        assert not any(task.done() for task in running)
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
 
 
 async def test_who_waits_for_a_task_that_the_relay_ends_is_told(parts: Any, new_task: MakeTask):
@@ -236,9 +261,8 @@ async def test_who_waits_for_a_task_that_the_relay_ends_is_told(parts: Any, new_
             for task_id, column in ((late.id, "deadline"), (dead.id, "lease_until")):
                 statement = update(tasks).where(tasks.c.id == task_id)
                 await connection.execute(statement.values({column: past}))
-        relay = relay_of(parts, broker)
-        await relay.expire()
-        await relay.return_dead()
+        await Expiry(Upkeep(parts.database), broker).expire()
+        await DeadLeases(Upkeep(parts.database), broker).end()
         await asyncio.sleep(0)
     told: dict[Any, Reply] = {reply.task_id: reply for reply in replies}
     assert told[late.id].status is TaskStatus.EXPIRED
@@ -249,15 +273,14 @@ async def test_who_waits_for_a_task_that_the_relay_ends_is_told(parts: Any, new_
 
 
 async def test_old_tasks_are_forgotten_in_batches_and_the_log_says_how_many(
-    parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+    parts: Any, new_task: MakeTask
 ):
-    monkeypatch.setattr(asyncproxy.relay, "PURGE_BATCH", 2)
     await add(parts, new_task, 5)
     await set_rows(parts, status=TaskStatus.FAILED, finished_at=utc_now() - timedelta(days=30))
-    relay = relay_of(parts, InMemoryBroker())
+    purge = purge_of(parts, batch=2)
     with structlog.testing.capture_logs() as logs:
-        assert [await relay.purge() for _ in range(3)] == [True, True, False]
-        assert await relay.purge() is False
+        assert [await purge.tasks() for _ in range(3)] == [True, True, False]
+        assert await purge.tasks() is False
     lines = [line for line in logs if line["event"] == "finished tasks forgotten"]
     assert [line["tasks"] for line in lines] == [2, 2, 1]
 

@@ -53,10 +53,13 @@ async def test_a_task_with_a_dead_lease_is_due_at_once_with_its_interruption_rec
     parts: Any, new_task: MakeTask, upkeep: Upkeep
 ):
     first = await claimed(parts, new_task(), "dead")
-    assert await upkeep.return_dead(limit=10) == (0, [])
+    assert await upkeep.dead(limit=10) == []
+    assert await upkeep.return_dead([first.id]) == []
     await kill_executor(parts, first.id)
-    assert await upkeep.return_dead(limit=10) == (1, [])
-    assert await upkeep.return_dead(limit=10) == (0, [])
+    assert await upkeep.dead(limit=10) == [first.id]
+    (moved,) = await upkeep.return_dead([first.id])
+    assert (moved.id, moved.status, moved.error) == (first.id, TaskStatus.QUEUED, None)
+    assert await upkeep.return_dead([first.id]) == []
     task = await parts.store.find(first.id)
     assert (task.status, task.attempt, task.interruptions) == (TaskStatus.QUEUED, 1, 1)
     (entry,) = task.attempts
@@ -74,7 +77,7 @@ async def test_an_executor_that_lost_its_lease_changes_nothing_of_the_newer_atte
     paused = parts.claims("paused")
     first = await claimed(parts, new_task(), "paused")
     await kill_executor(parts, first.id)
-    await upkeep.return_dead(limit=10)
+    await upkeep.return_dead([first.id])
     # Queued again: neither its outcome nor its renewal counts any more.
     assert await paused.finish(first, SUCCEEDED) is None
     assert await paused.renew([first.id]) == []
@@ -92,7 +95,7 @@ async def test_the_same_executors_earlier_attempt_is_fenced_too(
     claims = parts.claims("one")
     first = await claimed(parts, new_task())
     await kill_executor(parts, first.id)
-    await upkeep.return_dead(limit=10)
+    await upkeep.return_dead([first.id])
     second = await claims.claim(first.id)
     assert await claims.finish(first, FAILED) is None
     assert await claims.finish(second, SUCCEEDED) == SUCCEEDED
@@ -102,7 +105,8 @@ async def test_a_renewed_lease_is_not_dead(parts: Any, new_task: MakeTask, upkee
     first = await claimed(parts, new_task())
     await kill_executor(parts, first.id)
     assert len(await parts.claims("one").renew([first.id])) == 1
-    assert await upkeep.return_dead(limit=10) == (0, [])
+    assert await upkeep.dead(limit=10) == []
+    assert await upkeep.return_dead([first.id]) == []
 
 
 async def test_many_leases_are_renewed_by_one_statement(parts: Any, new_task: MakeTask):
@@ -128,9 +132,14 @@ async def test_two_relays_return_each_dead_task_once(
         for task_id in ids:
             await kill_executor(one, task_id)
         returned = await asyncio.gather(
-            *(Upkeep(parts.database).return_dead(limit=5) for parts in (one, other) * 5)
+            *(
+                Upkeep(parts.database).return_dead(ids[at : at + 10])
+                for parts in (one, other)
+                for at in (0, 5, 10)
+            )
         )
-        assert sum(count for count, _ in returned) == 20
+        returned.append(await Upkeep(one.database).return_dead(ids))  # what both had passed over
+        assert sorted(task.id for moved in returned for task in moved) == sorted(ids)
         found = [await one.store.find(task_id) for task_id in ids]
         assert {(task.interruptions, len(task.attempts)) for task in found} == {(1, 1)}
 
@@ -141,8 +150,12 @@ async def test_a_dead_executors_task_that_was_to_be_cancelled_is_and_its_caller_
     first = await claimed(parts, new_task(reply_to="replies"))
     await parts.store.cancel(first.id)
     await kill_executor(parts, first.id)
-    count, (ended,) = await upkeep.return_dead(limit=10)
-    assert (count, ended.id, ended.reply_to) == (1, first.id, "replies")
+    (ended,) = await upkeep.return_dead([first.id])
+    assert (ended.id, ended.status, ended.reply_to) == (
+        first.id,
+        TaskStatus.CANCELLED,
+        "replies",
+    )
     task = await parts.store.find(first.id)
     assert (task.status, task.attempts[0]["outcome"]) == (TaskStatus.CANCELLED, "cancelled")
     assert task.finished_at is not None
@@ -160,12 +173,14 @@ async def test_queued_and_running_tasks_expire_and_finished_ones_do_not(
     queued, later = new_task(deadline=soon), new_task(deadline=soon + timedelta(hours=1))
     for new in (queued, later):
         await parts.store.add(new)
-    assert await upkeep.expire(limit=10) == []
+    assert await upkeep.late(limit=10) == []
     for task_id in (running.id, queued.id, done.id):
         await set_row(parts, task_id, deadline=utc_now() - timedelta(seconds=1))
-    ended = await upkeep.expire(limit=10)
+    late = await upkeep.late(limit=10)
+    assert sorted(late) == sorted([running.id, queued.id])
+    ended = await upkeep.expire([*late, done.id, later.id])
     assert {one.id: one.reply_to for one in ended} == {running.id: "replies", queued.id: None}
-    assert await upkeep.expire(limit=10) == []
+    assert await upkeep.expire(late) == []
     expired = await parts.store.find(running.id)
     assert (expired.status, expired.error["status"]) == (TaskStatus.EXPIRED, 504)
     assert [entry["outcome"] for entry in expired.attempts] == ["expired"]
@@ -286,10 +301,10 @@ async def test_a_retry_forgets_a_deadline_that_has_passed_whatever_ended_the_tas
         cancelled = Outcome(TaskStatus.CANCELLED)
         await parts.claims("one").finish(first, cancelled)
     await set_row(parts, new.id, deadline=utc_now() - timedelta(seconds=1))
-    await upkeep.expire(limit=1)
+    await upkeep.expire([new.id])
     assert (await parts.store.find(new.id)).status == end
     assert (await parts.store.retry(new.id, more_attempts=1)).deadline is None
-    assert await upkeep.expire(limit=1) == []
+    assert await upkeep.expire([new.id]) == []
     assert await parts.claims("one").claim(new.id) is not None
 
 
@@ -338,7 +353,7 @@ async def test_the_history_has_a_limit(
     first = await claimed(parts, new_task())
     for _ in range(3):
         await kill_executor(parts, first.id)
-        await Upkeep(parts.database).return_dead(limit=1)
+        await Upkeep(parts.database).return_dead([first.id])
         await parts.claims("one").claim(first.id)
     task = await parts.store.find(first.id)
     assert [entry["number"] for entry in task.attempts] == [2, 3]
@@ -355,25 +370,21 @@ async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
         "expire": {"deadline": past},
         "purge": {"status": TaskStatus.FAILED, "finished_at": past},
     }
-    limits: dict[str, Any] = {
-        "take_due": {"again_in_seconds": 60},
-        "purge": {"retention_seconds": 86_400},
-    }
     async with open_parts(postgresql_url) as parts:
         news = [new_task() for _ in range(4)]
         for new in news:
             await parts.store.add(new)
             if made[step]:
                 await set_row(parts, new.id, **made[step])
+        ids = [new.id for new in news]
+        given: dict[str, Any] = {
+            "take_due": {"limit": 10, "again_in_seconds": 60},
+            "purge": {"limit": 10, "retention_seconds": 86_400},
+        }.get(step, {"task_ids": ids})
         async with parts.database.write() as other:
-            held = [new.id for new in news[:2]]
             await other.execute(
-                text("SELECT 1 FROM tasks WHERE id = ANY (:ids) FOR UPDATE"), {"ids": held}
+                text("SELECT 1 FROM tasks WHERE id = ANY (:ids) FOR UPDATE"), {"ids": ids[:2]}
             )
             async with asyncio.timeout(5):
-                taken = await getattr(Upkeep(parts.database), step)(
-                    limit=10, **limits.get(step, {})
-                )
-        if not isinstance(taken, int):
-            taken = taken[0] if step == "return_dead" else len(taken)
-        assert taken == 2
+                taken = await getattr(Upkeep(parts.database), step)(**given)
+        assert (taken if isinstance(taken, int) else len(taken)) == 2

@@ -1,7 +1,6 @@
 """An executor's place on the roster, with the roster there and away."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from structlog.testing import capture_logs
 
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
-from asyncexecutor.leases import Leases
 from asyncexecutor.running_attempts import RunningAttempts
 from asynctasks.broker.protocol import Delivery
 from asynctasks.errors import DatabaseUnavailableError
@@ -69,16 +67,15 @@ async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, lis
         concurrency=4,
         interval_seconds=0.001,
     )
-    ended = asyncio.Event()
 
     def all_beats() -> None:
         assert len(roster.beats) >= beats
 
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(heartbeat_loop.run(ended))
+            tasks.create_task(heartbeat_loop.run())
             await eventually(all_beats)
-            ended.set()
+            heartbeat_loop.loop.end()
     return intake, consumption, logs
 
 
@@ -99,7 +96,7 @@ async def test_without_its_database_it_goes_on_as_it_was_and_says_so_once(before
     _, consumption, logs = await reported(roster, 7)
     assert consumption.calls[:1] == (["stop"] if before else [])
     assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
-        "executor not reported",
+        "loop waits",
         "executor not taken off the roster",
     ]
 
@@ -118,12 +115,3 @@ async def test_what_keeps_it_from_consuming_is_what_it_says():
     assert intake.obstacle == "stopping"
     assert await intake.follow(draining=False) is False
     assert consumption.calls == ["stop", "stop"]
-
-
-def test_a_lease_loop_that_is_stuck_is_a_fault(monkeypatch: pytest.MonkeyPatch):
-    anything: Any = None
-    leases = Leases(anything, running=RunningAttempts(), lease_seconds=30, watch_seconds=1)
-    assert leases.fault is None
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 100)
-    assert "99 s" in str(leases.fault)

@@ -54,4 +54,4 @@ def test_labels_are_bounded():
         for metric in module.METRICS
         for label in metric._labelnames
     }
-    assert labels <= {"operation", "outcome", "queue", "reason"}
+    assert labels <= {"operation", "outcome", "queue", "duty", "reason"}

@@ -54,8 +54,11 @@ from asyncoperator.cluster.kube_errors import (
 )
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.json_values import as_object
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncoperator.cluster.custom_object import Object
     from asyncoperator.cluster.kube import Kube
 
@@ -103,47 +106,44 @@ class Leader:
     renew_seconds: float
     retry_seconds: float
     is_leading: bool = False
-    last_tick: float = field(default_factory=time.monotonic)
-    """When the Lease was last looked at or renewed, or that was tried."""
-    obstacle: str | None = None
-    """Why the Lease could not be looked at, for /readyz."""
+    _standing_by: Loop = field(init=False)
+    _holding: Loop = field(init=False)
     _observed: Observation = field(default_factory=Observation)
     _lease: Object = field(default_factory=dict[str, Any])
     _renewed_at: float = 0.0
 
-    async def acquire(self) -> None:
-        """Return as the leader. An API server that is away, or refuses us, is waited for.
+    def __post_init__(self) -> None:
+        self._standing_by = Loop(
+            f"lease {self.name}",
+            self._look,
+            interval_seconds=self.retry_seconds,
+            # One that has just started refuses everybody until it knows the Roles.
+            waits_for=(KubeError,),
+        )
+        # What is away has until the Lease ends, and no longer.
+        self._holding = Loop(
+            f"lease {self.name}", self._renew, interval_seconds=self.retry_seconds, waits_for=()
+        )
 
-        One that has just started refuses everybody until it knows the Roles.
-        """
-        while True:
-            try:
-                self.is_leading = await self._try()
-                self.obstacle = None
-            except KubeError as error:
-                if self.obstacle is None:
-                    log.warning("lease not looked at", lease=self.name, reason=str(error))
-                self.obstacle = f"the Lease cannot be looked at: {error}"
-            if self.is_leading:
-                log.info("operator leads", lease=self.name, identity=self.identity)
-                return
-            self.last_tick = time.monotonic()
-            await asyncio.sleep(self.retry_seconds)
+    @property
+    def loops(self) -> Sequence[Loop]:
+        """Of which one runs at a time."""
+        return (self._standing_by, self._holding)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the Lease could not be looked at, for /readyz."""
+        away = self._standing_by.obstacle
+        return None if away is None else f"the Lease cannot be looked at: {away}"
+
+    async def acquire(self) -> None:
+        """Return as the leader. An API server that is away, or refuses us, is waited for."""
+        await self._standing_by.run()
+        log.info("operator leads", lease=self.name, identity=self.identity)
 
     async def hold(self) -> None:
         """Renew again and again. It only ends by raising LeadershipLostError, or cancelled."""
-        while True:
-            await asyncio.sleep(self.retry_seconds)
-            left = self._renewed_at + self.renew_seconds - time.monotonic()
-            try:
-                async with asyncio.timeout(left):
-                    await self._renew_until_done()
-            except TimeoutError:
-                raise LeadershipLostError(
-                    f"The Lease {self.name} could not be renewed for {self.renew_seconds:g} s"
-                ) from None
-            finally:
-                self.last_tick = time.monotonic()
+        await self._holding.run()
 
     async def release(self) -> None:
         """Let another lead at once; where that does not work, they wait for the Lease to end."""
@@ -156,6 +156,21 @@ class Leader:
                 await self._write(self._lease, {"renewTime": _now(), **given_back})
         except (KubeError, TimeoutError) as error:
             log.warning("lease not released", lease=self.name, reason=str(error))
+
+    async def _look(self) -> None:
+        self.is_leading = await self._try()
+        if self.is_leading:
+            self._standing_by.end()
+
+    async def _renew(self) -> None:
+        left = self._renewed_at + self.renew_seconds - time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                await self._renew_until_done()
+        except TimeoutError:
+            raise LeadershipLostError(
+                f"The Lease {self.name} could not be renewed for {self.renew_seconds:g} s"
+            ) from None
 
     async def _try(self) -> bool:
         lease = await self.kube.get_lease(self.name)

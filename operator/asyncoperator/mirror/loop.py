@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +15,7 @@ from asyncoperator.mirror.submitter import Refusal, task_id_of
 from asyncoperator.mirror.writer import MirrorWriter
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.instants import utc_now
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -36,7 +36,8 @@ PRESSURE_SECONDS = 10.0
 """How often the mirror asks itself whether it is behind."""
 SHARE_OF_SLOW = 0.1
 """Looking for slow tasks may take this part of the time: a burst of young ones is read in vain."""
-BACKOFF_SECONDS = (1.0, 30.0)
+LONGEST_PAUSE_SECONDS = 30.0
+"""Between two tries while the API server or the database is away."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 class MirrorLoop:
     """Keeps AsyncTask objects and task rows alike while this operator leads.
 
-    `see` and `poke` are called in the event loop that `run` does the work in.
+    `loop` runs it, and `see` is called in the same event loop.
     """
 
     def __init__(
@@ -73,7 +74,6 @@ class MirrorLoop:
             kube, objects=objects, budget=budget, owner=owner, public_url=settings.public_url
         )
         self._resync = Resync(kube, mirroring, submitter, objects)
-        self._wake = asyncio.Event()
         self._gone: dict[str, ObservedTask] = {}
         self._asked: set[str] = set()
         self._fresh: set[UUID] = set()
@@ -81,7 +81,13 @@ class MirrorLoop:
         self._pressure_at = self._slow_at = self._resync_at = float("-inf")
         self._behind_since: float | None = None
         self._is_full = False
-        self.last_tick = asyncio.get_running_loop().time()
+        self.loop = Loop(
+            "mirror",
+            self.tick,
+            interval_seconds=TICK_SECONDS,
+            waits_for=(DatabaseUnavailableError, KubeUnavailableError, KubeThrottledError),
+            pause_after=self._pause_after,
+        )
 
     @property
     def is_degraded(self) -> bool:
@@ -96,30 +102,7 @@ class MirrorLoop:
         if is_lost and not seen.is_final:
             self._gone[seen.uid] = seen
         if is_lost or seen.request is not None or seen.cancel_requested:
-            self.poke()
-
-    def poke(self) -> None:
-        """Let the next tick begin at once."""
-        self._wake.set()
-
-    async def run(self) -> NoReturn:
-        """Tick every second, or when poked. What is away is waited for; else it raises."""
-        failures = 0
-        while True:
-            has_more = False
-            try:
-                has_more = await self.tick()
-                failures = 0
-            except (DatabaseUnavailableError, KubeUnavailableError, KubeThrottledError) as error:
-                failures += 1
-                log.warning("mirror waits", reason=str(error))
-                if isinstance(error, KubeThrottledError):
-                    self._budget.throttled(error.retry_after_seconds)
-                shortest, longest = BACKOFF_SECONDS
-                await asyncio.sleep(min(longest, shortest * 2 ** min(failures, 5)))
-            self.last_tick = self._now
-            if not has_more:
-                await self._pause()
+            self.loop.poke()
 
     async def tick(self) -> bool:
         """Do what there is to do now; whether there is more that needs no waiting for."""
@@ -157,11 +140,10 @@ class MirrorLoop:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TICK_SECONDS):
-                await self._wake.wait()
-        self._wake.clear()
+    def _pause_after(self, error: Exception, failures: int) -> float:
+        if isinstance(error, KubeThrottledError):
+            self._budget.throttled(error.retry_after_seconds)
+        return min(LONGEST_PAUSE_SECONDS, TICK_SECONDS * 2 ** min(failures, 5))
 
     async def _end_tasks(self) -> None:
         """Cancel what people asked the end of, by a word in the object or by deleting it."""

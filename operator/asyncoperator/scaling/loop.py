@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -15,6 +15,7 @@ from asyncoperator.cluster.kube_errors import (
 from asyncoperator.scaling.executorpool import PLURAL
 from asyncoperator.scaling.pool import Pool, Reading
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,21 +57,13 @@ class PoolsLoop:
         self._pools: dict[str, Pool] = {}
         self._missing_since: dict[str, float] = {}
         self._read_at: float | None = None
-        self.last_tick = self._now
-
-    async def run(self) -> NoReturn:
-        """Tick for ever. What is away is waited for; else it raises."""
-        while True:
-            wait_seconds = self._tick_seconds
-            try:
-                await self.tick()
-            except KubeThrottledError as error:
-                log.warning("scaling waits", reason=str(error))
-                wait_seconds = max(wait_seconds, error.retry_after_seconds)
-            except (DatabaseUnavailableError, KubeUnavailableError) as error:
-                log.warning("scaling waits", reason=str(error))
-            self.last_tick = self._now
-            await asyncio.sleep(wait_seconds)
+        self.loop = Loop(
+            "scaling",
+            self.tick,
+            interval_seconds=tick_seconds,
+            waits_for=(DatabaseUnavailableError, KubeUnavailableError, KubeThrottledError),
+            pause_after=self._pause_after,
+        )
 
     async def tick(self) -> None:
         """Let every pool take a step."""
@@ -85,6 +78,11 @@ class PoolsLoop:
                 await pool.step(reading, mirror_is_degraded=self._mirror_is_degraded())
             except KubeRefusedError as error:
                 log.error("pool not scaled", queue=pool.spec.queue, reason=str(error))  # noqa: TRY400
+
+    def _pause_after(self, error: Exception, _failures: int) -> float:
+        if isinstance(error, KubeThrottledError):
+            return max(self._tick_seconds, error.retry_after_seconds)
+        return self._tick_seconds
 
     @property
     def _now(self) -> float:

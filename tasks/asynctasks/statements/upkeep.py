@@ -1,6 +1,7 @@
 """The statements on the task table that a relay makes: what is due, dead, late or old.
 
-Each takes a bounded batch of rows and locks them; what another relay holds is left to it.
+Each takes a bounded batch of rows and locks them; what another relay holds is left to it. Which
+rows are dead or late is asked first, by their ids alone: so one that cannot be read has a name.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from asynctasks.statements.conditions import (
     is_status,
     tasks,
 )
+from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from asynctasks.database import Database
@@ -41,12 +44,12 @@ class DueTask:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedTask:
-    """A task that the relay ended, and who may be waiting to hear of it."""
+class MovedTask:
+    """A task that the relay ended or queued again, and who may be waiting to hear of its end."""
 
     id: UUID
     status: TaskStatus
-    error: Problem
+    error: Problem | None
     reply_to: str | None
 
 
@@ -98,31 +101,38 @@ class Upkeep:
         async with self._database.read() as connection:
             return (await connection.execute(_COUNT_PUBLISHED, {"of_queue": queue})).scalar_one()
 
-    async def return_dead(self, *, limit: int) -> tuple[int, list[EndedTask]]:
-        """Queue the tasks whose lease ran out; those that were to be cancelled are ended.
+    async def dead(self, *, limit: int) -> list[UUID]:
+        """Running tasks whose lease ran out, the longest dead first."""
+        return await self._ids(_DEAD_IDS, limit)
 
-        How many rows that were, and the ended ones.
-        """
+    async def return_dead(self, task_ids: Sequence[UUID]) -> list[MovedTask]:
+        """Queue those that are still dead; the ones that were to be cancelled are ended."""
+        return await self._move(_DEAD, task_ids, _returned)
+
+    async def late(self, *, limit: int) -> list[UUID]:
+        """Unfinished tasks whose deadline has passed, the latest first."""
+        return await self._ids(_LATE_IDS, limit)
+
+    async def expire(self, task_ids: Sequence[UUID]) -> list[MovedTask]:
+        """End those that are still late; an executor that runs one finds its row gone."""
+        return await self._move(_LATE, task_ids, _expired)
+
+    async def _ids(self, which: Any, limit: int) -> list[UUID]:
+        async with self._database.read() as connection:
+            return list((await connection.execute(which, {"max_rows": limit})).scalars())
+
+    async def _move(
+        self, which: Any, task_ids: Sequence[UUID], change: Callable[[Any], dict[str, Any]]
+    ) -> list[MovedTask]:
         async with self._database.write() as connection:
-            rows = (await connection.execute(_DEAD, {"max_rows": limit})).all()
-            changes = [_returned(row) for row in rows]
+            rows = (await connection.execute(which, {"ids": task_ids})).all()
+            changes = [change(row) for row in rows]
             if changes:
                 await connection.execute(_CHANGE, changes)
-            ended = [
-                EndedTask(row.id, TaskStatus.CANCELLED, CANCELLED_WITH_EXECUTOR, row.reply_to)
-                for row in rows
-                if row.cancel_requested
+            return [
+                MovedTask(row.id, status, _PROBLEMS.get(status), row.reply_to)
+                for row, status in zip(rows, (one["new_status"] for one in changes), strict=True)
             ]
-            return len(rows), ended
-
-    async def expire(self, *, limit: int) -> list[EndedTask]:
-        """End the tasks whose deadline has passed; an executor that runs one finds its row gone."""
-        async with self._database.write() as connection:
-            rows = (await connection.execute(_LATE, {"max_rows": limit})).all()
-            changes = [_expired(row) for row in rows]
-            if changes:
-                await connection.execute(_CHANGE, changes)
-            return [EndedTask(row.id, TaskStatus.EXPIRED, EXPIRED, row.reply_to) for row in rows]
 
     async def purge(self, *, limit: int, retention_seconds: float) -> int:
         """Forget finished tasks that are older than that; how many they were."""
@@ -175,6 +185,7 @@ def _expired(row: Any) -> dict[str, Any]:
     }
 
 
+_PROBLEMS = {TaskStatus.CANCELLED: CANCELLED_WITH_EXECUTOR, TaskStatus.EXPIRED: EXPIRED}
 _IS_OVERDUE = and_(IS_PUBLISHED, tasks.c.next_publish_at <= NOW)
 _MAX_ROWS: BindParameter[int] = bindparam("max_rows")
 _OF_QUEUE: BindParameter[str] = bindparam("of_queue")
@@ -214,18 +225,12 @@ _ENDING = select(
     tasks.c.cancel_requested,
     tasks.c.reply_to,
 )
-_DEAD = (
-    _ENDING.where(IS_RUNNING, tasks.c.lease_until < NOW)
-    .order_by(tasks.c.lease_until)
-    .limit(_MAX_ROWS)
-    .with_for_update(skip_locked=True)
-)
-_LATE = (
-    _ENDING.where(is_status(TaskStatus.QUEUED, TaskStatus.RUNNING), tasks.c.deadline <= NOW)
-    .order_by(tasks.c.deadline)
-    .limit(_MAX_ROWS)
-    .with_for_update(skip_locked=True)
-)
+_IS_DEAD = and_(IS_RUNNING, tasks.c.lease_until < NOW)
+_IS_LATE = and_(is_status(TaskStatus.QUEUED, TaskStatus.RUNNING), tasks.c.deadline <= NOW)
+_DEAD_IDS = select(tasks.c.id).where(_IS_DEAD).order_by(tasks.c.lease_until).limit(_MAX_ROWS)
+_LATE_IDS = select(tasks.c.id).where(_IS_LATE).order_by(tasks.c.deadline).limit(_MAX_ROWS)
+_DEAD = _ENDING.where(_IS_DEAD, is_one_of(tasks.c.id)).with_for_update(skip_locked=True)
+_LATE = _ENDING.where(_IS_LATE, is_one_of(tasks.c.id)).with_for_update(skip_locked=True)
 _CHANGE = (
     update(tasks)
     .where(tasks.c.id == bindparam("task_id"))

@@ -1,0 +1,39 @@
+"""Ends the tasks that are past their deadline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asyncproxy.metrics import RELAY_EXPIRED
+from asyncproxy.relay.bad_rows import BadRows
+from asyncproxy.relay.telling import tell
+
+if TYPE_CHECKING:
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.statements.upkeep import Upkeep
+
+log = structlog.get_logger(__name__)
+
+
+class Expiry:
+    """The duty."""
+
+    def __init__(self, upkeep: Upkeep, broker: Broker, *, batch: int = 200) -> None:
+        self._upkeep = upkeep
+        self._broker = broker
+        self._batch = batch
+        self._bad_rows = BadRows("expiry")
+
+    async def expire(self) -> bool:
+        """End a batch of them; whether there may be more. Raises DatabaseUnavailableError."""
+        late = await self._upkeep.late(limit=self._batch + len(self._bad_rows))
+        batch = self._bad_rows.without(late)[: self._batch]
+        ended = await self._bad_rows.apart(batch, self._upkeep.expire)
+        RELAY_EXPIRED.inc(len(ended))
+        if ended:
+            log.info("tasks expired", tasks=len(ended))
+        await tell(self._broker, ended)
+        # None where another relay has just taken them.
+        return bool(ended) and len(batch) == self._batch

@@ -1,0 +1,48 @@
+"""Forgets what is old: finished tasks past their retention, and executors that are gone."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asyncproxy.metrics import RELAY_PURGED
+
+if TYPE_CHECKING:
+    from asynctasks.statements.roster import Roster
+    from asynctasks.statements.upkeep import Upkeep
+
+UNSEEN_SECONDS = 3_600.0
+"""An executor that has not reported itself for so long is gone: it was killed, or its node was."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Two duties; both return whether there may be more, and raise DatabaseUnavailableError.
+
+    No row is read for it, so none can be a bad one.
+    """
+
+    upkeep: Upkeep
+    roster: Roster
+    _: KW_ONLY
+    retention_seconds: float
+    batch: int = 1_000
+
+    async def tasks(self) -> bool:
+        """Forget a batch of old tasks."""
+        purged = await self.upkeep.purge(limit=self.batch, retention_seconds=self.retention_seconds)
+        RELAY_PURGED.inc(purged)
+        if purged:
+            log.info("finished tasks forgotten", tasks=purged)
+        return purged == self.batch
+
+    async def executors(self) -> bool:
+        """Take executors that are gone off the roster; all at once, as they are few."""
+        forgotten = await self.roster.forget(older_than_seconds=UNSEEN_SECONDS)
+        if forgotten:
+            log.info("executors forgotten", executors=forgotten)
+        return False

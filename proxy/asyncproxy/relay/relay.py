@@ -1,0 +1,51 @@
+"""Runs the relay's duties, each in a loop of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncproxy.relay.dead_leases import DeadLeases
+from asyncproxy.relay.expiry import Expiry
+from asyncproxy.relay.publish import Publish
+from asyncproxy.relay.purge import Purge
+from asynctasks.loop import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from asyncproxy.settings import ProxySettings
+    from asynctasks.broker.protocol import Broker
+    from asynctasks.statements.roster import Roster
+    from asynctasks.statements.store import TaskStore
+    from asynctasks.statements.upkeep import Upkeep
+
+LATE_SECONDS = 1.0
+"""How often dead leases and passed deadlines are looked for."""
+PURGE_SECONDS = 60.0
+
+
+def relay_loops(
+    *,
+    store: TaskStore,
+    upkeep: Upkeep,
+    roster: Roster,
+    broker: Broker,
+    settings: ProxySettings,
+    queues: Collection[str],
+    late_seconds: float = LATE_SECONDS,
+) -> list[Loop]:
+    """One proxy's relay; `queues` are those of the operations."""
+    grace = settings.publish_grace_seconds
+    publish = Publish(store, upkeep, broker, queues=queues, grace_seconds=grace)
+    purge = Purge(upkeep, roster, retention_seconds=settings.retention_seconds)
+    return [
+        Loop(f"relay: {duty}", tick, interval_seconds=interval_seconds)
+        for duty, tick, interval_seconds in (
+            ("publish what is due", publish.due, settings.relay_interval_seconds),
+            ("publish what is lost", publish.lost, grace / 2),
+            ("dead leases", DeadLeases(upkeep, broker).end, late_seconds),
+            ("expiry", Expiry(upkeep, broker).expire, late_seconds),
+            ("purge tasks", purge.tasks, PURGE_SECONDS),
+            ("forget executors", purge.executors, PURGE_SECONDS),
+        )
+    ]
