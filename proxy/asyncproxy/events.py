@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from starlette.responses import Response, StreamingResponse
 
-from asyncproxy.task_view import task_json
-from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
+from asyncproxy.task_view import task_document
+from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError, TaskUnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,31 +34,30 @@ def events_response(task: Task, watch: Watch, *, last_event_id: str | None) -> R
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if task.status.is_final and str(task.version) == last_event_id:
         return Response(status_code=204, headers=headers)
-    return StreamingResponse(
-        _events(task, watch, last_event_id), headers=headers, media_type="text/event-stream"
-    )
+    # Made here, where an error is still a problem for the caller and not a stream that breaks.
+    first = b"" if str(task.version) == last_event_id else _event(task)
+    events = _events(task, watch, first)
+    return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
-async def _events(
-    task: Task, watch: Watch, last_event_id: str | None
-) -> AsyncGenerator[bytes, None]:
-    if str(task.version) != last_event_id:
-        yield _event(task)
+async def _events(task: Task, watch: Watch, first: bytes) -> AsyncGenerator[bytes, None]:
+    if first:
+        yield first
     # Without room for one more watcher, as on an error, the client connects again in a while.
     while not task.status.is_final and watch.has_room:
         try:
             changed = await watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
-        except (TaskNotFoundError, DatabaseUnavailableError) as error:
+            event = _event(changed) if changed.version != task.version else b": still here\n\n"
+        except (TaskNotFoundError, TaskUnreadableError, DatabaseUnavailableError) as error:
             log.info("events ended", task_id=str(task.id), reason=str(error))
             return
-        yield _event(changed) if changed.version != task.version else b": still here\n\n"
+        yield event
         task = changed
 
 
 def _event(task: Task) -> bytes:
-    document = orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         task.version,
         task.status.value.encode(),
-        document,
+        task_document(task),
     )

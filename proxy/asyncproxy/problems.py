@@ -124,6 +124,7 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
         "too-many-connections", "Too many connections", 503, retry_after_seconds=2
     ),
     errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
+    errors.TaskUnreadableError: _Kind("task-unreadable", "The task cannot be read", 500),
     errors.TaskNotFinishedError: _Kind(
         "task-not-finished", "The task has not finished", 409, retry_after_seconds=1
     ),

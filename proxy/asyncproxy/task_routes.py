@@ -110,13 +110,12 @@ class TaskEndpoints:
             label=(name, value) if label else None,
             created_after=created_after,
         )
-        tasks = await self.store.page(which, before=page_token, size=page_size)
-        if len(tasks) < page_size:
-            return page_response(tasks, next_page=None, token=None)
+        page = await self.store.page(which, before=page_token, size=page_size)
+        if page.following is None:
+            return page_response(page, next_page=None)
         # A page's token is the id that the next one goes on below.
-        following = str(tasks[-1].id)
-        query = urlencode({**request.query_params, "page_token": following})
-        return page_response(tasks, next_page=f"{request.url.path}?{query}", token=following)
+        query = urlencode({**request.query_params, "page_token": str(page.following)})
+        return page_response(page, next_page=f"{request.url.path}?{query}")
 
     async def get_events(
         self, task_id: str, last_event_id: Annotated[str | None, Header()] = None

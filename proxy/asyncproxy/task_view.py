@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 from starlette.responses import Response
 
 from asyncproxy.problems import TYPE_PREFIX, problem_response
-from asynctasks.errors import TaskNotFinishedError
+from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from uuid import UUID
 
     from asynctasks import response as upstream
     from asynctasks.broker.messages import Reply
+    from asynctasks.statements.store import Page
     from asynctasks.task import Task
 
 _LINKS = {
@@ -26,6 +28,10 @@ _LINKS = {
     "retry": "/retry",
 }
 _BODILESS = frozenset({204, 205, 304})
+_UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""What making JSON of a row raises where it holds JSON of another shape or depth than we write."""
+
+log = structlog.get_logger(__name__)
 
 
 def task_json(task: Task) -> dict[str, Any]:
@@ -43,13 +49,21 @@ def task_json(task: Task) -> dict[str, Any]:
         "deadline": task.deadline,
         "progress": task.progress,
         "message": task.message,
-        "labels": task.labels,
+        "labels": task.labels or {},
         "arguments": task.arguments,
-        "attempts": task.attempts,
+        "attempts": task.attempts or [],
         "response": _response_json(task),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
         "links": _links(task.id),
     }
+
+
+def task_document(task: Task) -> bytes:
+    """The task as JSON; raises TaskUnreadableError where its row holds what makes none."""
+    try:
+        return orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
+    except _UNSHOWABLE as error:
+        raise TaskUnreadableError(task.id) from error
 
 
 def task_response(
@@ -63,8 +77,8 @@ def task_response(
     own = {"ETag": etag(task), "Cache-Control": "no-store", "Task-Id": str(task.id)}
     if not task.status.is_final:
         own["Retry-After"] = str(retry_after_seconds)
-    body = orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
-    return Response(body, status, {**own, **(headers or {})}, media_type="application/json")
+    own |= headers or {}
+    return Response(task_document(task), status, own, media_type="application/json")
 
 
 def accepted_response(
@@ -80,13 +94,26 @@ def accepted_response(
     )
 
 
-def page_response(tasks: Sequence[Task], *, next_page: str | None, token: str | None) -> Response:
-    """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more."""
-    document = {"tasks": [task_json(task) for task in tasks], "nextPageToken": token}
+def page_response(page: Page, *, next_page: str | None) -> Response:
+    """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more.
+
+    A task that cannot be read is left out, and the log says which.
+    """
+    documents: list[orjson.Fragment] = []
+    unreadable = list(page.unreadable)
+    for task in page.tasks:
+        try:
+            documents.append(orjson.Fragment(task_document(task)))
+        except TaskUnreadableError:
+            unreadable.append(task.id)
+    if unreadable:
+        log.warning("tasks cannot be read", task_ids=list(map(str, unreadable)))
+    token = None if page.following is None else str(page.following)
+    document = {"tasks": documents, "nextPageToken": token}
     headers = {"Cache-Control": "no-store"}
     if next_page is not None:
         headers["Link"] = f'<{next_page}>; rel="next"'
-    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    body = orjson.dumps(document)
     return Response(body, 200, headers, media_type="application/json")
 
 
@@ -96,10 +123,16 @@ def reply_response(reply: Reply, headers: Mapping[str, str]) -> Response:
 
 
 def row_response(task: Task, headers: Mapping[str, str] | None = None) -> Response:
-    """A finished task's answer, as the caller would have had it; raises TaskNotFinishedError."""
+    """A finished task's answer, as the caller would have had it.
+
+    Raises TaskNotFinishedError, TaskUnreadableError.
+    """
     if not task.status.is_final:
         raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
-    return _answer(task.id, task.response, task.error, headers or {})
+    try:
+        return _answer(task.id, task.response, task.error, headers or {})
+    except _UNSHOWABLE as error:
+        raise TaskUnreadableError(task.id) from error
 
 
 def etag(task: Task) -> str:
@@ -147,7 +180,9 @@ def _body_json(response: upstream.Response) -> Any:
     """JSON as JSON, text as text; anything else is only at the task's `response` link."""
     try:
         if "json" in response.content_type:
-            return orjson.loads(response.body)
+            orjson.loads(response.body)
+            # As it came: orjson reads 1,024 levels and writes 254.
+            return orjson.Fragment(response.body)
         return response.body.decode()
     except ValueError:
         return None

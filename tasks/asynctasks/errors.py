@@ -79,6 +79,14 @@ class TaskNotFoundError(AsyncApiProxyError):
         self.task_id = task_id
 
 
+class TaskUnreadableError(AsyncApiProxyError):
+    """The task's row holds what cannot be read: somebody edited it, or a later version wrote it."""
+
+    def __init__(self, task_id: UUID) -> None:
+        super().__init__(f"The row of task {task_id} holds what cannot be read.")
+        self.task_id = task_id
+
+
 class TaskNotFinishedError(AsyncApiProxyError):
     """The task has not finished yet."""
 

@@ -45,13 +45,13 @@ async def test_a_page_of_the_newest_reads_nothing_older(
         task_id = (await parts.store.add(new_task())).id
         statements = recorded(parts.database)
         which = Filter(label=("team", "nobody"), created_after=start)
-        assert await parts.store.page(which, before=None, size=50) == []
+        assert (await parts.store.page(which, before=None, size=50)).tasks == []
         assert "id>?" in await plan(parts.database, statements[0])
-        (found,) = await parts.store.page(Filter(created_after=start), before=None, size=50)
-        assert found.id == task_id
+        page = await parts.store.page(Filter(created_after=start), before=None, size=50)
+        assert [found.id for found in page.tasks] == [task_id]
         for instant, count in (("0001-01-01T00:00:00Z", 1), ("9999-12-31T23:59:59Z", 0)):
             which = Filter(created_after=datetime.fromisoformat(instant))
-            assert len(await parts.store.page(which, before=None, size=50)) == count
+            assert len((await parts.store.page(which, before=None, size=50)).tasks) == count
 
 
 async def plan(database: Any, statement: tuple[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     bindparam,
     case,
     delete,
@@ -27,6 +28,7 @@ from asynctasks.errors import (
     TaskFinishedError,
     TaskNotFinishedError,
     TaskNotFoundError,
+    TaskUnreadableError,
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
     from asynctasks.operations.new_task import NewTask
+
+UNREADABLE = (LookupError, TypeError, ValueError)
+"""What the columns' types raise at an unknown status, at JSON or an instant that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,17 @@ class Filter:
     created_after: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of tasks, the newest first."""
+
+    tasks: list[Task]
+    following: UUID | None
+    """The id below which the next page begins; None where this one is the last."""
+    unreadable: list[UUID]
+    """Those whose rows cannot be read; they are left out."""
+
+
 class TaskStore:
     """The task table as a proxy uses it. Every method raises DatabaseUnavailableError."""
 
@@ -77,7 +93,7 @@ class TaskStore:
         return await self._commits.write(batch, task)
 
     async def find(self, task_id: UUID) -> Task:
-        """The task as it stands; raises TaskNotFoundError."""
+        """The task as it stands; raises TaskNotFoundError, TaskUnreadableError."""
         async with self._database.read() as connection:
             return await _one(connection, task_id, _FIND)
 
@@ -92,26 +108,18 @@ class TaskStore:
         async with self._database.read() as connection:
             return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
 
-    async def page(self, which: Filter, *, before: UUID | None, size: int) -> list[Task]:
+    async def page(self, which: Filter, *, before: UUID | None, size: int) -> Page:
         """The newest tasks that fit, below the id `before`. A page costs the same however deep."""
-        statement = select(tasks).order_by(tasks.c.id.desc()).limit(size)
-        if before is not None:
-            statement = statement.where(tasks.c.id < before)
-        if which.status is not None:
-            statement = statement.where(is_status(which.status))
-        if which.operation is not None:
-            statement = statement.where(tasks.c.operation == which.operation)
-        if which.label is not None:
-            name, value = which.label
-            statement = statement.where(tasks.c.labels[name].as_string() == value)
-        if which.created_after is not None:
-            # What is older lies below it by the key, so a filter that finds nothing ends there.
-            statement = statement.where(
-                tasks.c.created_at > which.created_after,
-                tasks.c.id >= _first_id_since(which.created_after),
-            )
+        conditions = _conditions(which, before)
         async with self._database.read() as connection:
-            return [Task.of_row(row) for row in (await connection.execute(statement)).mappings()]
+            newest = select(tasks).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
+            try:
+                rows = (await connection.execute(newest)).mappings().all()
+            except UNREADABLE:
+                ids = (await connection.execute(newest.with_only_columns(tasks.c.id))).scalars()
+                return await _page_by_one(connection, list(ids), size=size)
+        found = [Task.of_row(row) for row in rows]
+        return Page(found, following=found[-1].id if len(found) == size else None, unreadable=[])
 
     async def make_due(self, task_ids: Sequence[UUID]) -> None:
         """Let the relay publish these at once: publishing them has just failed."""
@@ -180,6 +188,37 @@ class TaskStore:
             if not task.status.is_final:
                 raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
             await connection.execute(delete(tasks).where(tasks.c.id == task_id))
+
+
+def _conditions(which: Filter, before: UUID | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if before is not None:
+        conditions.append(tasks.c.id < before)
+    if which.status is not None:
+        conditions.append(is_status(which.status))
+    if which.operation is not None:
+        conditions.append(tasks.c.operation == which.operation)
+    if which.label is not None:
+        name, value = which.label
+        conditions.append(tasks.c.labels[name].as_string() == value)
+    if which.created_after is not None:
+        # What is older lies below it by the key, so a filter that finds nothing ends there.
+        conditions.append(tasks.c.created_at > which.created_after)
+        conditions.append(tasks.c.id >= _first_id_since(which.created_after))
+    return conditions
+
+
+async def _page_by_one(connection: AsyncConnection, ids: list[UUID], *, size: int) -> Page:
+    """A page with a row that cannot be read, and no way to tell which but to read each alone."""
+    page = Page([], following=ids[-1] if len(ids) == size else None, unreadable=[])
+    for task_id in ids:
+        try:
+            page.tasks.append(await _one(connection, task_id, _FIND))
+        except TaskUnreadableError:
+            page.unreadable.append(task_id)
+        except TaskNotFoundError:
+            pass  # deleted meanwhile
+    return page
 
 
 def _first_id_since(instant: datetime) -> UUID:
@@ -265,7 +304,10 @@ def _key_of(task: NewTask) -> tuple[str, str, str]:
 
 
 async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:
-    row = (await connection.execute(statement, {"task_id": task_id})).mappings().one_or_none()
+    try:
+        row = (await connection.execute(statement, {"task_id": task_id})).mappings().one_or_none()
+    except UNREADABLE as error:
+        raise TaskUnreadableError(task_id) from error
     if row is None:
         raise TaskNotFoundError(task_id)
     return Task.of_row(row)
