@@ -11,36 +11,21 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    DisconnectionError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from asynctasks.database_url import parse_database_url
 from asynctasks.errors import DatabaseUnavailableError, SettingsError
+from asynctasks.postgresql import CONNECT_SECONDS, Postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-DRIVERS = {
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-}
-CONNECT_SECONDS = 5
+    from sqlalchemy.engine import URL
+
 STATEMENT_SECONDS = 10
 """No statement of a service takes as long: one that does has a database that hangs."""
-IDLE_SECONDS = 5
-"""How long PostgreSQL keeps the transaction of a process that has gone silent in its midst.
-
-One that is stopped, or cut off, would hold its rows, and all who wait for them, as long as it is.
-"""
 UNAVAILABLE_SQLSTATES = ("08", "25006", "25P03", "28", "3D", "40", "53", "57")
 """How the answers begin with which PostgreSQL serves no statement now, or lets it be tried again:
 
@@ -56,6 +41,7 @@ def _to_json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
+_WRITES_NOTHING = text("UPDATE tasks SET version = version WHERE 1 = 0")
 _ENGINE: dict[str, Any] = {
     "json_serializer": _to_json,
     "json_deserializer": orjson.loads,
@@ -74,17 +60,22 @@ class Database:
         connections: int = 10,
         statement_seconds: float | None = STATEMENT_SECONDS,
     ) -> None:
-        url = driver_url(database_url)
+        url = parse_database_url(database_url)
         self.dialect = url.get_backend_name()
         self.has_one_writer = self.dialect == "sqlite"
+        self._postgresql: Postgresql | None = None
         if self.has_one_writer:
             check_sqlite_file(Path(url.database or ""))
             self._writers = _sqlite_engine(url, connections=1)
             self._readers = _sqlite_engine(url, connections=connections)
         else:
-            self._writers = _postgresql_engine(
-                url, connections=connections, statement_seconds=statement_seconds
+            self._postgresql = Postgresql(
+                url,
+                connections=connections,
+                statement_seconds=statement_seconds,
+                engine_options=_ENGINE,
             )
+            self._writers = self._postgresql.engine
             # The same connections, without the round trips of BEGIN and ROLLBACK.
             self._readers = self._writers.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -93,6 +84,8 @@ class Database:
         """A transaction, committed on leaving; raises DatabaseUnavailableError."""
         with _translated():
             async with self._writers.begin() as connection:
+                if start := self._postgresql and self._postgresql.transaction_start:
+                    await connection.exec_driver_sql(start)
                 yield connection
 
     @asynccontextmanager
@@ -101,8 +94,13 @@ class Database:
 
         On PostgreSQL that is one round trip, where BEGIN and COMMIT make three of it.
         """
-        async with self.write() if self.has_one_writer else self.read() as connection:
+        needs_begin = self.has_one_writer or self._is_pooled
+        async with self.write() if needs_begin else self.read() as connection:
             yield connection
+
+    @property
+    def _is_pooled(self) -> bool:
+        return self._postgresql is not None and self._postgresql.is_pooled
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
@@ -112,41 +110,23 @@ class Database:
                 yield connection
 
     async def ping(self) -> None:
-        """One round trip; raises DatabaseUnavailableError."""
-        with _translated():
-            async with asyncio.timeout(CONNECT_SECONDS), self.read() as connection:
-                await connection.execute(text("SELECT 1"))
+        """A write that changes nothing; raises DatabaseUnavailableError.
+
+        A server that answers is no use where it has turned read-only or lets us write no task.
+        """
+        try:
+            with _translated():
+                async with asyncio.timeout(CONNECT_SECONDS), self.statement() as connection:
+                    await connection.execute(_WRITES_NOTHING)
+        except DBAPIError as error:
+            raise DatabaseUnavailableError(
+                "The task database lets no task be written", reason=error.orig
+            ) from error
 
     async def close(self) -> None:
         """Close every connection."""
         await self._readers.dispose()
         await self._writers.dispose()
-
-
-def driver_url(database_url: str) -> URL:
-    """The URL with the driver we use; raises SettingsError where it names no such database."""
-    try:
-        url = make_url(database_url)
-    except ArgumentError:
-        raise SettingsError(
-            "ASYNCAPIPROXY_DATABASE_URL is no URL: expected "
-            "postgresql://user:password@host/database or sqlite:///file.db"
-        ) from None
-    except ValueError:
-        # Its text quotes what stands in the port's place, which may be a part of the password.
-        raise SettingsError("ASYNCAPIPROXY_DATABASE_URL has a port that is no number") from None
-    backend = url.drivername.partition("+")[0]
-    if backend not in DRIVERS:
-        raise SettingsError(
-            f"ASYNCAPIPROXY_DATABASE_URL names {backend!r}: expected postgresql:// or sqlite:///"
-        )
-    if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("ASYNCAPIPROXY_DATABASE_URL names no file: expected sqlite:///file.db")
-    if "sslmode" in url.query:  # libpq's name, as people write it; asyncpg calls it `ssl`.
-        url = url.difference_update_query(["sslmode"]).update_query_dict(
-            {"ssl": url.query["sslmode"]}
-        )
-    return url.set(drivername=DRIVERS[backend])
 
 
 def check_sqlite_file(file: Path) -> None:
@@ -162,39 +142,9 @@ def check_sqlite_file(file: Path) -> None:
         raise SettingsError(f"{file}: is no SQLite database")
 
 
-def _postgresql_engine(
-    url: URL, *, connections: int, statement_seconds: float | None
-) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=CONNECT_SECONDS,
-        connect_args={"timeout": CONNECT_SECONDS, "command_timeout": statement_seconds},
-        **_ENGINE,
-    )
-
-    def replace_closed(dbapi_connection: Any, *_: Any) -> None:
-        # asyncpg has seen the server go; asking it costs no round trip, unlike pool_pre_ping.
-        if dbapi_connection.driver_connection.is_closed():
-            raise DisconnectionError
-
-    def limit_silence(dbapi_connection: Any, *_: Any) -> None:
-        # A statement, because PgBouncer refuses to pass it on as a parameter of the connection.
-        cursor = dbapi_connection.cursor()
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
-        cursor.close()
-        dbapi_connection.commit()
-
-    event.listen(engine.sync_engine, "checkout", replace_closed)
-    if statement_seconds is not None:
-        event.listen(engine.sync_engine, "connect", limit_silence)
-    return engine
-
-
 def _sqlite_engine(url: URL, *, connections: int) -> AsyncEngine:
     engine = create_async_engine(
-        url,
+        url.set(drivername="sqlite+aiosqlite"),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
@@ -228,21 +178,27 @@ def _translated() -> Generator[None]:
     except (OperationalError, InterfaceError) as error:
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
             raise  # a statement that is wrong, such as one on a table that is not there
-        raise DatabaseUnavailableError(
-            f"The task database does not answer: {error.orig}"
-        ) from error
+        raise DatabaseUnavailableError(reason=error.orig) from error
     except DBAPIError as error:
+        if _is_lost_statement(error):
+            raise DatabaseUnavailableError(
+                "The pooler before the task database loses prepared statements",
+                reason=f"{error.orig}; in transaction mode PgBouncer must be 1.24 or later",
+            ) from error
         if not _is_away(error):
             raise
-        raise DatabaseUnavailableError(f"The task database is away: {error.orig}") from error
+        raise DatabaseUnavailableError(reason=error.orig) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # asyncpg's own word, which SQLAlchemy passes on as it is: the server ended the connection
         # while a statement was on its way.
-        raise DatabaseUnavailableError(f"The task database went away: {error}") from error
+        raise DatabaseUnavailableError(reason=error) from error
     except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
-        raise DatabaseUnavailableError(
-            f"The task database does not answer: {error or type(error).__name__}"
-        ) from error
+        raise DatabaseUnavailableError(reason=error) from error
+
+
+def _is_lost_statement(error: DBAPIError) -> bool:
+    """Whether another connection's prepared statements came in ours' way, or ours were gone."""
+    return getattr(error.orig, "sqlstate", None) in {"26000", "42P05"}
 
 
 def _is_away(error: DBAPIError) -> bool:

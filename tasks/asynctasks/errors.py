@@ -99,7 +99,19 @@ class IdempotencyKeyReusedError(AsyncApiProxyError):
     """The idempotency key belongs to an earlier call with other arguments."""
 
 
-class DatabaseUnavailableError(AsyncApiProxyError):
+class UnavailableError(AsyncApiProxyError):
+    """Something that the services stand on does not answer."""
+
+    def __init__(self, message: str | None = None, *, reason: object = None) -> None:
+        self.public = message or (type(self).__doc__ or "").strip()
+        """What may be told to anybody. The reason, which names hosts and roles, is the log's."""
+        if reason is not None:
+            told = str(reason) or type(reason).__name__
+            message = f"{self.public.removesuffix('.')}: {told}"
+        super().__init__(message)
+
+
+class DatabaseUnavailableError(UnavailableError):
     """The task database does not answer."""
 
 
@@ -107,7 +119,7 @@ class SchemaOutdatedError(AsyncApiProxyError):
     """The task database lacks migrations that this version needs: run `asyncapiproxy migrate`."""
 
 
-class BrokerUnavailableError(AsyncApiProxyError):
+class BrokerUnavailableError(UnavailableError):
     """The broker does not answer, or did not confirm a message in time."""
 
 

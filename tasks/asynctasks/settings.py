@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asynctasks.database import driver_url
+from asynctasks.database_url import parse_database_url
 from asynctasks.errors import SettingsError
 from asynctasks.logs import LogFormat
 
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_database(cls, value: str) -> str:
         try:
-            driver_url(value)
+            parse_database_url(value)
         except SettingsError as error:
             raise ValueError(str(error).removeprefix(f"{PREFIX}DATABASE_URL ")) from error
         return value

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import asynctasks.database
+import asynctasks.postgresql
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 
@@ -14,7 +14,7 @@ from asynctasks.errors import DatabaseUnavailableError
 async def test_it_does_not_hold_its_rows_for_longer_than_the_limit(
     postgresql_url: str, monkeypatch: Any
 ):
-    monkeypatch.setattr(asynctasks.database, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(asynctasks.postgresql, "IDLE_SECONDS", 1)
     database = Database(postgresql_url)
     try:
         async with database.write() as connection:

@@ -1,0 +1,62 @@
+"""A private PgBouncer in front of a private PostgreSQL."""
+
+import os
+
+from asynctestkit.servers import (
+    PostgresqlServer,
+    PrivateServer,
+    as_user,
+    ending_with_us,
+    find_program,
+    free_port,
+    is_listening,
+    unprivileged_user,
+)
+
+CONFIGURATION = """
+[databases]
+* = host=127.0.0.1 port={server_port} user=tests
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {server_connections}
+max_client_conn = 300
+"""
+
+
+class PgbouncerServer(PrivateServer):
+    """Shares `server_connections` connections among its clients, by `session` or `transaction`."""
+
+    def __init__(
+        self, server: PostgresqlServer, *, mode: str, server_connections: int = 20
+    ) -> None:
+        self._program = find_program(
+            "pgbouncer", first_in=[], package="pgbouncer", variable="TEST_DATABASE_URL"
+        )
+        super().__init__(kind="pgbouncer")
+        self._port = free_port()
+        server_port = server.url.rpartition(":")[2].partition("/")[0]
+        (self._folder / "pgbouncer.ini").write_text(
+            CONFIGURATION.format(
+                server_port=server_port,
+                port=self._port,
+                mode=mode,
+                server_connections=server_connections,
+            )
+        )
+        self._folder.chmod(0o755)  # it reads its configuration as another user
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://tests@127.0.0.1:{self._port}/postgres"
+
+    def _launch(self) -> None:
+        command = [str(self._program), str(self._folder / "pgbouncer.ini")]
+        self._spawn(
+            [*as_user(unprivileged_user()), *ending_with_us(), *command],
+            environment={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        )
+        self._wait_until(lambda: is_listening(self._port))
