@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from asynctasks.errors import AsyncApiProxyError, SettingsError
+from asynctasks.logs import configure_logging_by_environment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             loop.add_signal_handler(number, on_signal, number)
         await main(stop)
 
+    configure_logging_by_environment()
     _collect_less_often()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -25,7 +25,7 @@ from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate_when_there
 from asynctasks.operations.operations_file import load_operations
 from asynctasks.operations.sealing import new_sealing_key
-from asynctasks.settings import Settings, unknown_variables
+from asynctasks.settings import DatabaseSettings, Settings, unknown_variables
 
 if TYPE_CHECKING:
     import asyncio
@@ -183,10 +183,9 @@ def migrate_command(
     """Create or upgrade the task database. Safe to run many times, and by many at once."""
 
     async def main(stop: asyncio.Event) -> None:
-        url = database_url or os.environ.get("ASYNCAPIPROXY_DATABASE_URL")
-        if not url:
-            raise SettingsError("ASYNCAPIPROXY_DATABASE_URL is not set")
-        revision = await migrate_when_there(url, wait_seconds=wait, stop=stop)
+        settings = DatabaseSettings.read({"database_url": database_url})
+        configure_logging(level=settings.log_level, log_format=settings.log_format)
+        revision = await migrate_when_there(settings.database_url, wait_seconds=wait, stop=stop)
         typer.echo(f"The task database is at revision {revision}.")
 
     run(main)
@@ -204,7 +203,6 @@ def demo_api(
     """
 
     async def main(stop: asyncio.Event) -> None:
-        configure_logging(level="info", log_format="auto")
         make_data_folder(data)
         listener = listen(host, port)
         log.info("demo Customer API listens", url=f"http://{host}:{listener.getsockname()[1]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from asynctasks.settings import Settings
+from asynctasks.settings import LONGEST_SECONDS, Settings
 
 NAME = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 
@@ -39,15 +39,15 @@ class OperatorSettings(Settings):
     """What the mirror may ask of the API server in the long run."""
     mirror_write_burst: int = Field(default=40, ge=1, le=10_000)
     """What it may ask at once after a quiet time."""
-    mirror_ttl_succeeded_seconds: int = Field(default=3_600, ge=0)
+    mirror_ttl_succeeded_seconds: int = Field(default=3_600, ge=0, le=int(LONGEST_SECONDS))
     """How long the object of a task that succeeded is kept."""
-    mirror_ttl_unsuccessful_seconds: int = Field(default=86_400, ge=0)
+    mirror_ttl_unsuccessful_seconds: int = Field(default=86_400, ge=0, le=int(LONGEST_SECONDS))
     """How long that of one that failed, expired or was cancelled is."""
     mirror_history_limit: int = Field(default=1_000, ge=0)
     """Finished tasks that keep an object; the oldest go first."""
     mirror_object_limit: int = Field(default=5_000, ge=1, le=50_000)
     """Objects in all that the mirror makes: etcd and the operator's memory hold no more."""
-    mirror_resync_seconds: float = Field(default=600, ge=1)
+    mirror_resync_seconds: float = Field(default=600, ge=1, le=LONGEST_SECONDS)
     """How often all objects and all tasks are compared."""
     mirror_failures: bool = True
     """Whether a task that failed gets an object even if its caller was answered at once."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from asynctasks.settings import Settings
+from asynctasks.settings import LONGEST_SECONDS, Settings
 
 
 class ReplyStrategy(StrEnum):
@@ -21,7 +21,7 @@ class ReplyStrategy(StrEnum):
 class ProxySettings(Settings):
     """The settings of a proxy."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """The address to listen on; 0.0.0.0 in a container."""
     port: int = Field(default=8080, ge=0, le=65_535)
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
@@ -53,7 +53,7 @@ class ProxySettings(Settings):
     """How often the relay looks for tasks that are due: half of it is the average extra delay."""
     watch_interval_seconds: float = Field(default=0.25, gt=0, le=60)
     """How often tasks that someone watches are looked at, all of them by one query."""
-    retention_seconds: float = Field(default=7 * 86_400, ge=86_400)
+    retention_seconds: float = Field(default=7 * 86_400, ge=86_400, le=LONGEST_SECONDS)
     """How long a finished task is kept, and with it its idempotency key: a day at least."""
     max_waiting: int = Field(default=20_000, ge=1)
     """Callers that may wait at a time; further ones are answered 503."""

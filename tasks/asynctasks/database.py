@@ -120,7 +120,7 @@ class Database:
                     await connection.execute(_WRITES_NOTHING)
         except DBAPIError as error:
             raise DatabaseUnavailableError(
-                "The task database lets no task be written", reason=error.orig
+                "The task database lets no task be written.", reason=words_of(error)
             ) from error
 
     async def close(self) -> None:
@@ -178,22 +178,27 @@ def _translated() -> Generator[None]:
     except (OperationalError, InterfaceError) as error:
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
             raise  # a statement that is wrong, such as one on a table that is not there
-        raise DatabaseUnavailableError(reason=error.orig) from error
+        raise DatabaseUnavailableError(reason=words_of(error)) from error
     except DBAPIError as error:
         if _is_lost_statement(error):
             raise DatabaseUnavailableError(
-                "The pooler before the task database loses prepared statements",
-                reason=f"{error.orig}; in transaction mode PgBouncer must be 1.24 or later",
+                "The pooler before the task database loses prepared statements.",
+                reason=f"{words_of(error)}; in transaction mode PgBouncer must be 1.24 or later",
             ) from error
         if not _is_away(error):
             raise
-        raise DatabaseUnavailableError(reason=error.orig) from error
+        raise DatabaseUnavailableError(reason=words_of(error)) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # asyncpg's own word, which SQLAlchemy passes on as it is: the server ended the connection
         # while a statement was on its way.
         raise DatabaseUnavailableError(reason=error) from error
     except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
         raise DatabaseUnavailableError(reason=error) from error
+
+
+def words_of(error: DBAPIError) -> str:
+    """What the database said, without the names of Python's classes."""
+    return str(getattr(error.orig, "__cause__", None) or error.orig)
 
 
 def _is_lost_statement(error: DBAPIError) -> bool:

@@ -119,6 +119,14 @@ class SchemaOutdatedError(AsyncApiProxyError):
     """The task database lacks migrations that this version needs: run `asyncapiproxy migrate`."""
 
 
+class SchemaNotOursError(AsyncApiProxyError):
+    """The database has a table of our name that is another application's."""
+
+
+class SchemaNotWritableError(AsyncApiProxyError):
+    """The database lets its user make no table."""
+
+
 class BrokerUnavailableError(UnavailableError):
     """The broker does not answer, or did not confirm a message in time."""
 

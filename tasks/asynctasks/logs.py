@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +12,11 @@ import structlog
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
-LogFormat = Literal["auto", "json", "console"]
+LogFormat = Literal["auto", "json", "text"]
+_FORMATS: dict[str, LogFormat] = {"json": "json", "text": "text"}
 
+OURS = ("asynctasks", "asyncproxy", "asyncexecutor", "asyncoperator", "asyncapiproxy")
+"""`debug` is for these alone: libraries write all they pass on, callers' arguments too."""
 LIBRARIES = {
     "aiormq": logging.CRITICAL,  # tells a lost connection by a traceback; we in one line
     "httpx": logging.WARNING,  # logs each call
@@ -24,9 +28,15 @@ LIBRARIES = {
 """Libraries that say more than a person who runs us can use, and from which level on we listen."""
 
 
+def configure_logging_by_environment() -> None:
+    """Before the settings are read, so that no fault can come too early for the log."""
+    asked = os.environ.get("ASYNCAPIPROXY_LOG_FORMAT")
+    configure_logging(level="info", log_format=_FORMATS.get(asked or "", "auto"))
+
+
 def configure_logging(*, level: str, log_format: LogFormat) -> None:
     """Send our logs and the libraries' to standard error in one form."""
-    as_text = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -42,7 +52,13 @@ def configure_logging(*, level: str, log_format: LogFormat) -> None:
     )
     # Tracebacks without local variables, which structlog would show: they hold callers' secrets.
     renderers: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [
+            structlog.dev.ConsoleRenderer(
+                # https://no-color.org
+                colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if as_text
         else [
             structlog.processors.ExceptionRenderer(
@@ -58,6 +74,9 @@ def configure_logging(*, level: str, log_format: LogFormat) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    quiet = max(logging.getLevelNamesMapping()[level.upper()], logging.INFO)
+    logging.basicConfig(level=quiet, handlers=[handler], force=True)
+    for package in OURS:
+        logging.getLogger(package).setLevel(level.upper())
     for logger, lowest in LIBRARIES.items():
         logging.getLogger(logger).setLevel(lowest)

@@ -12,16 +12,25 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
-from asynctasks.database import Database
-from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
+from asynctasks.database import Database, words_of
+from asynctasks.errors import (
+    DatabaseUnavailableError,
+    SchemaNotOursError,
+    SchemaNotWritableError,
+    SchemaOutdatedError,
+)
+from asynctasks.migrations.tables import TABLES, VERSION_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ADVISORY_LOCK = 0x6173_796E_6361_7069
 """The key of PostgreSQL's advisory lock under which migrations run."""
+NOT_WRITABLE_SQLSTATES = ("42501", "3F000")
+"""Insufficient privilege; no schema has been selected to create in."""
 RETRY_SECONDS = 1.0
 """Between two tries to reach a database that does not answer yet."""
 
@@ -33,6 +42,8 @@ async def migrate(database_url: str) -> str:
 
     Safe to call from many processes at once: one migrates, the others wait and find it done. A
     later version's schema is left: during an upgrade an earlier one's process may start again.
+
+    Raises DatabaseUnavailableError, SchemaNotOursError, SchemaNotWritableError.
     """
     # A large table's migration takes its time, and so does waiting for another process's.
     database = Database(database_url, statement_seconds=None)
@@ -45,6 +56,13 @@ async def migrate(database_url: str) -> str:
             if not _is_later(await connection.run_sync(_revision)):
                 await connection.run_sync(_upgrade)
             return await connection.run_sync(_revision) or ""
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in NOT_WRITABLE_SQLSTATES:
+            raise
+        raise SchemaNotWritableError(
+            f"No table can be made in the task database: {words_of(error)}. "
+            "Its user must own the schema, or have USAGE and CREATE on it."
+        ) from error
     finally:
         await database.close()
 
@@ -102,10 +120,23 @@ def _literal(path: Path) -> str:
 
 
 def _upgrade(connection: Connection) -> None:
+    if _revision(connection) is None:
+        _check_nobody_elses(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _check_nobody_elses(connection: Connection) -> None:
+    there = inspect(connection)
+    for name in (str(table.__tablename__) for table in TABLES):
+        if there.has_table(name):
+            raise SchemaNotOursError(
+                f"The database has a table {name!r} that these migrations have not made: "
+                "give AsyncApiProxy a database, or a schema, of its own."
+            )

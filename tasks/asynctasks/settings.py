@@ -7,8 +7,10 @@ down. A variable is named `ASYNCAPIPROXY_` and the field's name.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,33 +23,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "ASYNCAPIPROXY_"
+SEALING_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+"""A Fernet key: 32 bytes."""
+LONGEST_SECONDS = 100 * 365.25 * 86_400
+"""More than this no database can add to a time."""
 NOT_OURS = frozenset({f"{PREFIX}URL"})
 """Variables with our prefix that `asyncapiproxy task` reads, and no service."""
 
 
-class Settings(BaseSettings):
-    """The settings that all services have."""
+class DatabaseSettings(BaseSettings):
+    """What a process needs to know that only uses the task database."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     database_url: str = Field(repr=False)
     """postgresql://user:password@host/database or sqlite:///file.db."""
-    broker_url: str = Field(repr=False)
-    """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
-    broker_prefix: str = Field(
-        default="asyncapiproxy", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$"
-    )
-    """Begins the name of each of our queues, so that installations can share a broker."""
-    publish_seconds: float = Field(default=5, gt=0, le=60)
-    """How long a publish waits for the broker's confirm; then the relay does it later."""
-    operations_file: Path = Path("operations.yaml")
-    sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Fernet keys separated by commas, the newest first: it seals, and any unseals."""
-    database_connections: int = Field(default=10, ge=1, le=200)
-    """Connections a process holds at most. Writes are grouped, so a few carry much."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug` is ours alone: libraries say no more than at `info`."""
     log_format: LogFormat = "auto"
     """`auto` is coloured text on a terminal and JSON elsewhere."""
 
@@ -58,20 +56,6 @@ class Settings(BaseSettings):
             parse_database_url(value)
         except SettingsError as error:
             raise ValueError(str(error).removeprefix(f"{PREFIX}DATABASE_URL ")) from error
-        return value
-
-    @field_validator("broker_url")
-    @classmethod
-    def _is_broker(cls, value: str) -> str:
-        if not value.startswith(("amqp://", "amqps://", "memory://")):
-            raise ValueError("expected amqp://user:password@host/vhost, amqps://… or memory://")
-        return value
-
-    @field_validator("sealing_keys", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
         return value
 
     @classmethod
@@ -86,10 +70,69 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("\n".join(_fault(fault) for fault in error.errors())) from error
 
+
+class Settings(DatabaseSettings):
+    """The settings that all services have."""
+
+    broker_url: str = Field(repr=False)
+    """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
+    broker_prefix: str = Field(
+        default="asyncapiproxy", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$"
+    )
+    """Begins the name of each of our queues, so that installations can share a broker."""
+    publish_seconds: float = Field(default=5, gt=0, le=60)
+    """How long a publish waits for the broker's confirm; then the relay does it later."""
+    operations_file: Path = Path("operations.yaml")
+    sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Fernet keys separated by commas, the newest first: it seals, and any unseals."""
+    database_connections: int = Field(default=10, ge=1, le=200)
+    """Connections a process holds at most. Writes are grouped, so a few carry much."""
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, value: str) -> str:
+        if not value.startswith(("amqp://", "amqps://", "memory://")):
+            raise ValueError("expected amqp://user:password@host/vhost, amqps://… or memory://")
+        if not value.startswith("memory://"):
+            _check_broker_url(value)
+        return value
+
+    @field_validator("sealing_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        keys = tuple(key.strip() for key in value.split(",") if key.strip())
+        for number, key in enumerate(keys, 1):
+            # Python's base64 leaves out what it does not know: two keys joined by anything else
+            # than a comma would be one key.
+            if not SEALING_KEY.fullmatch(key):
+                raise ValueError(
+                    f"key {number} is none; keys are separated by commas, and "
+                    "`asyncapiproxy sealing-key` makes one"
+                )
+        return keys
+
     @property
     def keys(self) -> list[str]:
         """The sealing keys in the clear."""
         return [key.get_secret_value() for key in self.sealing_keys]
+
+
+def _check_broker_url(value: str) -> None:
+    """Refuse what the client could not read: it would quote the password."""
+    try:
+        url = urlsplit(value)
+        is_whole = bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(
+            "is no URL with a host and a port that is a number: "
+            "expected amqp://user:password@host/vhost, with % encoding in user and password"
+        )
+    if set(value) & set("# ") or urlsplit(value).path.count("/") > 1:
+        raise ValueError("holds a '#', a space, or a '/' in its vhost: write %23, %20 and %2F")
 
 
 def _fault(fault: Any) -> str:
@@ -101,7 +144,7 @@ def _fault(fault: Any) -> str:
     return f"{variable}: {message}{shown}"
 
 
-def unknown_variables(*known: type[Settings]) -> list[str]:
+def unknown_variables(*known: type[DatabaseSettings]) -> list[str]:
     """Variables with our prefix that no settings class knows: most likely misspelt."""
     names = {PREFIX + field.upper() for settings in known for field in settings.model_fields}
     names |= NOT_OURS

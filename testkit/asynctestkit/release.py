@@ -125,7 +125,7 @@ class Release:
 
     def revision(self) -> str:
         """The task database's revision."""
-        return self.sql("SELECT version_num FROM alembic_version")
+        return self.sql("SELECT version_num FROM asyncapiproxy_schema_version")
 
     def sql(self, statement: str) -> str:
         """What the bundled PostgreSQL answers."""

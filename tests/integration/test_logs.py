@@ -1,6 +1,8 @@
 """What a process writes to its log, seen from outside it."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +17,9 @@ from asynctasks.logs import configure_logging
 configure_logging(level=sys.argv[2], log_format=sys.argv[1])
 log = structlog.get_logger("ours")
 log.debug("fine detail")
+structlog.get_logger("asyncproxy.anything").debug("our detail")
+logging.getLogger("aiosqlite").debug("a statement and its arguments")
+logging.getLogger("a.handler").info("a handler speaks")
 log.info("task stored", task_id="one", name="Żółć")
 logging.getLogger("a.library").warning("it %s", "speaks")
 logging.getLogger("aiormq.connection").error("a lost connection, told by our broker's connection")
@@ -45,18 +50,19 @@ def output(log_format: str, level: str = "info") -> str:
 def test_json_is_one_object_a_line_of_ours_and_of_libraries():
     entries: list[dict[str, Any]] = [json.loads(line) for line in output("auto").splitlines()]
     assert [entry["event"] for entry in entries] == [
+        "a handler speaks",
         "task stored",
         "it speaks",
         "attempt failed",
         "theirs failed",
     ]
-    assert entries[0]["name"] == "Żółć"
-    assert [entry["level"] for entry in entries] == ["info", "warning", "error", "error"]
+    assert entries[1]["name"] == "Żółć"
+    assert [entry["level"] for entry in entries] == [*("info", "info", "warning", "error", "error")]
     assert all({"timestamp", "logger"} <= set(entry) for entry in entries)
-    assert entries[2]["exception"][0]["exc_value"] == "no answer"
+    assert entries[3]["exception"][0]["exc_value"] == "no answer"
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
 def test_a_traceback_tells_where_and_no_local_variable(log_format: str):
     text = output(log_format)
     assert "call_upstream" in text
@@ -65,5 +71,56 @@ def test_a_traceback_tells_where_and_no_local_variable(log_format: str):
 
 
 def test_the_level_decides_what_is_written():
-    assert "fine detail" in output("json", "debug")
+    assert "our detail" in output("json", "debug")
+    assert "our detail" not in output("json", "info")
     assert "task stored" not in output("json", "warning")
+
+
+def test_debug_is_ours_alone():
+    assert "its arguments" not in output("json", "debug")
+
+
+@pytest.mark.parametrize(("no_color", "has_colours"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_it_wants_none(no_color: str, *, has_colours: bool):
+    shown, terminal = pty.openpty()
+    with os.fdopen(shown, "rb") as reader:
+        try:
+            subprocess.run(
+                [sys.executable, "-c", SCRIPT, "auto", "info"],
+                stderr=terminal,
+                env={**os.environ, "NO_COLOR": no_color},
+                check=True,
+            )
+            text = os.read(reader.fileno(), 100_000).decode()
+        finally:
+            os.close(terminal)
+    assert "task stored" in text
+    assert ("\x1b[" in text) is has_colours
+
+
+FAULT = """
+from asyncapiproxy.process import run
+
+async def main(stop):
+    password = "correct horse " + "battery staple"
+    raise ValueError("a fault that nobody foresaw")
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text", "nonsense"])
+def test_a_fault_before_the_settings_are_read_is_logged_without_local_variables(log_format: str):
+    done = subprocess.run(
+        [sys.executable, "-c", FAULT],
+        env={**os.environ, "ASYNCAPIPROXY_LOG_FORMAT": log_format},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "a fault that nobody foresaw" in done.stderr
+    assert "battery staple" not in done.stderr
+    assert "correct horse" not in done.stderr.replace('password = "correct horse "', "")
+    if log_format != "text":
+        assert [json.loads(line)["level"] for line in done.stderr.splitlines()] == ["critical"]

@@ -2,8 +2,11 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -15,14 +18,17 @@ from sqlalchemy import Connection, inspect, text
 import asynctasks.database
 import asynctasks.migration
 from asynctasks.database import Database
-from asynctasks.errors import DatabaseUnavailableError, SchemaOutdatedError
-from asynctasks.executor import ExecutorRow
+from asynctasks.errors import (
+    DatabaseUnavailableError,
+    SchemaNotOursError,
+    SchemaNotWritableError,
+    SchemaOutdatedError,
+)
 from asynctasks.migration import _config, check_schema, migrate, migrate_when_there
-from asynctasks.task import TaskRow
+from asynctasks.migrations.tables import TABLES, VERSION_TABLE
 from asynctestkit.ports import free_port
+from asynctestkit.processes import COMMAND
 from asynctestkit.servers import PostgresqlServer
-
-TABLES = (TaskRow, ExecutorRow)
 
 
 @pytest.fixture
@@ -85,7 +91,9 @@ async def test_models_and_migrations_do_not_drift(empty_url: str):
     await migrate(empty_url)
 
     def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "version_table": VERSION_TABLE}
+        )
         return compare_metadata(context, TABLES[0].metadata)
 
     assert await with_connection(empty_url, differences) == []
@@ -103,11 +111,11 @@ async def test_the_models_own_tables_have_the_very_indexes_of_the_migrations(emp
 
     modelled = await with_connection(empty_url, recreate)
     for one in (migrated, modelled):
-        one["columns"].pop("alembic_version", None)
+        one["columns"].pop("asyncapiproxy_schema_version", None)
         one["indexes"] = {
             name: definition and " ".join(definition.split())
             for name, definition in one["indexes"].items()
-            if "alembic_version" not in name
+            if "asyncapiproxy_schema_version" not in name
         }
     assert modelled == migrated
     conditions = [sql for sql in migrated["indexes"].values() if sql and "WHERE" in sql]
@@ -140,7 +148,9 @@ async def test_the_schema_can_be_taken_back_and_made_again(empty_url: str):
     await migrate(empty_url)
     before = await with_connection(empty_url, schema)
     await with_connection(empty_url, downgrade)
-    assert list((await with_connection(empty_url, schema))["columns"]) == ["alembic_version"]
+    assert list((await with_connection(empty_url, schema))["columns"]) == [
+        "asyncapiproxy_schema_version"
+    ]
     await migrate(empty_url)
     assert await with_connection(empty_url, schema) == before
 
@@ -188,7 +198,7 @@ async def test_a_database_at_an_earlier_revision_is_outdated(
 
 async def test_a_later_versions_database_is_served_and_left_as_it_is(database_url: str):
     def advance(connection: Connection) -> None:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE asyncapiproxy_schema_version SET version_num = '9999'"))
 
     await with_connection(database_url, advance)
     await check(database_url)
@@ -224,3 +234,79 @@ async def test_a_migration_waits_no_longer_than_it_is_told():
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     with pytest.raises(DatabaseUnavailableError):
         await migrate_when_there(url, wait_seconds=0, stop=asyncio.Event())
+
+
+async def test_another_applications_revisions_are_none_of_ours(empty_url: str):
+    def create(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('9f31abc')"))
+
+    await with_connection(empty_url, create)
+    with pytest.raises(SchemaOutdatedError, match="revision none"):
+        await check(empty_url)
+    await migrate(empty_url)
+    await check(empty_url)
+
+
+@pytest.mark.parametrize("name", ["tasks", "executors"])
+async def test_another_applications_table_of_our_name_is_told_and_left_alone(
+    empty_url: str, name: str
+):
+    def create(connection: Connection) -> None:
+        connection.execute(text(f"CREATE TABLE {name} (theirs INTEGER)"))
+
+    await with_connection(empty_url, create)
+    with pytest.raises(SchemaNotOursError, match=f"a table '{name}' that these migrations"):
+        await migrate(empty_url)
+    found = await with_connection(empty_url, schema)
+    assert list(found["columns"]) == [name]
+    assert list(found["columns"][name]) == ["theirs"]
+
+
+@pytest.fixture
+async def limited_url(postgresql_url: str) -> AsyncIterator[str]:
+    """An empty database whose user may make no table: PostgreSQL's own default since 15."""
+    connection = await asyncpg.connect(postgresql_url)
+    name = f"limited_{uuid4().hex}"
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    await connection.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
+    server = urlsplit(postgresql_url)
+    yield server._replace(netloc=f"{name}:{PASSWORD}@{server.hostname}:{server.port}").geturl()
+    await connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    await connection.close()
+
+
+PASSWORD = "s3cr3t-Zaphod"
+
+
+async def test_a_schema_that_may_not_be_written_is_told_in_one_sentence(limited_url: str):
+    with pytest.raises(SchemaNotWritableError, match="permission denied for schema public"):
+        await migrate(limited_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code", "told"),
+    [
+        ("limited", 1, "No table can be made in the task database: permission denied"),
+        (f"postgresql://ann:{PASSWORD}@127.0.0.1:1/tasks", 1, "The task database does not answer"),
+        (f"postgresql://ann:{PASSWORD}@db:x/tasks", 2, "DATABASE_URL: has a port that is no"),
+        (f"postgresql://ann:{PASSWORD}@db/tasks?pool=5", 2, "has the parameter 'pool'"),
+        ("", 2, "ASYNCAPIPROXY_DATABASE_URL: is no URL"),
+    ],
+)
+async def test_the_command_tells_what_is_wrong_in_a_line_and_never_the_password(
+    limited_url: str, url: str, exit_code: int, told: str
+):
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "migrate",
+        env={"ASYNCAPIPROXY_DATABASE_URL": limited_url if url == "limited" else url},
+        stdout=-1,
+        stderr=-1,
+    )
+    output = b"".join(await process.communicate()).decode()
+    assert process.returncode == exit_code
+    assert told in output
+    assert len(output.splitlines()) == 1
+    assert PASSWORD not in output

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from asyncexecutor.settings import ExecutorSettings
+from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
 from asynctasks.errors import SettingsError
 from asynctasks.settings import Settings, unknown_variables
 
 PASSWORD = "s3cr3t-Zaphod"
+NEW, OLD = (letter * 43 + "=" for letter in "NO")
 GOOD = {
     "ASYNCAPIPROXY_DATABASE_URL": f"postgresql://ann:{PASSWORD}@db/tasks",
     "ASYNCAPIPROXY_BROKER_URL": f"amqp://ann:{PASSWORD}@broker/",
-    "ASYNCAPIPROXY_SEALING_KEYS": f"{PASSWORD}1, {PASSWORD}2 ,",
+    "ASYNCAPIPROXY_SEALING_KEYS": f"{NEW}, {OLD} ,",
 }
 
 
@@ -33,7 +35,7 @@ def fault(kind: type[Settings] = Settings, given: dict[str, Any] | None = None) 
         kind.read(given)
     cause = f"{caught.value.__cause__} {caught.value.__cause__!r}"
     for told in (str(caught.value), cause):
-        assert PASSWORD not in told
+        assert not any(secret in told for secret in (PASSWORD, NEW, OLD))
     return str(caught.value)
 
 
@@ -53,9 +55,16 @@ def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
         ("PUBLISH_SECONDS", "0", "expected greater than 0 (it is '0')"),
         ("DATABASE_CONNECTIONS", "0", "expected greater than or equal to 1 (it is '0')"),
         ("DATABASE_CONNECTIONS", "", "expected a valid integer"),
+        ("LOG_FORMAT", "console", "expected 'auto', 'json' or 'text' (it is 'console')"),
         ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warning' or 'error' (it is 'loud')"),
         ("BROKER_PREFIX", "a b", "String should match pattern"),
         ("BROKER_URL", f"http://ann:{PASSWORD}@b/", "expected amqp://user:password@host/vhost,"),
+        ("BROKER_URL", f"amqp://ann:{PASSWORD}@broker:port/", "is no URL with a host and a port"),
+        ("BROKER_URL", f"amqp://ann:{PASSWORD}@:5672/", "is no URL with a host and a port"),
+        ("BROKER_URL", f"amqp://ann:{PASSWORD}@[::1/", "is no URL with a host and a port"),
+        ("BROKER_URL", f"amqp://ann:{PASSWORD}@broker/a/b", "holds a '#', a space, or a '/' in"),
+        ("BROKER_URL", f"amqp://ann:{PASSWORD}#@broker/", "is no URL with a host and a port"),
+        ("BROKER_URL", f"amqp://ann@broker/#{PASSWORD}", "holds a '#', a space, or a '/' in"),
         ("BROKER_URL", "", "expected amqp://user:password@host/vhost, amqps://… or memory://"),
         ("DATABASE_URL", f"mysql://ann:{PASSWORD}@db/x", "names 'mysql': expected postgresql://"),
         ("DATABASE_URL", f"ann:{PASSWORD}", "is no URL: expected postgresql://"),
@@ -95,8 +104,8 @@ def test_every_wrong_variable_is_named_at_once(environment: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("kind", [Settings, ProxySettings, ExecutorSettings])
 def test_what_is_shown_of_settings_holds_no_password(kind: type[Settings]):
-    assert PASSWORD not in repr(kind.read())
-    assert PASSWORD not in str(kind.read())
+    for shown in (repr(kind.read()), str(kind.read())):
+        assert not any(secret in shown for secret in (PASSWORD, NEW, OLD))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +113,9 @@ def test_what_is_shown_of_settings_holds_no_password(kind: type[Settings]):
     [
         ("", []),
         (" , ", []),
-        ("a", ["a"]),
-        ("a,b", ["a", "b"]),
-        (" new , old ,", ["new", "old"]),
+        (NEW, [NEW]),
+        (f"{NEW},{OLD}", [NEW, OLD]),
+        (f" {NEW} ,\n{OLD} ,", [NEW, OLD]),
     ],
 )
 def test_sealing_keys_are_split_the_newest_first(
@@ -114,6 +123,29 @@ def test_sealing_keys_are_split_the_newest_first(
 ):
     environment.setenv("ASYNCAPIPROXY_SEALING_KEYS", given)
     assert Settings.read().keys == keys
+
+
+@pytest.mark.parametrize("joined", [f"{NEW};{OLD}", f"{NEW} {OLD}", f"{NEW}{OLD}", NEW[:-1], "abc"])
+def test_what_is_no_sealing_key_is_told_by_its_place(environment: pytest.MonkeyPatch, joined: str):
+    environment.setenv("ASYNCAPIPROXY_SEALING_KEYS", f"{NEW},{joined}")
+    assert fault().startswith("ASYNCAPIPROXY_SEALING_KEYS: key 2 is none; keys are separated by")
+
+
+FLOATS = [
+    (kind, name)
+    for kind in (ProxySettings, ExecutorSettings, OperatorSettings)
+    for name, field in kind.model_fields.items()
+    if field.annotation is float
+]
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300"])
+@pytest.mark.parametrize(("kind", "name"), FLOATS)
+def test_no_number_of_seconds_is_without_end(
+    environment: pytest.MonkeyPatch, kind: type[Settings], name: str, value: str
+):
+    environment.setenv(f"ASYNCAPIPROXY_{name.upper()}", value)
+    assert fault(kind).startswith(f"ASYNCAPIPROXY_{name.upper()}: expected ")
 
 
 def test_what_is_given_on_the_command_line_beats_the_environment(environment: pytest.MonkeyPatch):
@@ -125,6 +157,10 @@ def test_what_is_given_on_the_command_line_beats_the_environment(environment: py
 
 def test_a_wrong_value_of_the_command_line_is_named_as_its_variable():
     assert fault(ProxySettings, {"port": -1}).startswith("ASYNCAPIPROXY_PORT: expected")
+
+
+def test_an_empty_address_is_refused():
+    assert fault(ProxySettings, {"host": ""}).startswith("ASYNCAPIPROXY_HOST: ")
 
 
 def test_settings_do_not_change():

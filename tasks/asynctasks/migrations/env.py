@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from asynctasks.executor import ExecutorRow
-from asynctasks.task import TaskRow
-
-TABLES = (TaskRow, ExecutorRow)
+from asynctasks.migrations.tables import TABLES, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=TABLES[0].metadata,
+    version_table=VERSION_TABLE,
     render_as_batch=True,
 )
 with context.begin_transaction():

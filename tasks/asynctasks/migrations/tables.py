@@ -1,0 +1,10 @@
+"""The tables that the migrations make."""
+
+from __future__ import annotations
+
+from asynctasks.executor import ExecutorRow
+from asynctasks.task import TaskRow
+
+TABLES = (TaskRow, ExecutorRow)
+VERSION_TABLE = "asyncapiproxy_schema_version"
+"""Of our own: another application in the database may keep its revisions under Alembic's name."""
