@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from asynctasks import errors
-from asynctasks.errors import ArgumentsInvalidError, AsyncApiProxyError
+from asynctasks.errors import ArgumentsInvalidError, AsyncApiProxyError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,6 +172,10 @@ def on_error(request: Request | None, error: Exception) -> Response:
             {"pointer": violation.pointer, "detail": violation.detail}
             for violation in error.violations
         ]
+    detail = str(error)
+    if isinstance(error, UnavailableError):
+        log.warning("a caller was refused", reason=detail)
+        detail = error.public
     retry_after = kind.retry_after_seconds
     if isinstance(error, OverloadedError):
         retry_after = error.retry_after_seconds
@@ -180,7 +184,7 @@ def on_error(request: Request | None, error: Exception) -> Response:
         type=kind.type,
         title=kind.title,
         status=kind.status,
-        detail=str(error),
+        detail=detail,
         headers=headers,
         **members,
     )

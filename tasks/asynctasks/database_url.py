@@ -126,9 +126,9 @@ def _libpq_parameters(url: URL) -> dict[str, str]:
         mode = given.pop("ssl")
         given.setdefault("sslmode", "require" if mode == "true" else mode)
     host = f"[{url.host}]" if url.host and ":" in url.host else url.host
-    before = {
+    before: dict[str, str | None] = {
         "host": host,
-        "port": url.port and str(url.port),
+        "port": str(url.port) if url.port else None,
         "user": url.username,
         "password": url.password,
         "dbname": url.database,

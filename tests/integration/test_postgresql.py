@@ -150,7 +150,7 @@ async def test_a_database_in_which_no_task_may_be_written_is_not_ready(server: P
         assert await scalar(database, "SELECT count(*) FROM tasks") == "0"
         with pytest.raises(DatabaseUnavailableError) as caught:
             await database.ping()
-    assert caught.value.public == "The task database lets no task be written"
+    assert caught.value.public == "The task database lets no task be written."
     assert "permission denied" in str(caught.value)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,6 +54,16 @@ def test_each_error_is_a_problem_of_its_own_type(
     assert document["status"] == status
     assert document["type"] == f"https://asyncapiproxy.dev/problems/{type_}"
     assert document["detail"] == detail
+
+
+def test_a_caller_learns_no_host_and_no_role_of_what_is_away(request_: Request):
+    error = errors.DatabaseUnavailableError(reason='no entry for host "10.1.2.3", user "tasks"')
+    with structlog.testing.capture_logs() as logs:
+        document = problem(on_error(request_, error))
+    assert document["detail"] == "The task database does not answer."
+    assert [entry["reason"] for entry in logs] == [
+        'The task database does not answer: no entry for host "10.1.2.3", user "tasks"'
+    ]
 
 
 def test_an_unknown_task_is_named(request_: Request):
