@@ -64,7 +64,7 @@ async def test_poison_messages_are_put_aside_with_a_reason_and_the_queue_goes_on
     unknown = TaskMessage(new_task_id(), "create-client").encode()
     poison = [b"no JSON", b"[]", b'{"task": 1}', b"", b"\xff\x00", unknown]
     for body in poison:
-        await broker._publish(broker.topology.queue_name("clients"), body)
+        await broker._publish(broker.topology.task_exchange, "clients", body)
     answer = await client.post("/create-client", json={})
     assert answer.status_code == 201
     found: list[tuple[bytes, str]] = []

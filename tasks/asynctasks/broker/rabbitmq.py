@@ -17,30 +17,34 @@ from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
 from asynctasks.broker.coalescer import Coalescer
-from asynctasks.broker.messages import Reply, packed, unpacked
+from asynctasks.broker.messages import packed
 from asynctasks.broker.rabbitmq_connection import (
     HEARTBEAT_SECONDS,
     ReconnectingConnection,
+    is_blocked,
     translated,
     until_closed,
 )
 from asynctasks.broker.rabbitmq_consumption import RabbitmqConsumption
+from asynctasks.broker.rabbitmq_queues import RabbitmqQueues
+from asynctasks.broker.rabbitmq_replies import receive_replies
 from asynctasks.broker.rabbitmq_topology import RabbitmqTopology
-from asynctasks.errors import BrokerUnavailableError, MalformedMessageError, MessageReturnedError
+from asynctasks.errors import BrokerUnavailableError, MessageReturnedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
 
-    from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+    from aiormq.abc import AbstractChannel, AbstractConnection
     from pamqp.common import FieldTable
 
-    from asynctasks.broker.messages import ReplyInRow, TaskMessage
+    from asynctasks.broker.messages import Reply, ReplyInRow, TaskMessage
     from asynctasks.broker.protocol import Consumption, OnDelivery, OnReply, OnRestored
 
 PERSISTENT, TRANSIENT = 2, 1
 REPLY_TTL_MILLISECONDS = "60000"
 DRAINED_BYTES = 16 * 1024
 """A reply this large waits until it has left, so that a slow broker's replies do not pile up."""
+TRY_AGAIN_SECONDS = 0.5
 FIRST_CONNECT_SECONDS = 1.0
 """How long a start waits for the broker before it goes on without."""
 
@@ -55,6 +59,7 @@ class RabbitmqBroker:
     ) -> None:
         self._url = f"{url}{'&' if '?' in url else '?'}heartbeat={HEARTBEAT_SECONDS}"
         self.topology = RabbitmqTopology(prefix, queues)
+        self._queues = RabbitmqQueues(self.topology)
         self._publish_seconds = publish_seconds
         self._tasks = asyncio.TaskGroup()
         self._connection = ReconnectingConnection(self._url, name="publish", set_up=self._set_up)
@@ -62,6 +67,7 @@ class RabbitmqBroker:
         # Channels of the current connection; after its end they fail at once.
         self._confirmed: Channel | None = None
         self._unconfirmed: Channel | None = None
+        self._is_silent = False
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -77,12 +83,27 @@ class RabbitmqBroker:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the publishing connection is up, as far as we know."""
-        return self._connection.is_up
+        """Whether messages can be published now, as far as we know."""
+        return (
+            self._confirmed is not None
+            and self._connection.is_up
+            and not self._is_silent
+            and not is_blocked(self._confirmed.connection)
+        )
 
     async def ping(self) -> None:
-        """Ask for a queue's state; raises BrokerUnavailableError."""
+        """Publish as a task is published, but to no queue, and look for the queues.
+
+        Raises BrokerUnavailableError, which tells of each queue that cannot be used.
+        """
+        channel = self._up(self._confirmed)
+        await self._try(channel)
+        with translated():
+            async with asyncio.timeout(self._publish_seconds):
+                await self._queues.declare_faulty(channel.connection)
         await self.count_ready(next(iter(self.topology.queues)))
+        if self._queues.faults:
+            raise BrokerUnavailableError("; ".join(self._queues.faults.values()))
 
     async def count_ready(self, queue: str) -> int:
         """How many messages wait on the queue; raises BrokerUnavailableError."""
@@ -90,51 +111,97 @@ class RabbitmqBroker:
         return await asyncio.shield(self._count_ready(self._up(self._unconfirmed), queue))
 
     async def _count_ready(self, channel: Channel, queue: str) -> int:
+        _check_unblocked(channel)
         with translated():
             async with asyncio.timeout(self._publish_seconds):
-                await _unblocked(channel)
                 declared = await channel.queue_declare(
                     self.topology.queue_name(queue), passive=True
                 )
         return declared.message_count or 0
 
     async def publish(self, queue: str, message: TaskMessage) -> None:
-        """Publish persistently and await the confirm; raises BrokerUnavailableError."""
-        await self._publish(self.topology.queue_name(queue), message.encode())
+        """Publish persistently and await the confirm; raises BrokerUnavailableError.
+
+        Where RabbitMQ has let one publisher wait in vain no other waits until it is heard again.
+        """
+        if self._is_silent:
+            raise BrokerUnavailableError("RabbitMQ confirms nothing at present")
+        if fault := self._queues.faults.get(queue):
+            raise BrokerUnavailableError(fault)
+        await self._publish(self.topology.task_exchange, queue, message.encode())
 
     async def _put_aside(self, queue: str, body: bytes, reason: str) -> None:
         """Publish to the queue's dead letters; raises BrokerUnavailableError."""
-        await self._publish(
-            self.topology.dead_letter_queue_name(queue),
-            body,
-            headers={"x-asyncapiproxy-reason": reason},
-        )
+        headers: FieldTable = {"x-asyncapiproxy-reason": reason}
+        await self._publish(self.topology.dead_letter_exchange, queue, body, headers=headers)
 
     async def _publish(
-        self, routing_key: str, body: bytes, *, headers: FieldTable | None = None
+        self, exchange: str, queue: str, body: bytes, *, headers: FieldTable | None = None
     ) -> None:
         properties = Basic.Properties(
             delivery_mode=PERSISTENT, content_type="application/json", headers=headers
         )
         channel = self._up(self._confirmed)
         try:
-            with translated():
-                async with asyncio.timeout(self._publish_seconds):
-                    await _unblocked(channel)
-                    await channel.basic_publish(
-                        body,
-                        routing_key=routing_key,
-                        properties=properties,
-                        mandatory=True,
-                        wait=False,
-                    )
+            await self._confirmed_publish(channel, exchange, queue, body, properties)
+        except BrokerUnavailableError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._listen_again(channel)
+            if not isinstance(error.__cause__, PublishError):
+                raise
+            if queue in self.topology.queues:
+                # Somebody deleted it. A new connection declares it again.
+                self._connection.restart()
+            name = self.topology.queue_name(queue)
+            raise MessageReturnedError(f"RabbitMQ has no queue {name!r}") from error
+
+    async def _confirmed_publish(
+        self,
+        channel: Channel,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: Basic.Properties,
+    ) -> None:
+        _check_unblocked(channel)
+        with translated():
+            async with asyncio.timeout(self._publish_seconds):
+                await channel.basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    properties=properties,
+                    mandatory=True,
+                    wait=False,
+                )
+
+    async def _try(self, channel: Channel) -> None:
+        """Publish a message that has no queue: that it comes back says that we may publish."""
+        try:
+            await self._confirmed_publish(
+                channel, self.topology.task_exchange, "", b"", Basic.Properties()
+            )
         except BrokerUnavailableError as error:
             if not isinstance(error.__cause__, PublishError):
                 raise
-            if routing_key in self.topology.declared_names():
-                # Somebody deleted it. A new connection declares it again.
-                self._connection.restart()
-            raise MessageReturnedError(f"RabbitMQ has no queue {routing_key!r}") from error
+
+    def _listen_again(self, channel: Channel) -> None:
+        """Let nobody wait for RabbitMQ until it is heard again on this channel."""
+        if not self._is_silent and channel is self._confirmed:
+            self._is_silent = True
+            self._tasks.create_task(self._until_heard(channel), name="rabbitmq until heard")
+
+    async def _until_heard(self, channel: Channel) -> None:
+        log.warning("broker confirms nothing", waited_seconds=self._publish_seconds)
+        while channel is self._confirmed and not channel.is_closed:
+            try:
+                await self._try(channel)
+            except BrokerUnavailableError:
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+            else:
+                log.info("broker confirms again")
+                self._is_silent = False
+                return
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         """Publish without a confirm; a queue that is gone swallows it silently."""
@@ -150,11 +217,12 @@ class RabbitmqBroker:
             channel = self._up(self._unconfirmed)
             with translated():
                 async with asyncio.timeout(self._publish_seconds):
-                    await _unblocked(channel)
+                    await channel.connection.ready()
                     for reply_to, encoded_replies in by_queue.items():
                         for body in packed(encoded_replies):
                             await channel.basic_publish(
                                 body,
+                                exchange=self.topology.reply_exchange,
                                 routing_key=reply_to,
                                 properties=properties,
                                 wait=len(body) > DRAINED_BYTES,
@@ -195,7 +263,9 @@ class RabbitmqBroker:
         async def set_up(connection: AbstractConnection) -> list[AbstractChannel]:
             channel = await open_channel(connection)
             channel.on_consumer_cancel_callbacks.add(lambda _: replies.restart())
-            await _receive_replies(channel, name, on_reply)
+            await self.topology.declare_exchanges(channel)
+            await self.topology.declare_reply_queue(channel, name)
+            await receive_replies(channel, name, on_reply)
             on_restored()
             return [channel]
 
@@ -240,10 +310,11 @@ class RabbitmqBroker:
         Where the connection ends meanwhile the broker deletes it.
         """
         try:
+            _check_unblocked(channel)
             with translated():
                 async with asyncio.timeout(self._publish_seconds):
-                    await _unblocked(channel)
-                    tag = await _receive_replies(channel, name, on_reply)
+                    await self.topology.declare_reply_queue(channel, name)
+                    tag = await receive_replies(channel, name, on_reply)
         except BrokerUnavailableError as error:
             if not opened.done():
                 opened.set_exception(error)
@@ -257,15 +328,18 @@ class RabbitmqBroker:
 
     def _up(self, channel: Channel | None) -> Channel:
         if channel is None or not self._connection.is_up:
-            raise BrokerUnavailableError("RabbitMQ is not connected")
+            raise BrokerUnavailableError(
+                "RabbitMQ is not connected", reason=self._connection.ending
+            )
         return channel
 
     async def _set_up(self, connection: AbstractConnection) -> list[AbstractChannel]:
         confirmed = await open_channel(connection, confirms=True)
         unconfirmed = await open_channel(connection)
-        for queue in self.topology.queues:
-            await self.topology.declare(confirmed, queue)
+        await self.topology.declare_exchanges(unconfirmed)
+        await self._queues.declare_all(connection)
         self._confirmed, self._unconfirmed = confirmed, unconfirmed
+        self._is_silent = False
         return [confirmed, unconfirmed]
 
     @asynccontextmanager
@@ -288,30 +362,7 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool = False
     return channel
 
 
-async def _unblocked(channel: Channel) -> None:
-    """Wait while RabbitMQ holds publishers back: it reads nothing then, and aiormq would buffer."""
-    await channel.connection.ready()
-
-
-async def _receive_replies(channel: Channel, name: str, on_reply: OnReply) -> str:
-    """Declare an exclusive reply queue, consume it without acks, and return the consumer's tag."""
-
-    async def on_message(message: DeliveredMessage) -> None:
-        try:
-            for encoded in unpacked(message.body):
-                _receive(encoded, on_reply)
-        except MalformedMessageError as error:
-            log.warning("reply dropped", reason=str(error))
-
-    await channel.queue_declare(name, exclusive=True, auto_delete=True)
-    consuming = await channel.basic_consume(name, on_message, no_ack=True)
-    return str(consuming.consumer_tag)
-
-
-def _receive(encoded: bytes, on_reply: OnReply) -> None:
-    try:
-        reply = Reply.decode(encoded)
-    except MalformedMessageError as error:
-        log.warning("reply dropped", reason=str(error))
-    else:
-        on_reply(reply)
+def _check_unblocked(channel: Channel) -> None:
+    """Raise BrokerUnavailableError where RabbitMQ reads nothing: aiormq would buffer it."""
+    if is_blocked(channel.connection):
+        raise BrokerUnavailableError("RabbitMQ takes no messages: it is short of memory or disk")

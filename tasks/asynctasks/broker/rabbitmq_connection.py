@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiormq
 import structlog
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelAccessRefused
 
 from asynctasks.errors import BrokerUnavailableError
 
@@ -26,6 +26,7 @@ CONNECT_SECONDS = 10
 CLOSE_SECONDS = 1
 HEARTBEAT_SECONDS = 10
 """A peer that went without a word is noticed after about three of these."""
+NOT_ALLOWED = "RabbitMQ does not allow its user what we need."
 LONGEST_BACKOFF_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,8 @@ class ReconnectingConnection:
         self._restart = asyncio.Event()
         self.is_up = False
         self.first_up = asyncio.Event()
+        self.ending: str | None = None
+        """Why it ended the last time."""
 
     def restart(self) -> None:
         """Set all up anew: something that `set_up` had declared is gone."""
@@ -73,12 +76,13 @@ class ReconnectingConnection:
                 ending = error
             finally:
                 self.is_up = False
+            self.ending = _describe(ending)
             pause = backoff_seconds(failures)
             failures += 1
             log.warning(
                 "broker connection ended",
                 connection=self.name,
-                reason=_describe(ending),
+                reason=self.ending,
                 failures=failures,
             )
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load
@@ -129,7 +133,8 @@ def translated() -> Generator[None]:
     except BaseException as error:
         if not is_broken_connection(error):
             raise
-        raise BrokerUnavailableError(f"RabbitMQ does not answer: {_describe(error)}") from error
+        public = NOT_ALLOWED if isinstance(error, ChannelAccessRefused) else None
+        raise BrokerUnavailableError(public, reason=_describe(error)) from error
 
 
 def is_broken_connection(error: BaseException) -> bool:
@@ -156,5 +161,19 @@ def _closing(end: AbstractConnection | AbstractChannel) -> asyncio.Future[Any]:
     return cast("asyncio.Future[Any]", end.closing)  # pyright: ignore[reportUnknownMemberType]
 
 
+def is_blocked(connection: AbstractConnection) -> bool:
+    """Whether RabbitMQ reads nothing from the connection: an alarm of memory or disk."""
+    waiting = connection.ready()
+    try:
+        waiting.send(None)
+    except StopIteration:
+        return False
+    waiting.close()
+    return True
+
+
 def _describe(error: BaseException | None) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        # Thus aiormq ends a connection that it has heard nothing from for too long.
+        return "silent for too long: no heartbeat came"
     return f"{type(error).__name__}: {error}" if error else "closed"

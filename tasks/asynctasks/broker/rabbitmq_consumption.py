@@ -52,6 +52,7 @@ class RabbitmqConsumption:
         """Declare the queue and consume it, unless stopped."""
         channel = await connection.channel(publisher_confirms=False)
         await channel.basic_qos(prefetch_count=self._prefetch)
+        await self._topology.declare_exchanges(channel)
         await self._topology.declare(channel, self._queue)
         # RabbitMQ cancels a consumer whose queue was deleted: the next set-up declares it again.
         channel.on_consumer_cancel_callbacks.add(lambda _: self.on_cancelled())

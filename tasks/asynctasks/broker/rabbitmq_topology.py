@@ -1,4 +1,8 @@
-"""What RabbitMQ holds for us: how its queues are called and how they are declared."""
+"""What RabbitMQ holds for us: how its exchanges and queues are called and how they are declared.
+
+Every name begins with our prefix, so that a user needs permissions for those names alone. We
+publish by exchanges of our own for the same reason: the default one has no name of ours.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,21 @@ class RabbitmqTopology:
     prefix: str
     queues: Collection[str]
 
+    @property
+    def task_exchange(self) -> str:
+        """Leads a task's message to the queue that the routing key names, without our prefix."""
+        return f"{self.prefix}.tasks"
+
+    @property
+    def dead_letter_exchange(self) -> str:
+        """Leads what is put aside to the dead letters of the queue that the routing key names."""
+        return f"{self.prefix}.dead-letters"
+
+    @property
+    def reply_exchange(self) -> str:
+        """Leads a reply to the reply queue that the routing key names."""
+        return f"{self.prefix}.replies"
+
     def queue_name(self, queue: str) -> str:
         """What RabbitMQ calls an operation's queue."""
         return f"{self.prefix}.{queue}"
@@ -35,31 +54,33 @@ class RabbitmqTopology:
         """A name that no other reply queue has."""
         return f"{self.prefix}.replies.{uuid4()}"
 
-    def declared_names(self) -> set[str]:
-        """What RabbitMQ calls all the queues that outlive a connection."""
-        return {
-            name(queue)
-            for queue in self.queues
-            for name in (self.queue_name, self.dead_letter_queue_name)
-        }
+    async def declare_exchanges(self, channel: AbstractChannel) -> None:
+        """Declare the exchanges, which outlive every process."""
+        for exchange in (self.task_exchange, self.dead_letter_exchange, self.reply_exchange):
+            await channel.exchange_declare(exchange, exchange_type="direct", durable=True)
 
     async def declare(self, channel: AbstractChannel, queue: str) -> None:
         """Declare the queue and where its dead letters go; both outlive every process."""
-        exchange = f"{self.prefix}.dead-letters"
-        await channel.exchange_declare(exchange, exchange_type="direct", durable=True)
+        dead_letters = self.dead_letter_queue_name(queue)
         await channel.queue_declare(
-            self.dead_letter_queue_name(queue),
+            dead_letters,
             durable=True,
             arguments={"x-queue-type": "quorum", "x-max-length": MAX_DEAD_LETTERS},
         )
-        await channel.queue_bind(self.dead_letter_queue_name(queue), exchange, routing_key=queue)
+        await channel.queue_bind(dead_letters, self.dead_letter_exchange, routing_key=queue)
         await channel.queue_declare(
             self.queue_name(queue),
             durable=True,
             arguments={
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
-                "x-dead-letter-exchange": exchange,
+                "x-dead-letter-exchange": self.dead_letter_exchange,
                 "x-dead-letter-routing-key": queue,
             },
         )
+        await channel.queue_bind(self.queue_name(queue), self.task_exchange, routing_key=queue)
+
+    async def declare_reply_queue(self, channel: AbstractChannel, name: str) -> None:
+        """Declare a queue that ends with its connection."""
+        await channel.queue_declare(name, exclusive=True, auto_delete=True)
+        await channel.queue_bind(name, self.reply_exchange, routing_key=name)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from asynctasks.broker.rabbitmq import RabbitmqBroker
-from asynctasks.broker.rabbitmq_connection import ReconnectingConnection, backoff_seconds
+from asynctasks.broker.rabbitmq_connection import ReconnectingConnection, _describe, backoff_seconds
 from asynctasks.errors import BrokerUnavailableError
 from asynctestkit.broker_users import (
     SharedQueue,
@@ -160,3 +160,7 @@ async def test_a_fault_in_setting_up_ends_the_connection_rather_than_being_tried
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(10):
             await ReconnectingConnection(server.url, name="faulty", set_up=set_up).run()
+
+
+async def test_a_link_without_heartbeats_is_called_so():
+    assert _describe(asyncio.CancelledError()) == "silent for too long: no heartbeat came"

@@ -1,6 +1,7 @@
 """Publishers that are cancelled, blocked, or whose connection ends under them."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -55,6 +56,50 @@ async def test_while_rabbitmq_blocks_publishers_they_time_out_and_consumers_ack(
         await connected(broker)
         # The publish that met the block may be there too: whether it was taken was unknown.
         await ready(broker, (1, 2))
+
+
+async def test_under_an_alarm_only_the_first_publisher_waits(
+    broker: RabbitmqBroker, server: RabbitmqServer
+):
+    await ctl(server, "set_vm_memory_high_watermark", "0.0000001")
+    try:
+        await blocked(broker)
+        began = time.monotonic()
+        assert not broker.is_connected
+        for number in range(5):
+            with pytest.raises(BrokerUnavailableError):
+                await broker.publish("clients", message(number))
+        with pytest.raises(BrokerUnavailableError):
+            async with broker.temporary_reply_queue(lambda _: None):
+                pass
+        with pytest.raises(BrokerUnavailableError, match="short of memory or disk"):
+            await broker.ping()
+        assert time.monotonic() - began < 1
+    finally:
+        await ctl(server, "set_vm_memory_high_watermark", "0.4")
+    await published(broker, 9)
+
+    def usable() -> None:
+        assert broker.is_connected
+
+    await eventually(usable)
+
+
+async def test_of_a_broker_that_has_fallen_silent_only_the_first_publisher_waits(
+    server: RabbitmqServer, prefix: str
+):
+    async with open_broker(server, prefix, publish_seconds=0.5) as broker:
+        with server.frozen():
+            with pytest.raises(BrokerUnavailableError):
+                await broker.publish("clients", message(1))
+            assert not broker.is_connected
+            began = time.monotonic()
+            for number in range(5):
+                with pytest.raises(BrokerUnavailableError, match="confirms nothing at present"):
+                    await broker.publish("clients", message(number))
+            assert time.monotonic() - began < 0.4
+        await published(broker, 2)
+        assert broker.is_connected
 
 
 async def blocked(broker: RabbitmqBroker) -> None:

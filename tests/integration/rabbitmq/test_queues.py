@@ -13,10 +13,8 @@ from asynctestkit.broker_users import (
     consuming,
     delete_queue,
     message,
-    open_broker,
     published,
 )
-from asynctestkit.eventually import eventually
 from asynctestkit.ready import ready
 from asynctestkit.servers import RabbitmqServer
 
@@ -62,30 +60,29 @@ async def test_a_consumer_whose_queue_was_deleted_declares_it_again_within_secon
         assert time.monotonic() - began < 5
 
 
-async def test_a_queue_with_other_arguments_is_told_again_and_again_and_ends_nothing(
+async def test_a_queue_with_other_arguments_is_told_by_name_and_stops_no_other(
     server: RabbitmqServer, prefix: str
 ):
     async with await aio_pika.connect(server.url) as other:
         channel = await other.channel()
-        await channel.declare_queue(f"{prefix}.clients", durable=True)  # classic
+        await channel.declare_queue(f"{prefix}.odd", durable=True)  # classic
+    broker = RabbitmqBroker(server.url, queues=["odd", "clients"], prefix=prefix, publish_seconds=5)
     with structlog.testing.capture_logs() as logs:
-        async with open_broker(server, prefix) as broker, consuming(broker) as executor:
-
-            def told_twice(connection: str) -> None:
-                reasons = [
-                    entry["reason"]
-                    for entry in logs
-                    if entry["event"] == "broker connection ended"
-                    and entry["connection"] == connection
-                ]
-                assert len(reasons) >= 2
-                assert [reason for reason in reasons if "PRECONDITION_FAILED" not in reason] == []
-                assert prefix in reasons[-1]
-
-            await eventually(lambda: told_twice("publish"))
-            await eventually(lambda: told_twice("consume clients"))
-            with pytest.raises(BrokerUnavailableError):
-                await broker.publish("clients", message(1))
-            await delete_queue(server, f"{prefix}.clients")
-            await published(broker, 2)
-            await executor.has(2)
+        async with broker, consuming(broker) as executor:
+            await broker.publish("clients", message(1))
+            await executor.has(1)
+            told = f"The queue {prefix}.odd exists with another x-"
+            for _ in range(2):
+                with pytest.raises(BrokerUnavailableError) as caught:
+                    await broker.ping()
+                assert caught.value.public.startswith(told)
+            with pytest.raises(BrokerUnavailableError, match=told):
+                await broker.publish("odd", message(2))
+            assert broker.is_connected
+            await delete_queue(server, f"{prefix}.odd")
+            await connected(broker)
+            await broker.publish("odd", message(3))
+            assert await broker.count_ready("odd") == 1
+    reasons = [entry["reason"] for entry in logs if entry["event"] == "queue cannot be used"]
+    assert len(reasons) == 1
+    assert "PRECONDITION_FAILED" in reasons[0]
