@@ -10,6 +10,7 @@ import jsonschema_rs
 from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import as_object
 from asynctasks.operations.schema_faults import schema_fault
+from asynctasks.operations.storable import unstorable
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
 
 MAX_VIOLATIONS = 50
@@ -26,6 +27,8 @@ class ArgumentsSchema:
 
     def check(self, arguments: Any) -> None:
         """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
+        if faults := unstorable(arguments):
+            raise ArgumentsInvalidError(faults)
         if self._validator.is_valid(arguments):
             return
         try:
