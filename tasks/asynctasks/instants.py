@@ -61,6 +61,23 @@ def _sqlite(element: seconds_from_now, compiler: Any, **kw: Any) -> str:
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
 
 
+class seconds_from_this_moment(seconds_from_now):  # noqa: N801 - reads as the SQL function it is
+    """The same from the moment at which a row is written.
+
+    `seconds_from_now` counts from the start of the transaction, which may have waited for a lock
+    since: a lease counted so would be over before the work has begun. No index serves this one.
+    """
+
+    inherit_cache = True
+    name = "seconds_from_this_moment"
+
+
+@compiles(seconds_from_this_moment, "postgresql")
+def _moment_postgresql(element: seconds_from_this_moment, compiler: Any, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
+
+
 class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
     """From the first instant to the second; NULL where either is NULL."""
 

@@ -313,6 +313,35 @@ async def test_a_lease_is_renewed_for_its_holder_alone(parts: Any, new_task: Mak
     assert await parts.claims("one").look([task.id]) == held
 
 
+async def test_a_claim_that_waited_for_a_lock_has_its_whole_lease(
+    postgresql_url: str, open_parts: OpenParts, new_task: MakeTask
+):
+    async with open_parts(postgresql_url) as parts:
+        task = new_task()
+        await parts.store.add(task)
+        async with asyncio.TaskGroup() as tasks, parts.database.write() as connection:
+            await connection.execute(text("SELECT id FROM tasks FOR UPDATE"))
+            claiming = tasks.create_task(parts.claims("one", lease_seconds=60).claim(task.id))
+
+            async def waits() -> None:
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                async with parts.database.read() as onlooker:
+                    assert (await onlooker.execute(text(waiting))).scalar_one() > 0
+
+            await eventually(waits)
+            released_at = (
+                await connection.execute(
+                    text("SELECT clock_timestamp() FROM (SELECT pg_sleep(1)) AS slept")
+                )
+            ).scalar_one()
+        claimed = claiming.result()
+        assert claimed is not None
+        assert claimed.attempt_started_at >= released_at
+        lease_until = (await parts.store.find(task.id)).lease_until
+        assert lease_until is not None
+        assert lease_until - released_at >= timedelta(seconds=60)
+
+
 async def test_only_the_databases_clock_decides_what_is_due_leased_or_late(
     parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ):

@@ -14,7 +14,7 @@ from sqlalchemy import case as sql_case
 
 from asynctasks.endings import CANCELLED_WHILE_RUNNING
 from asynctasks.group_commit import Batch
-from asynctasks.instants import seconds_from_now
+from asynctasks.instants import seconds_from_now, seconds_from_this_moment
 from asynctasks.outcome import Outcome
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.id_list import is_one_of
@@ -198,10 +198,10 @@ _CLAIM = (
         version=tasks.c.version + 1,
         attempt=tasks.c.attempt + 1,
         executor=bindparam("executor"),
-        lease_until=seconds_from_now(bindparam("lease_seconds")),
-        attempt_started_at=seconds_from_now(0.0),
+        lease_until=seconds_from_this_moment(bindparam("lease_seconds")),
+        attempt_started_at=seconds_from_this_moment(0.0),
         started_at=sql_case(
-            (tasks.c.started_at.is_(None), seconds_from_now(0.0)), else_=tasks.c.started_at
+            (tasks.c.started_at.is_(None), seconds_from_this_moment(0.0)), else_=tasks.c.started_at
         ),
         published=False,
         next_publish_at=None,
@@ -222,7 +222,7 @@ _OURS = _LOOK.order_by(tasks.c.id).with_for_update()
 _RENEW = (
     update(tasks)
     .where(tasks.c.id.in_(select(tasks.c.id).where(*_HELD).order_by(tasks.c.id).with_for_update()))
-    .values(lease_until=seconds_from_now(bindparam("lease_seconds", type_=Float)))
+    .values(lease_until=seconds_from_this_moment(bindparam("lease_seconds", type_=Float)))
     .returning(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested)
 )
 
@@ -238,9 +238,9 @@ _FINISH = (
         version=tasks.c.version + 1,
         drains=tasks.c.drains + bindparam("given_back", type_=Integer),
         lease_until=None,
-        finished_at=seconds_from_now(bindparam("finished_in_seconds")),
-        run_after=seconds_from_now(bindparam("retry_in_seconds")),
-        next_publish_at=seconds_from_now(bindparam("retry_in_seconds")),
+        finished_at=seconds_from_this_moment(bindparam("finished_in_seconds")),
+        run_after=seconds_from_this_moment(bindparam("retry_in_seconds")),
+        next_publish_at=seconds_from_this_moment(bindparam("retry_in_seconds")),
         **{
             name: _new(name)
             for name in (
