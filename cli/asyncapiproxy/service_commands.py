@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import structlog
 import typer
 
-from asyncapiproxy.data_folder import make_data_folder
-from asyncapiproxy.demo.api import create_demo_api
+from asyncapiproxy.data_folder import own_data_folder
 from asyncapiproxy.process import run
-from asyncapiproxy.up import run_up
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
-from asyncproxy.proxy import run_proxy
-from asyncproxy.server import listen, serve
 from asyncproxy.settings import ProxySettings
 from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
@@ -29,7 +26,7 @@ from asynctasks.settings import DatabaseSettings, Settings, unknown_variables
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Generator
 
 DatabaseUrl = Annotated[
     str | None,
@@ -66,12 +63,19 @@ def up(
 ) -> None:
     r"""Run everything in one process: proxy, executor, demo Customer API, on SQLite.
 
-    Nothing else is needed: the queue is in memory, and the tasks are in the data folder. Try
+    Nothing else is needed: the queue is in memory, and the tasks are in the data folder. With
+    `--operations FILE` it serves your own; the demo API runs beside those that call it. Try
 
         curl -i -X POST localhost:8080/clients/ -H 'content-type: application/json' \
              -d '{"email": "ann@example.com", "name": "Ann"}'
     """
-    run(lambda stop: run_up(stop, host=host, port=port, data=data, operations_file=operations_file))
+
+    async def main(stop: asyncio.Event) -> None:
+        with _needing(extra="proxy"):
+            from asyncapiproxy.up import run_up  # noqa: PLC0415 - an extra
+        await run_up(stop, host=host, port=port, data=data, operations_file=operations_file)
+
+    run(main)
 
 
 def proxy(
@@ -92,6 +96,8 @@ def proxy(
 
     async def main(stop: asyncio.Event) -> None:
         settings = _settings(ProxySettings, given)
+        with _needing(extra="proxy"):
+            from asyncproxy.proxy import run_proxy  # noqa: PLC0415 - an extra
         operations = load_operations(settings.operations_file)
         async with connect(settings, operations) as connections:
             await run_proxy(settings, operations, connections, stop)
@@ -155,7 +161,8 @@ def operator(
 
     async def main(stop: asyncio.Event) -> None:
         settings = _settings(OperatorSettings, given)
-        run_operator = _import_operator()
+        with _needing(extra="operator"):
+            from asyncoperator.operator_process import run_operator  # noqa: PLC0415 - an extra
         operations = load_operations(settings.operations_file)
         async with connect(settings, operations) as connections:
             await run_operator(settings, operations, connections, stop=stop)
@@ -163,15 +170,15 @@ def operator(
     run(main)
 
 
-def _import_operator() -> Callable[..., Awaitable[None]]:
-    """Its libraries are an extra, which a proxy or an executor does without."""
+@contextmanager
+def _needing(*, extra: str) -> Generator[None]:
+    """Tell which extra brings what an import lacks: each service does without the others'."""
     try:
-        from asyncoperator.operator_process import run_operator  # noqa: PLC0415 - see above
+        yield
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"The operator needs {error.name}: pip install 'asyncapiproxy[operator]'"
+            f"This command needs {error.name}: pip install 'asyncapiproxy[{extra}]'"
         ) from error
-    return run_operator
 
 
 def migrate_command(
@@ -203,15 +210,14 @@ def demo_api(
     """
 
     async def main(stop: asyncio.Event) -> None:
-        make_data_folder(data)
-        listener = listen(host, port)
-        log.info("demo Customer API listens", url=f"http://{host}:{listener.getsockname()[1]}")
-        await serve(
-            create_demo_api(data / "customers.db"),
-            listener=listener,
-            stop=stop,
-            shutdown_seconds=5,
-        )
+        with _needing(extra="proxy"):
+            from asyncapiproxy.demo.api import create_demo_api  # noqa: PLC0415 - an extra
+            from asyncproxy.server import listen, serve, url_of  # noqa: PLC0415 - an extra
+        with own_data_folder(data):
+            app = create_demo_api(data / "customers.db")
+            listener = listen(host, port)
+            log.info("demo Customer API listens", url=url_of(listener))
+            await serve(app, listener=listener, stop=stop, shutdown_seconds=5)
 
     run(main)
 

@@ -1,4 +1,4 @@
-"""Everything in one process: proxy, one executor for each queue, and the demo Customer API."""
+"""Everything in one process: proxy, one executor for each queue, the demo's Customer API."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import asyncio
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from rich.console import Console
 
-from asyncapiproxy.data_folder import make_data_folder, writing_into
+from asyncapiproxy.data_folder import own_data_folder, writing_into
 from asyncapiproxy.demo.api import create_demo_api
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
-from asyncproxy.server import listen, serve
+from asyncproxy.server import listen, serve, url_of
 from asyncproxy.settings import ProxySettings
 from asynctasks.connections import MEMORY, connect
+from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate
 from asynctasks.operations.operations_file import load_operations
 from asynctasks.operations.sealing import kept_sealing_key
 
+if TYPE_CHECKING:
+    from socket import socket
+
+    from asynctasks.operations.operation import Operations
+
 UPSTREAM = "CUSTOMER_API_URL"
+LAST_PORT = 65_535
 
 log = structlog.get_logger(__name__)
 
@@ -32,48 +40,68 @@ async def run_up(
     stop: asyncio.Event, *, host: str, port: int, data: Path, operations_file: Path | None
 ) -> None:
     """Serve until `stop` is set. Variables of the environment win over what is chosen here."""
-    make_data_folder(data)
-    given = _given(host=host, port=port, data=data, operations_file=operations_file)
-    proxy_settings = ProxySettings.read(given)
-    executor_settings = ExecutorSettings.read(given)
-    configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)
-    operations = load_operations(proxy_settings.operations_file)
-    await migrate(proxy_settings.database_url)
-    demo_listener = listen(host, port + 1 if port else 0)
-    demo_url = f"http://{host}:{demo_listener.getsockname()[1]}"
-    environment = {UPSTREAM: demo_url, **os.environ}
-    executors_stop = asyncio.Event()
-    demo_stop = asyncio.Event()
-    async with connect(proxy_settings, operations) as connections, asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            serve(
-                create_demo_api(data / "customers.db"),
-                listener=demo_listener,
-                stop=demo_stop,
-                shutdown_seconds=1,
-            ),
-            name="demo api",
-        )
-        executors = [
-            tasks.create_task(
-                run_executor(
-                    executor_settings,
-                    operations,
-                    connections,
-                    queue=queue,
-                    environment=environment,
-                    stop=executors_stop,
-                ),
-                name=f"executor {queue}",
-            )
-            for queue in sorted({operation.queue for operation in operations.values()})
-        ]
-        _say_hello(proxy_settings.port, demo_url, data)
-        # From the front to the back, so that each part still has what it depends on.
-        await run_proxy(proxy_settings, operations, connections, stop)
-        executors_stop.set()
-        await asyncio.gather(*executors)
-        demo_stop.set()
+    with own_data_folder(data):
+        given = _given(host=host, port=port, data=data, operations_file=operations_file)
+        proxy_settings = ProxySettings.read(given)
+        executor_settings = ExecutorSettings.read(given)
+        configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)
+        operations = load_operations(proxy_settings.operations_file)
+        await migrate(proxy_settings.database_url)
+        demo_listener = _demo_listener(host, port) if _calls_demo_api(operations) else None
+        demo_url = url_of(demo_listener) if demo_listener else None
+        environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
+        demo_stop = asyncio.Event()
+        async with (
+            connect(proxy_settings, operations) as connections,
+            asyncio.TaskGroup() as tasks,
+        ):
+            if demo_listener:
+                demo = _serve_demo_api(demo_listener, data, demo_stop)
+                tasks.create_task(demo, name="demo api")
+            executors_stop = asyncio.Event()
+            executors = [
+                tasks.create_task(
+                    run_executor(
+                        executor_settings,
+                        operations,
+                        connections,
+                        queue=queue,
+                        environment=environment,
+                        stop=executors_stop,
+                    ),
+                    name=f"executor {queue}",
+                )
+                for queue in sorted({operation.queue for operation in operations.values()})
+            ]
+            _say_hello(proxy_settings, demo_url, data)
+            # From the front to the back, so that each part still has what it depends on.
+            await run_proxy(proxy_settings, operations, connections, stop)
+            executors_stop.set()
+            await asyncio.gather(*executors)
+            demo_stop.set()
+
+
+def _calls_demo_api(operations: Operations) -> bool:
+    """Whether an operation calls it by its name, and that name is given to nobody else."""
+    if UPSTREAM in os.environ:
+        return False
+    urls = [operation.upstream.url for operation in operations.values() if operation.upstream]
+    return any(f"{{{UPSTREAM}}}" in url for url in urls)
+
+
+def _demo_listener(host: str, port: int) -> socket:
+    """On the port after the proxy's, or on any where that is taken."""
+    if 0 < port < LAST_PORT:
+        try:
+            return listen(host, port + 1)
+        except SettingsError as error:
+            log.info("the demo Customer API takes another port", reason=str(error))
+    return listen(host, 0)
+
+
+async def _serve_demo_api(listener: socket, data: Path, stop: asyncio.Event) -> None:
+    app = create_demo_api(data / "customers.db")
+    await serve(app, listener=listener, stop=stop, shutdown_seconds=1)
 
 
 def _given(*, host: str, port: int, data: Path, operations_file: Path | None) -> dict[str, object]:
@@ -108,10 +136,13 @@ def _default_operations_file() -> Path:
     return own if own.exists() else Path(str(files("asyncapiproxy") / "operations.yaml"))
 
 
-def _say_hello(port: int, demo_url: str, data: Path) -> None:
+def _say_hello(settings: ProxySettings, demo_url: str | None, data: Path) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold green]AsyncApiProxy[/]")
+    port = settings.port
     where = f"http://localhost:{port}" if port else "on the port that the log tells"
     console.print(f"  proxy         {where}      (try it at /docs)")
-    console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
+    if demo_url:
+        console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
+    console.print(f"  operations    {settings.operations_file.resolve()}")
     console.print(f"  data          {data.resolve()}")

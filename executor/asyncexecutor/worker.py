@@ -106,6 +106,8 @@ class Worker:
             return None
         if not outcome.status.is_final:
             return None
+        if outcome.status is TaskStatus.FAILED:
+            _log_failure(task, outcome)
         if task.reply_to is not None:
             reply = Reply(task.id, outcome.status, outcome.response, outcome.error)
             await self._broker.reply(task.reply_to, reply)
@@ -126,6 +128,18 @@ class Worker:
             metrics = self._metrics.get(task.operation) or self._metrics[UNKNOWN_OPERATION]
             metrics.ended(outcome, time.perf_counter() - started)
         return outcome
+
+
+def _log_failure(task: ClaimedTask, outcome: Outcome) -> None:
+    """Without the problem's text, which may quote arguments; the task has it."""
+    log.warning(
+        "task failed",
+        task_id=str(task.id),
+        operation=task.operation,
+        attempt=task.attempt,
+        error=outcome.error.type if outcome.error else None,
+        response_status=outcome.response.status if outcome.response else None,
+    )
 
 
 async def _when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:

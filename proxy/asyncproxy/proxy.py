@@ -16,7 +16,7 @@ from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.probes import Probe
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
-from asyncproxy.server import listen, serve
+from asyncproxy.server import listen, serve, url_of
 from asyncproxy.submission import Submission
 from asyncproxy.task_routes import TaskEndpoints
 from asyncproxy.watch import Watch
@@ -117,8 +117,7 @@ class Proxy:
             replies.release_all()
             self._watch.release_all()
 
-        host, port = listener.getsockname()[:2]
-        log.info("proxy listens", url=f"http://{host}:{port}", operations=sorted(self._operations))
+        log.info("proxy listens", url=url_of(listener), operations=sorted(self._operations))
         await serve(
             self._app(replies),
             listener=listener,

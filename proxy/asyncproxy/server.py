@@ -40,12 +40,26 @@ class ServerStartError(AsyncApiProxyError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises SettingsError where the address cannot be had."""
+    """A listening socket; raises SettingsError where the address cannot be had.
+
+    `::` is every address there is, those of IPv4 too.
+    """
+    if not host:
+        raise SettingsError("Cannot listen on an empty address; 0.0.0.0 or :: is every one")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    is_every = host == "::" and socket.has_dualstack_ipv6()
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=is_every
+        )
     except OSError as error:
         raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where it answers."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,7 @@ import pytest
 from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
 from asynctestkit.eventually import eventually
 from asynctestkit.processes import FAST_OPERATIONS, Keep, Service, up_service
+from asynctestkit.servers import is_listening
 
 SECRET = "correct-horse-battery-staple"
 
@@ -104,11 +105,6 @@ def _occupy(_: Path, service: Service) -> None:
     socket.create_server(("127.0.0.1", port)).detach()  # open until the process of the tests ends
 
 
-def _occupy_demo(_: Path, service: Service) -> None:
-    port = int(service.url.rpartition(":")[2]) + 1
-    socket.create_server(("127.0.0.1", port)).detach()
-
-
 def _data_is_a_file(folder: Path, _: Service) -> None:
     (folder / "data").write_text("")
 
@@ -148,7 +144,6 @@ def _nothing(_: Path, __: Service) -> None:
     ("spoil", "settings", "exit_code", "said"),
     [
         pytest.param(_occupy, {}, 2, "Cannot listen on 127.0.0.1:", id="port in use"),
-        pytest.param(_occupy_demo, {}, 2, "Cannot listen on 127.0.0.1:", id="demo port in use"),
         pytest.param(_data_is_a_file, {}, 2, "data", id="data folder is a file"),
         pytest.param(_database_is_a_folder, {}, 2, "tasks.db: cannot", id="database is a folder"),
         pytest.param(_database_is_something_else, {}, 2, "is no SQLite", id="no database"),
@@ -190,6 +185,91 @@ def test_what_cannot_start_says_why_in_one_message(  # noqa: PLR0917 - a table's
     assert service.faults == []
     assert "─" not in service.log
     assert len(service.log.splitlines()) <= 8
+
+
+async def test_a_port_that_is_taken_keeps_the_demo_api_from_nothing(tmp_path: Path, keep: Keep):
+    service = keep(up_service(tmp_path))
+    port = int(service.url.rpartition(":")[2]) + 1
+    with socket.create_server(("127.0.0.1", port)):
+        service.start()
+        async with caller(service.url) as client:
+            assert (await create_client(client, new_email())).status_code == 201
+
+
+HANDLED = """
+operations:
+  double:
+    route: POST /double
+    handler: doubling:double
+    arguments: {type: object, properties: {number: {type: integer}}}
+"""
+
+
+async def test_ones_own_operations_run_without_the_demo_api(
+    tmp_path: Path, keep: Keep, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "doubling.py").write_text("def double(a):\n    return {'twice': 2 * a['number']}\n")
+    service = keep(up_service(tmp_path, operations=HANDLED))
+    service._environment["PYTHONPATH"] = str(tmp_path)
+    service.start()
+
+    async with caller(service.url) as client:
+        answer = await client.post("/double", json={"number": 21})
+
+    assert answer.json() == {"twice": 42}
+    assert "customer API" not in service.log
+    assert not is_listening(int(service.url.rpartition(":")[2]) + 1)
+    assert not (tmp_path / "data" / "customers.db").exists()
+
+
+async def test_an_upstream_that_is_named_takes_the_demo_apis_place(tmp_path: Path, keep: Keep):
+    service = keep(up_service(tmp_path))
+    service._environment["CUSTOMER_API_URL"] = "http://127.0.0.1:1"
+    service.start()
+    assert "customer API" not in service.log
+    async with caller(service.url) as client:
+        assert (await create_client(client, new_email())).status_code == 502
+
+    def failed() -> None:
+        assert "task failed" in service.log
+        assert "upstream-unreachable" in service.log
+
+    await eventually(failed)
+    assert service.log.count("task failed") == 1
+
+
+def test_what_is_kept_is_its_owners_alone(tmp_path: Path, keep: Keep):
+    keep(up_service(tmp_path)).start()
+    data = tmp_path / "data"
+    kept = [data, *data.iterdir()]
+    assert {"tasks.db", "customers.db", "sealing.key"} < {file.name for file in kept}
+    assert {file.name for file in kept if file.stat().st_mode & 0o077} == set()
+
+
+def test_a_data_folder_is_one_process_alone(tmp_path: Path, keep: Keep):
+    first = keep(up_service(tmp_path)).start()
+    second = keep(up_service(tmp_path, name="second"))
+
+    assert second.launch().wait() == 2
+
+    assert "is in use by another process" in second.log
+    assert len(second.log.splitlines()) == 1
+    first.kill()
+    keep(up_service(tmp_path, name="third")).start()
+
+
+def test_an_empty_address_is_refused(tmp_path: Path, keep: Keep):
+    service = keep(up_service(tmp_path, "--host", ""))
+
+    assert service.launch().wait() == 2
+
+    assert "ASYNCAPIPROXY_HOST: " in service.log
+
+
+async def test_every_address_is_that_of_ipv4_too(tmp_path: Path, keep: Keep):
+    service = keep(up_service(tmp_path, "--host", "::")).start()
+    async with caller(service.url.replace("127.0.0.1", "[::1]")) as client:
+        assert (await create_client(client, new_email())).status_code == 201
 
 
 @pytest.mark.parametrize("data", ["/proc", "/proc/nowhere"])

@@ -1,0 +1,48 @@
+"""Who has not installed a service's libraries is told how to; the other services do without."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BARE = """
+import sys
+for module in ("fastapi", "starlette", "uvicorn", "fastapi_swagger", "kopf", "kubernetes"):
+    sys.modules[module] = None
+from asyncapiproxy.main import app
+app(sys.argv[1:])
+"""
+
+
+def run_bare(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command as `pip install asyncapiproxy` leaves it."""
+    return subprocess.run(
+        [sys.executable, "-c", BARE, *arguments],
+        env={
+            "ASYNCAPIPROXY_DATABASE_URL": f"sqlite:///{folder}/tasks.db",
+            "ASYNCAPIPROXY_BROKER_URL": "amqp://none.invalid",
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [("up", "proxy"), ("proxy", "proxy"), ("demo-api", "proxy"), ("operator", "operator")],
+)
+def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path, command: str, extra: str):
+    done = run_bare(command, folder=tmp_path)
+    assert done.returncode == 2
+    assert f"pip install 'asyncapiproxy[{extra}]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("sealing-key",), ("migrate",)])
+def test_what_needs_no_extra_runs_without(tmp_path: Path, arguments: tuple[str]):
+    done = run_bare(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
