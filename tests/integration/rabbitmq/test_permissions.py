@@ -1,11 +1,11 @@
 """What RabbitMQ's user has to be allowed, and how what lacks is told."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from asynctasks.broker.protocol import Delivery
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctestkit.broker_users import SharedQueue, ctl, message, open_broker
@@ -29,7 +29,7 @@ async def test_permissions_for_names_that_begin_with_our_prefix_are_enough(
     await ctl(server, "set_permissions", limited_user, ours, ours, ours)
     url = server.url.replace("guest:guest", f"{limited_user}:secret")
     shared, own = SharedQueue(), SharedQueue()
-    held: list[Delivery] = []
+    held: list[Any] = []
     async with (
         RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=5) as broker,
         broker.shared_reply_queue(shared.arrived.append, on_restored=shared.count) as name,
