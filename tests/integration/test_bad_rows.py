@@ -41,9 +41,9 @@ BAD_ROWS = {
 async def write(parts: Any, task_id: UUID, **columns: Any) -> None:
     """By SQL, past all that we check. Text is cast to what the column is on PostgreSQL."""
     is_sqlite = parts.database.dialect == "sqlite"
-    casts = {} if is_sqlite else dict.fromkeys(("attempts", "labels", "arguments", "error"), "json")
+    json = set[str]() if is_sqlite else {"attempts", "labels", "arguments", "error"}
     values = ", ".join(
-        f"{name} = CAST(:{name} AS {casts.get(name, 'text')})"
+        f"{name} = CAST(:{name} AS {'json' if name in json else 'text'})"
         if isinstance(value, str)
         else f"{name} = :{name}"
         for name, value in columns.items()
@@ -205,11 +205,11 @@ def test_a_row_that_was_set_aside_counts_for_an_hour_and_no_longer():
     bad_rows = BadRows("publish", lambda: now)
     with structlog.testing.capture_logs():
         for _ in range(MOST):
-            bad_rows.set_aside(new_task_id(), ValueError())
-        with pytest.raises(ValueError):
-            bad_rows.set_aside(new_task_id(), ValueError())
+            bad_rows.set_aside(new_task_id(), ZeroDivisionError())
+        with pytest.raises(ZeroDivisionError):
+            bad_rows.set_aside(new_task_id(), ZeroDivisionError())
         now = ASIDE_SECONDS
-        bad_rows.set_aside(new_task_id(), ValueError())
+        bad_rows.set_aside(new_task_id(), ZeroDivisionError())
     assert len(bad_rows) == 1
 
 
@@ -240,7 +240,7 @@ UNREADABLE = {
     "attempts that are no JSON": {"attempts": '["\\ud800"]'},
     "an error of another shape": {"status": "failed", "error": '{"a": 1}'},
 }
-READABLE = {
+READABLE: dict[str, tuple[dict[str, str], str, Any]] = {
     "labels null": ({"labels": "null"}, "labels", {}),
     "attempts null": ({"attempts": "null"}, "attempts", []),
     "arguments odd": ({"arguments": "[1]"}, "arguments", [1]),

@@ -22,7 +22,7 @@ from asynctasks.statements.upkeep import Upkeep
 from asynctestkit.calls import caller
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import Inside, accepted, held, inside
-from asynctestkit.servers import free_port
+from asynctestkit.ports import free_port
 
 LATER_SECONDS = STUCK_SECONDS + 1
 

@@ -36,7 +36,7 @@ OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 
 
 def publish_of(parts: Any, broker: Broker, **given: Any) -> Publish:
-    defaults = {"queues": ("clients", "good"), "grace_seconds": 30}
+    defaults: dict[str, Any] = {"queues": ("clients", "good"), "grace_seconds": 30}
     return Publish(parts.store, Upkeep(parts.database), broker, **(defaults | given))
 
 

@@ -119,8 +119,11 @@ async def test_what_is_away_is_waited_for_and_told_once_until_it_is_back():
 async def test_how_long_it_waits_may_depend_on_what_is_away_and_for_how_long():
     away = DatabaseUnavailableError()
     ticks = Ticks(away, away, False, away)
-    asked = await pauses(ticks, 4, pause_after=lambda _, failures: 10.0 * failures)
-    assert asked == [10, 20, 5, 10]
+
+    def ten_more_each_time(_: Exception, failures: int) -> float:
+        return 10.0 * failures
+
+    assert await pauses(ticks, 4, pause_after=ten_more_each_time) == [10, 20, 5, 10]
 
 
 async def test_an_error_that_it_does_not_wait_for_ends_it():
