@@ -228,14 +228,18 @@ async def test_a_private_ca_is_trusted_where_the_url_names_it_and_no_other(
 
 
 async def test_behind_pgbouncer_in_session_mode_all_is_as_without(server: PostgresqlServer):
-    with PgbouncerServer(server, mode="session") as pooler:
-        await migrate(pooler.url)
-        async with opened(pooler.url, connections=5) as database:
-            await asyncio.gather(*(database.ping() for _ in range(20)))
-            assert await scalar_of_a_write(database, SILENCE) == "5s"
-            assert await scalar_of_a_statement(database, "SHOW transaction_isolation") == (
-                "read committed"
-            )
+    await execute(server.url, "ALTER ROLE tests SET default_transaction_isolation = serializable")
+    try:
+        with PgbouncerServer(server, mode="session") as pooler:
+            await migrate(pooler.url)
+            async with opened(pooler.url, connections=5) as database:
+                await asyncio.gather(*(database.ping() for _ in range(20)))
+                assert await scalar_of_a_write(database, SILENCE) == "5s"
+                shown = "SHOW transaction_isolation"
+                assert await scalar_of_a_write(database, shown) == "read committed"
+                assert await scalar_of_a_statement(database, shown) == "read committed"
+    finally:
+        await execute(server.url, "ALTER ROLE tests RESET default_transaction_isolation")
 
 
 async def test_nothing_of_ours_stays_on_connections_that_a_pooler_gives_to_others(

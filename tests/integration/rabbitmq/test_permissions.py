@@ -60,14 +60,26 @@ async def test_permissions_for_names_that_begin_with_our_prefix_are_enough(
         await eventually(put_aside)
 
 
-@pytest.mark.parametrize("lacks", ["configure", "write", "read"])
-async def test_a_ping_tells_of_a_permission_that_lacks(
-    server: RabbitmqServer, prefix: str, limited_user: str, lacks: str
+@pytest.mark.parametrize(
+    ("configure", "write", "read"),
+    [
+        ("nothing", "ours", "ours"),
+        ("ours", "nothing", "ours"),
+        ("ours", "ours", "nothing"),
+        ("ours", "all but publishing", "ours"),
+    ],
+)
+async def test_a_ping_tells_of_a_permission_that_lacks(  # noqa: PLR0917 - a table's columns
+    server: RabbitmqServer, prefix: str, limited_user: str, configure: str, write: str, read: str
 ):
     async with open_broker(server, prefix):
         pass  # so that all is declared
-    ours = rf"^{prefix}\..*"
-    allowed = [ours if name != lacks else "^$" for name in ("configure", "write", "read")]
+    patterns = {
+        "nothing": "^$",
+        "ours": rf"^{prefix}\..*",
+        "all but publishing": rf"^{prefix}\.(?!tasks$).*",
+    }
+    allowed = [patterns[name] for name in (configure, write, read)]
     await ctl(server, "set_permissions", limited_user, *allowed)
     url = server.url.replace("guest:guest", f"{limited_user}:secret")
     async with RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=5) as broker:
