@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
+from asynctestkit.sql import execute
 
 pytest_plugins = ["asynctestkit.keeping"]
 
@@ -104,20 +104,12 @@ def _given(variable: str) -> GivenServer | None:
 @contextmanager
 def _postgresql_database(server_url: str, *, template: str) -> Generator[str]:
     name = f"test_{uuid4().hex}"
-    asyncio.run(_execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
         yield name
     finally:
         # Force: a test that failed may still be connected.
-        asyncio.run(_execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+        execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _with_database(url: str, name: str) -> str:

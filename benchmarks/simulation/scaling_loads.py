@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling_policies import Keda, Ours
-from simulated_pool import Outcome, Policy, Task, mean, simulate
+from benchmarks.simulation.scaling_policies import Keda, Ours
+from benchmarks.simulation.simulated_pool import Outcome, Policy, Task, mean, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

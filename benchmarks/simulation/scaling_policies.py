@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from asyncoperator.scaling.decision import History, ScalingConfig, Signals, Work, decide
 from asyncoperator.scaling.removal import plan
 from asynctasks.statements.roster import Executor
-from simulated_pool import CONCURRENCY, MAX_REPLICAS, MIN_REPLICAS
+from benchmarks.simulation.simulated_pool import CONCURRENCY, MAX_REPLICAS, MIN_REPLICAS
 
 if TYPE_CHECKING:
-    from simulated_pool import Pod, Pool
+    from benchmarks.simulation.simulated_pool import Pod, Pool
 
 TICK_SECONDS = 2
 REPORT_SECONDS = 1

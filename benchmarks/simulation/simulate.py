@@ -1,5 +1,7 @@
 """`./dev simulate`: our scaling against KEDA's on four loads, as a table and a picture."""
 
+# matplotlib leaves the types of its keyword arguments open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,10 +12,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from scaling_loads import LOADS, compare
+from benchmarks.simulation.scaling_loads import LOADS, compare
 
 if TYPE_CHECKING:
-    from simulated_pool import Outcome
+    from benchmarks.simulation.simulated_pool import Outcome
 
 mpl.use("Agg")
 

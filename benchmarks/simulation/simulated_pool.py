@@ -37,7 +37,7 @@ class Pod:
 
     name: str
     ready_at: int
-    running: list[Task] = field(default_factory=list)
+    running: list[Task] = field(default_factory=list[Task])
     idle_since: int | None = None
     drains_from: int | None = None
     """From when it takes no more, because it was told to drain."""

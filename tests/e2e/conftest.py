@@ -1,17 +1,16 @@
 """What whole-system tests stand on: processes that end with their test, an empty database."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from asynctestkit.processes import Installation
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
+from asynctestkit.sql import execute
 
 
 @pytest.fixture
@@ -39,14 +38,6 @@ def install(
 def empty_database_url(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
     """An empty PostgreSQL database for a module: it is for `asyncapiproxy migrate` to fill."""
     name = f"test_{uuid4().hex}"
-    asyncio.run(_execute(postgresql_server.url, f'CREATE DATABASE "{name}"'))
+    execute(postgresql_server.url, f'CREATE DATABASE "{name}"')
     yield urlsplit(postgresql_server.url)._replace(path=f"/{name}").geturl()
-    asyncio.run(_execute(postgresql_server.url, f'DROP DATABASE "{name}" WITH (FORCE)'))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    execute(postgresql_server.url, f'DROP DATABASE "{name}" WITH (FORCE)')

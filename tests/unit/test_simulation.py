@@ -2,8 +2,8 @@
 
 import pytest
 
-from scaling_loads import LOADS, compare
-from simulated_pool import Outcome
+from benchmarks.simulation.scaling_loads import LOADS, compare
+from benchmarks.simulation.simulated_pool import Outcome
 
 BURSTS, LONG, SHORT, RAMP = (load.name for load in LOADS)
 

@@ -1,0 +1,71 @@
+"""Fills the task table by SQL, with rows as proxies and executors leave them."""
+
+import os
+
+from benchmarks.machine.bench import Bench
+
+# Versions and variants as in RFC 9562, and the time first, so that ids sort as real ones do.
+_ID = """(
+  lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0')
+  || '7' || substr(md5({n}::text), 1, 3) || '8' || substr(md5({n}::text || 'b'), 1, 15)
+)::uuid"""
+
+_FINISHED = f"""
+INSERT INTO tasks (
+  id, version, operation, queue, arguments, labels, status, attempt, max_attempts, attempts,
+  created_at, started_at, finished_at, executor, attempt_started_at, reply_to,
+  response_status, response_content_type, response_body, error
+)
+SELECT
+  {_ID.format(at="at", n="n")}, 3, 'create-client', 'clients',
+  json_build_object('email', 'ann-' || n || '@example.com', 'name', 'Ann'),
+  CASE WHEN n % 20 = 0 THEN json_build_object('team', 'sales') ELSE json_build_object() END,
+  CASE WHEN n % 100 = 0 THEN 'failed' ELSE 'succeeded' END, 1, 5,
+  json_build_array(json_build_object('number', 1, 'outcome', 'succeeded', 'executor', 'e-1',
+                                     'startedAt', at, 'finishedAt', at)),
+  at, at, at, 'executor-1', at, 'asyncapiproxy.replies.f1a9f6e2-3d3c-4d3f-9a51-1f6c30c4f0a1',
+  CASE WHEN n % 100 = 0 THEN 422 ELSE 201 END, 'application/json',
+  convert_to(
+    json_build_object('id', n, 'email', 'ann-' || n || '@example.com', 'name', 'Ann')::text, 'UTF8'
+  ),
+  NULL
+FROM (
+  SELECT n, now() - interval '1 hour' - ({{until}} - n) * interval '20 milliseconds' AS at
+  FROM generate_series({{since}}, {{until}}) AS n
+) AS made
+"""
+
+_QUEUED = f"""
+INSERT INTO tasks (
+  id, operation, queue, arguments, max_attempts, created_at, next_publish_at, published
+)
+SELECT
+  {_ID.format(at="at", n="n")}, 'create-client', 'clients',
+  json_build_object('email', 'ann-' || n || '@example.com', 'name', 'Ann'),
+  5, at, {{next_publish_at}}, {{published}}
+FROM (
+  SELECT n, now() - interval '1 minute' - n * interval '1 millisecond' AS at
+  FROM generate_series(1, {{rows}}) AS n
+) AS made
+"""
+
+
+def add_finished(bench: Bench, url: str, *, since: int, until: int) -> None:
+    """Finished tasks number `since` to `until`, the newer with the higher number."""
+    bench.sql(_FINISHED.format(since=since, until=until), url=url)
+    _settle(bench, url)
+
+
+def add_queued(bench: Bench, url: str, *, rows: int, published: bool) -> None:
+    """Queued tasks: with a message each that is not lost, or all due to be published."""
+    next_publish_at = "now() + interval '1 hour'" if published else "at"
+    statement = _QUEUED.format(rows=rows, published=str(published), next_publish_at=next_publish_at)
+    bench.sql(statement, url=url)
+    _settle(bench, url)
+
+
+def _settle(bench: Bench, url: str) -> None:
+    """Else what the filling left to write would be written during the measurement."""
+    bench.sql("VACUUM (ANALYZE) tasks", url=url)
+    bench.sql("CHECKPOINT", url=url)
+    os.sync()

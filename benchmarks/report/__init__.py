@@ -1,0 +1,1 @@
+"""What was measured, as JSON, tables, pictures and a page of the documentation."""

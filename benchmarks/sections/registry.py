@@ -1,0 +1,29 @@
+"""Every section, in the order in which they are run and shown."""
+
+from typing import Any
+
+from benchmarks.sections.against import AGAINST
+from benchmarks.sections.backlog import BACKLOG
+from benchmarks.sections.compare import COMPARE
+from benchmarks.sections.embedded import EMBEDDED
+from benchmarks.sections.lone import LONE
+from benchmarks.sections.parked import PARKED
+from benchmarks.sections.profile_cpu import PROFILE
+from benchmarks.sections.rows import ROWS
+from benchmarks.sections.section import Section
+from benchmarks.sections.workers import WORKERS
+
+SECTIONS: dict[str, Section[Any]] = {
+    section.name: section
+    for section in (
+        COMPARE,
+        EMBEDDED,
+        PARKED,
+        ROWS,
+        WORKERS,
+        BACKLOG,
+        LONE,
+        PROFILE,
+        AGAINST,
+    )
+}

@@ -1,0 +1,1 @@
+"""What is measured: AsyncApiProxy, its original design, what people would use instead."""

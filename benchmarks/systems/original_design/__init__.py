@@ -1,0 +1,1 @@
+"""The baseline: see its README."""
