@@ -14,9 +14,10 @@ from uuid import uuid4
 from rich.console import Console
 
 from asynctestkit.ports import free_port
+from asynctestkit.process import Process
 from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 from asynctestkit.sql import execute
-from benchmarks.machine.programs import Program, server_pids
+from benchmarks.machine.programs import listens, server_pids
 
 UPSTREAM = Path(__file__).parents[1] / "systems" / "upstream.py"
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -31,7 +32,7 @@ class Bench:
     postgresql_pids: list[int]
     rabbitmq: RabbitmqServer
     rabbitmq_pids: list[int]
-    upstream: Program
+    upstream: Process
     tries: int
     """How often a measurement may be made until others on the machine did not disturb it."""
 
@@ -77,11 +78,12 @@ def started_bench(*, tries: int) -> Generator[Bench]:
     folder = Path(tempfile.mkdtemp(prefix="asyncapiproxy-bench-"))
     postgresql, rabbitmq = PostgresqlServer(), RabbitmqServer()
     port = free_port()
-    upstream = Program(
+    upstream = Process(
         *(sys.executable, str(UPSTREAM), str(port)),
         name="upstream",
         folder=folder,
-        port=port,
+        is_ready=listens(port),
+        url=f"http://127.0.0.1:{port}",
     )
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -85,7 +85,8 @@ class Ratio:
     @classmethod
     def of(cls, pairs: Iterable[tuple[float, float]]) -> Ratio:
         """The first of each pair divided by the second."""
-        ratios = [first / second for first, second in pairs]
+        # Not through zero: a system that answered nobody is told as a fault.
+        ratios = [first / max(second, 1e-9) for first, second in pairs]
         return cls(median(ratios), min(ratios), max(ratios))
 
     def __str__(self) -> str:

@@ -1,150 +1,67 @@
-"""Starts the programs that are measured, each with a log, and ends them with us."""
+"""The programs that are measured, and when each is ready."""
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
 
 import psutil
 
 from asynctestkit.ports import free_port, is_listening
-from asynctestkit.process import ending_with_us
+from asynctestkit.process import Process
 from asynctestkit.servers import PrivateServer
 
-START_SECONDS = 60
-STOP_SECONDS = 20
+IsReady = Callable[[Process], bool]
 
 
-class ProgramStartError(RuntimeError):
-    """A program ended, or did not serve in time; the text ends with its log."""
+def listens(port: int) -> IsReady:
+    """Ready when somebody accepts connections on the port."""
+    return lambda _: is_listening(port)
 
 
-class Program:
-    """One process (and its children); `with` starts it and leaves nothing of it behind."""
-
-    def __init__(
-        self,
-        *command: str,
-        name: str,
-        folder: Path,
-        port: int | None = None,
-        ready_text: str = "",
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self.name = name
-        self.port = port
-        self._ready_text = ready_text
-        self._command = [*ending_with_us(), *command]
-        self._folder = folder
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "LANG": "C.UTF-8",
-            **(environment or {}),
-        }
-        self._log = folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """Of the process that was started; it may have children."""
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def url(self) -> str:
-        """Where it serves, if it has a port."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def log(self) -> str:
-        """What it has written so far."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    def start(self) -> Self:
-        """Return when it serves: its port answers, or its log holds the text."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise ProgramStartError(f"{self.name} does not serve:\n{self.log[-4000:]}")
-            time.sleep(0.05)
-        return self
-
-    def stop(self) -> None:
-        """Ask it to end, and end it and its children if it does not."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        children = psutil.Process(self.pid).children(recursive=True)
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_SECONDS)
-        for child in children:
-            if child.is_running():
-                child.kill()
-
-    def _is_ready(self) -> bool:
-        if self.port is not None:
-            return is_listening(self.port)
-        return self._ready_text in self.log
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+def has_written(text: str) -> IsReady:
+    """Ready when the log holds the text."""
+    return lambda process: text in process.log_of_this_run
 
 
-def module(name: str, folder: Path, environment: Mapping[str, str]) -> Program:
-    """A module of ours, which says `ready` when it is."""
-    return Program(
+def module(name: str, folder: Path, environment: Mapping[str, str]) -> Process:
+    """A worker that is a module, and says `ready` when it is."""
+    return Process(
         *(sys.executable, "-m", name),
         name="worker",
         folder=folder,
-        ready_text="ready",
+        is_ready=has_written("ready"),
         environment=environment,
     )
 
 
-def uvicorn(app: str, *, name: str, folder: Path, environment: Mapping[str, str]) -> Program:
+def uvicorn(app: str, *, name: str, folder: Path, environment: Mapping[str, str]) -> Process:
     """An application as the proxy of AsyncApiProxy is served: uvloop, httptools, no access log."""
     port = free_port()
     options = ["--port", str(port), "--no-access-log", "--log-level", "warning", "--backlog=2048"]
-    return Program(
+    return Process(
         *(sys.executable, "-m", "uvicorn", "--no-server-header", *options, app),
         name=name,
         folder=folder,
-        port=port,
+        is_ready=listens(port),
         environment=environment,
+        url=f"http://127.0.0.1:{port}",
     )
 
 
-def redis_server(folder: Path) -> Program | None:
+def redis_server(folder: Path) -> Process | None:
     """A private Redis that keeps nothing on disk; None where the machine has none."""
     if shutil.which("redis-server") is None:
         return None
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    return Program("redis-server", *options, name="redis", folder=folder, port=port)
+    return Process(
+        *("redis-server", *options),
+        name="redis",
+        folder=folder,
+        is_ready=listens(port),
+        url=f"redis://127.0.0.1:{port}",
+    )
 
 
 def server_pids(server: PrivateServer) -> list[int]:

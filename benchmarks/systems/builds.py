@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asynctestkit.processes import COMMAND, bare_environment
-from asynctestkit.servers import free_port
+from asynctestkit.ports import free_port
+from asynctestkit.process import Process, bare_environment
+from asynctestkit.processes import COMMAND, answers
 from benchmarks.machine.measure import Running
-from benchmarks.machine.programs import Program
+from benchmarks.machine.programs import has_written
 from benchmarks.systems.systems import CHECKOUT, OPERATIONS, parts
 
 if TYPE_CHECKING:
@@ -68,19 +69,20 @@ def started(bench: Bench, build: Build) -> Generator[Running]:
         command = str(build.command)
         _output(command, "migrate", environment=bare_environment(folder) | environment)
         port = free_port()
-        proxy = Program(
+        proxy = Process(
             *(command, "proxy", "--port", str(port)),
             name="proxy",
             folder=folder,
-            port=port,
+            is_ready=answers("/readyz"),
             environment=environment,
+            url=f"http://127.0.0.1:{port}",
         )
-        executor = Program(
+        executor = Process(
             *(command, "executor", "--queue", "clients"),
             name="executor",
             folder=folder,
             # It logs the name of the connection that it consumes by.
-            ready_text="consume clients",
+            is_ready=has_written("consume clients"),
             environment=environment,
         )
         with proxy, executor:

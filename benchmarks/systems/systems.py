@@ -8,16 +8,16 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from asynctestkit.ports import free_port_pair
+from asynctestkit.process import Process
 from asynctestkit.processes import COMMAND, Installation, Service, answers, settings_environment
 from benchmarks.machine.bench import Bench
 from benchmarks.machine.measure import Running
-from benchmarks.machine.programs import Program, module, redis_server, uvicorn
+from benchmarks.machine.programs import has_written, module, redis_server, uvicorn
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 OPERATIONS = (CHECKOUT / "cli" / "asyncapiproxy" / "operations.yaml").read_text()
 RIVALS = "benchmarks.systems.rivals"
-
 
 Start = Callable[[Bench], AbstractContextManager[Running]]
 
@@ -171,18 +171,18 @@ def taskiq(bench: Bench) -> Generator[Running]:
         if redis is None:
             raise SystemMissingError("taskiq's results need a redis-server")
         stack.enter_context(redis)
-        environment["BENCH_REDIS_URL"] = f"redis://127.0.0.1:{redis.port}"
+        environment["BENCH_REDIS_URL"] = redis.url
         command = [
             "worker",
             f"{RIVALS}.taskiq_tasks:broker",
             "--workers=1",
             "--max-async-tasks=100",
         ]
-        worker = Program(
+        worker = Process(
             *(str(Path(sys.executable).parent / "taskiq"), *command, "--log-level=INFO"),
             name="worker",
             folder=folder,
-            ready_text="Listening started.",
+            is_ready=has_written("Listening started."),
             environment=environment,
         )
         stack.enter_context(worker)
@@ -196,12 +196,12 @@ def celery(bench: Bench) -> Generator[Running]:
     with _environment(bench) as environment:
         folder = bench.folder / environment["BENCH_PREFIX"]
         command = ["-A", f"{RIVALS}.celery_tasks", "worker", "--pool=threads", "--concurrency=100"]
-        worker = Program(
+        worker = Process(
             *(sys.executable, "-m", "celery", *command, "--without-gossip", "--without-mingle"),
             "--loglevel=INFO",
             name="worker",
             folder=folder,
-            ready_text=" ready.",
+            is_ready=has_written(" ready."),
             environment=environment,
         )
         with worker, _front("celery", folder, environment) as proxy:
@@ -219,6 +219,7 @@ class SystemMissingError(RuntimeError):
 @contextmanager
 def _environment(bench: Bench) -> Generator[dict[str, str]]:
     with bench.queue_prefix() as prefix:
+        (bench.folder / prefix).mkdir()
         yield {
             "BENCH_PREFIX": prefix,
             "BENCH_BROKER_URL": bench.rabbitmq.url,
@@ -227,13 +228,13 @@ def _environment(bench: Bench) -> Generator[dict[str, str]]:
         }
 
 
-def _front(name: str, folder: Path, environment: Mapping[str, str]) -> Program:
+def _front(name: str, folder: Path, environment: Mapping[str, str]) -> Process:
     return uvicorn(
         f"{RIVALS}.{name}_proxy:app", name="proxy", folder=folder, environment=environment
     )
 
 
-def parts(bench: Bench, proxy: Program, worker: Program) -> dict[str, list[int]]:
+def parts(bench: Bench, proxy: Process, worker: Process) -> dict[str, list[int]]:
     """Of a system that needs no more than RabbitMQ."""
     return {"proxy": [proxy.pid], "executor": [worker.pid], "rabbitmq": bench.rabbitmq_pids}
 
