@@ -1,17 +1,12 @@
 """A private PgBouncer in front of a private PostgreSQL."""
 
-import os
+from collections.abc import Iterator
 
-from asynctestkit.servers import (
-    PostgresqlServer,
-    PrivateServer,
-    as_user,
-    ending_with_us,
-    find_program,
-    free_port,
-    is_listening,
-    unprivileged_user,
-)
+from asynctestkit.ports import free_port, is_listening
+from asynctestkit.process import Process
+from asynctestkit.servers import PostgresqlServer, PrivateServer
+from asynctestkit.servers.postgresql import unprivileged_user
+from asynctestkit.servers.private import find_program
 
 CONFIGURATION = """
 [databases]
@@ -53,10 +48,12 @@ class PgbouncerServer(PrivateServer):
     def url(self) -> str:
         return f"postgresql://tests@127.0.0.1:{self._port}/postgres"
 
-    def _launch(self) -> None:
-        command = [str(self._program), str(self._folder / "pgbouncer.ini")]
-        self._spawn(
-            [*as_user(unprivileged_user()), *ending_with_us(), *command],
-            environment={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+    def _launch(self) -> Iterator[Process]:
+        yield Process(
+            str(self._program),
+            str(self._folder / "pgbouncer.ini"),
+            name="pgbouncer",
+            folder=self._folder,
+            is_ready=lambda _: is_listening(self._port),
+            user=unprivileged_user(),
         )
-        self._wait_until(lambda: is_listening(self._port))

@@ -12,8 +12,8 @@ import pytest
 
 from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
 from asynctestkit.eventually import eventually
+from asynctestkit.ports import is_listening
 from asynctestkit.processes import FAST_OPERATIONS, Keep, Service, up_service
-from asynctestkit.servers import is_listening
 
 SECRET = "correct-horse-battery-staple"
 

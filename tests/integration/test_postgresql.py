@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.migration import migrate
 from asynctestkit.eventually import eventually
 from asynctestkit.pgbouncer import PgbouncerServer
-from asynctestkit.servers import PostgresqlServer, unprivileged_user
+from asynctestkit.servers import PostgresqlServer
+from asynctestkit.servers.postgresql import unprivileged_user
 
 SILENCE = "SHOW idle_in_transaction_session_timeout"
 
@@ -42,7 +43,7 @@ def other() -> Iterator[PostgresqlServer]:
 
 
 @asynccontextmanager
-async def opened(url: str, *, connections: int = 10) -> AsyncIterator[Database]:
+async def opened(url: str, *, connections: int = 10) -> AsyncGenerator[Database]:
     database = Database(url, connections=connections)
     try:
         yield database
@@ -253,7 +254,7 @@ async def test_nothing_of_ours_stays_on_connections_that_a_pooler_gives_to_other
         another = await asyncpg.connect(pooler.url, statement_cache_size=0)
         try:
             shown, pid = [
-                (await another.fetchrow(statement))[0]
+                await another.fetchval(statement)
                 for statement in (SILENCE, "SELECT pg_backend_pid()")
             ]
         finally:

@@ -19,7 +19,7 @@ def arguments(url: str) -> dict[str, Any]:
 
 
 def dsn(url: str) -> dict[str, str]:
-    query = urlsplit(arguments(url)["dsn"]).query
+    query = urlsplit(str(arguments(url)["dsn"])).query
     return {name: value[0] for name, value in parse_qs(query, strict_parsing=True).items()}
 
 
