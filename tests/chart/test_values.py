@@ -12,7 +12,7 @@ import yaml
 
 from asynctestkit.helm import CHART, ROOT, HelmError, render
 
-METRIC = re.compile(r"\basyncapi_[a-z_]+")
+METRIC = re.compile(r"\basyncapiproxy_[a-z_]+")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 
