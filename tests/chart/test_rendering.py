@@ -357,9 +357,9 @@ def test_bundled_servers_are_reached_by_passwords_that_urls_can_hold():
     }
     secret = decoded(one(render(values), "Secret", "credentials"))
     assert secret["database-url"] == (
-        "postgresql://asyncapi:p%40ss%2Fw%2Brd%20%25@demo-asyncapiproxy-postgresql:5432/asyncapi"
+        "postgresql://asyncapiproxy:p%40ss%2Fw%2Brd%20%25@demo-asyncapiproxy-postgresql:5432/asyncapiproxy"
     )
-    assert secret["broker-url"] == "amqp://asyncapi:a%20b@demo-asyncapiproxy-rabbitmq:5672/"
+    assert secret["broker-url"] == "amqp://asyncapiproxy:a%20b@demo-asyncapiproxy-rabbitmq:5672/"
 
 
 def test_what_is_not_given_is_made():
