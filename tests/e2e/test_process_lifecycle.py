@@ -54,7 +54,7 @@ async def test_an_attempt_longer_than_the_drain_is_given_to_another_executor(
     other = installation.executor("other-executor")
     _started(keep, proxy, executor, installation.demo_api())
     async with caller(proxy.url) as client:
-        accepted = await create_client(client, new_email("slow+3"), prefer="respond-async")
+        accepted = await create_client(client, new_email("slow+10"), prefer="respond-async")
         task_id = accepted.headers["task-id"]
         await eventually(lambda: _is_running(proxy, task_id))
         _started(keep, other)
