@@ -165,7 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if now - stalled_since > self._limits.write_seconds:
             REFUSED_CONNECTIONS.labels("stalled").inc()
             self.transport.abort()
-        if self._is_half_closed and _is_reset(self.transport):
+        elif self._is_half_closed and _is_reset(self.transport):
             self.transport.abort()
         elif self._deadline is not None and now > self._deadline:
             if self.flow.read_paused:  # we have not let it

@@ -49,7 +49,7 @@ class Process:
         self.url = url
         self.log_file = folder / f"{name}.log"
         # In this order, because a change of user clears the parent death signal.
-        self._command = [*as_user(user), *ending_with_us(), *command]
+        self._command = [*as_user(user), *_ending_with_us(), *command]
         self._folder = folder
         self._environment = {**bare_environment(folder), **(environment or {})}
         self._is_ready = is_ready
@@ -166,6 +166,6 @@ def as_user(user: pwd.struct_passwd | None) -> list[str]:
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
 
-def ending_with_us() -> list[str]:
+def _ending_with_us() -> list[str]:
     """The start of a command that the kernel kills when we die (on Linux)."""
     return ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
