@@ -62,6 +62,15 @@ class UpstreamUrlError(AttemptFailedError):
     is_retryable = False
 
 
+class UpstreamHeaderError(AttemptFailedError):
+    """The arguments do not make a header of the upstream's call."""
+
+    type = "upstream-header-invalid"
+    title = "The arguments do not fit into the upstream's headers"
+    status = 422
+    is_retryable = False
+
+
 class HandlerFailedError(AttemptFailedError):
     """The handler raised an exception."""
 

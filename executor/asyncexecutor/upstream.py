@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,9 +9,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import orjson
-import uritemplate
-from yarl import URL
 
 from asyncexecutor.failures import (
     ResponseTooLargeError,
@@ -21,7 +17,7 @@ from asyncexecutor.failures import (
     UpstreamUrlError,
 )
 from asyncexecutor.runner import Answer
-from asynctasks.errors import OperationsFileError
+from asyncexecutor.upstream_request import RequestTemplate
 from asynctasks.response import Response
 
 if TYPE_CHECKING:
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation, UpstreamCall
 
 CONNECT_SECONDS = 10.0
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @asynccontextmanager
@@ -64,41 +59,25 @@ class Upstream:
         environment: Mapping[str, str],
         max_response_bytes: int,
     ) -> None:
-        """Raise OperationsFileError where the environment lacks a name that the call uses."""
-        arguments = frozenset(operation.arguments.get("properties", {}))
+        """Raise OperationsFileError with all that the environment lacks or spoils."""
         self._session = session
         self._method = call.method
+        self._request = RequestTemplate(operation, call, environment)
         self._timeout_seconds = call.timeout_seconds
         self._timeout = aiohttp.ClientTimeout(
             total=call.timeout_seconds, sock_connect=min(CONNECT_SECONDS, call.timeout_seconds)
         )
         self._max_response_bytes = max_response_bytes
-        self._in_url = arguments & call.variables
-        self._takes_body = call.method in {"POST", "PUT", "PATCH"}
-
-        def value(match: re.Match[str]) -> str:
-            name = match[1]
-            if name in arguments:
-                return match[0]
-            if name not in environment:
-                raise OperationsFileError(
-                    f"{operation.name}: upstream: {name} is neither an argument nor set in the "
-                    "environment of this executor"
-                )
-            return environment[name]
-
-        self._url = uritemplate.URITemplate(_PLACEHOLDER.sub(value, call.url).strip())
-        self._headers = {name: _PLACEHOLDER.sub(value, text) for name, text in call.headers.items()}
 
     async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
         """See `Runner`."""
-        url, headers, body = self._request(task_id, arguments)
+        request = self._request.request(task_id, arguments)
         try:
             async with self._session.request(
                 self._method,
-                url,
-                headers=headers,
-                data=body,
+                request.url,
+                headers=request.headers,
+                data=request.body,
                 # A redirect is an answer: who called may follow it.
                 allow_redirects=False,
                 timeout=self._timeout,
@@ -110,31 +89,13 @@ class Upstream:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
             ) from error
-        except aiohttp.InvalidURL as error:
-            raise UpstreamUrlError(f"The upstream's URL is not valid: {error}") from error
+        except (aiohttp.InvalidURL, UnicodeError):
+            # Without the cause: its text holds the URL, and so secrets and arguments.
+            raise UpstreamUrlError("The host is none that can be asked for.") from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamUnreachableError(
                 f"The upstream's connection failed: {_reason(error)}"
             ) from error
-
-    def _request(
-        self, task_id: UUID, arguments: dict[str, Any]
-    ) -> tuple[URL, dict[str, str], bytes | None]:
-        in_url = {name: arguments[name] for name in self._in_url if name in arguments}
-        if any(value in {".", ".."} for value in in_url.values() if isinstance(value, str)):
-            # Dots stay dots in a template, and the path would climb.
-            raise UpstreamUrlError('An argument in the URL may not be "." or "..".')
-        headers = {**self._headers, "Idempotency-Key": str(task_id)}
-        body = None
-        if self._takes_body:
-            headers["Content-Type"] = "application/json"
-            body = orjson.dumps(
-                {name: value for name, value in arguments.items() if name not in self._in_url}
-            )
-        try:
-            return URL(self._url.expand(in_url), encoded=True), headers, body
-        except (ValueError, TypeError) as error:
-            raise UpstreamUrlError(f"The upstream's URL is not valid: {error}") from error
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         if (answer.content_length or 0) > self._max_response_bytes:

@@ -69,7 +69,7 @@ def parse_and_use(text: str) -> None:
         orjson.dumps(operation.arguments)
         operation.schema.part({})
         if operation.upstream:
-            assert operation.upstream.variables is not None
+            assert operation.upstream.url_names is not None
 
 
 @given(text=st.text() | st.lists(YAML_PIECES, max_size=40).map("".join))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-import uritemplate
 from pydantic import (
     AliasGenerator,
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
@@ -21,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
+from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 from asynctasks.operations.write_only import Schema
 
 RESERVED_PATHS = (
@@ -41,15 +43,37 @@ NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 ROUTE = re.compile(r"(POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
 QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+Key = tuple[str | int, ...]
 SCHEMA_FAULT = "json_schema"
 """The type of a pydantic error whose context holds the `path` in the schema."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_NAME = r"[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?"
-_EXPRESSION = re.compile(rf"[+#./;?&]?{_NAME}(,{_NAME})*")
-_URL = re.compile(r"(https?://[^\s/?#]|\{)\S*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+HEADER_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+_FRAMING = "the connection makes it"
+OUR_HEADERS = {
+    "idempotency-key": "it is the task's id, the same for every attempt",
+    "accept-encoding": "answers are asked for as they are, and so bounded by their size",
+    **dict.fromkeys(
+        (
+            "connection",
+            "content-encoding",
+            "content-length",
+            "expect",
+            "host",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ),
+        _FRAMING,
+    ),
+}
+"""Headers of a call that an operations file cannot choose, and why."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 HttpStatus = Annotated[int, Field(ge=400, le=599)]
@@ -94,29 +118,45 @@ class UpstreamCall(_Declared):
     @field_validator("url")
     @classmethod
     def _is_template(cls, value: str) -> str:
-        for expression in _VARIABLE.findall(value):
-            if not _EXPRESSION.fullmatch(expression):
-                raise ValueError(f"{{{expression}}} is no RFC 6570 expression")
-        if "{" in _VARIABLE.sub("", value) or "}" in _VARIABLE.sub("", value):
-            raise ValueError("a brace is not closed")
-        if not _URL.fullmatch(value):
-            raise ValueError("expected http://…, https://… or {NAME_OF_AN_ENVIRONMENT_VARIABLE}…")
+        try:
+            UrlTemplate(value)
+        except UrlTemplateError as error:
+            raise ValueError(str(error)) from error
         return value
 
     @field_validator("headers")
     @classmethod
     def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        seen: set[str] = set()
         for name, text in value.items():
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
-            if not _HEADER_VALUE.fullmatch(text):
+            if name.lower() in OUR_HEADERS:
+                raise ValueError(f"{name} cannot be chosen: {OUR_HEADERS[name.lower()]}")
+            if name.lower() in seen:
+                raise ValueError(f"{name} stands here twice")
+            seen.add(name.lower())
+            if not HEADER_VALUE.fullmatch(text):
                 raise ValueError(f"the value of {name} is not one line of ASCII text")
+            for expression in _VARIABLE.findall(text):
+                if EXPRESSION.fullmatch(expression) and not expression.isidentifier():
+                    raise ValueError(f"{{{expression}}} in {name}: expected a plain {{name}}")
         return value
 
     @property
-    def variables(self) -> frozenset[str]:
+    def url_names(self) -> frozenset[str]:
         """The names in the URL, arguments and environment alike."""
-        return frozenset(uritemplate.variables(self.url))
+        return UrlTemplate(self.url).names
+
+    @property
+    def header_names(self) -> frozenset[str]:
+        """The names in the headers, arguments and environment alike."""
+        return frozenset[str]().union(*map(self.names_in, self.headers.values()))
+
+    @staticmethod
+    def names_in(header: str) -> frozenset[str]:
+        """The names in a header's value."""
+        return frozenset(HEADER_PLACEHOLDER.findall(header))
 
 
 class Operation(_Declared):
@@ -141,6 +181,17 @@ class Operation(_Declared):
     """Put on each task; the caller's `Task-Labels` come on top."""
     max_queued: int = Field(default=1_000_000, ge=1)
     """With so many queued tasks further calls are answered 429."""
+    _place: Callable[[Key], str] | None = PrivateAttr(default=None)
+
+    def stands_at(self, place: Callable[[Key], str]) -> Self:
+        """The operation, which from now on knows where its keys stand in the file."""
+        self._place = place
+        return self
+
+    def place(self, *key: str) -> str:
+        """File, line and name of one of its keys, for those who find a fault in it later."""
+        whole = ("operations", self.name, *key)
+        return self._place(whole) if self._place is not None else ".".join(whole)
 
     @field_validator("route")
     @classmethod
@@ -217,6 +268,16 @@ class Operation(_Declared):
             check_order(deadline_seconds=self.deadline_seconds, delay_seconds=self.delay_seconds)
         except TaskOptionsError as error:
             raise ValueError(f"deadlineSeconds: expected {error.expected}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_secrets_out_of_the_url(self) -> Self:
+        in_url = self.upstream.url_names if self.upstream else frozenset[str]()
+        if secret := {path[0] for path in self.schema.write_only} & in_url:
+            raise ValueError(
+                f"{secret.pop()!r} is writeOnly and stands in the upstream's URL, for all on the "
+                "way to log: send it in the body or in a header"
+            )
         return self
 
     @cached_property

@@ -77,12 +77,16 @@ class _Report:
         self._faults: list[tuple[int, str]] = []
 
     def add(self, key: Key, expected: str) -> None:
-        known = key
-        while known and known not in self._lines:
-            known = known[:-1]
-        line = self._lines.get(known, 1)
+        self._faults.append((self._line(key), f"{self.place(key)}: {expected}"))
+
+    def place(self, key: Key) -> str:
         where = ".".join(map(str, key)) or "the file"
-        self._faults.append((line, f"{self._name}:{line}: {where}: {expected}"))
+        return f"{self._name}:{self._line(key)}: {where}"
+
+    def _line(self, key: Key) -> int:
+        while key and key not in self._lines:
+            key = key[:-1]
+        return self._lines.get(key, 1)
 
     def raise_if_any(self) -> None:
         if self._faults:
@@ -128,12 +132,13 @@ def _operation(name: str, declaration: Any, report: _Report) -> Operation | None
         report.add((*key, "name"), "unknown key; the name is the key above")
         return None
     try:
-        return Operation.model_validate({**settings, "name": name})
+        operation = Operation.model_validate({**settings, "name": name})
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             within: Key = fault.get("ctx", {}).get("path", ())
             report.add((*key, *fault["loc"], *within), _expected(fault))
         return None
+    return operation.stands_at(report.place)
 
 
 def _expected(fault: Any) -> str:

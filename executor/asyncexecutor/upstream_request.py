@@ -1,0 +1,140 @@
+"""What a call of an upstream consists of: URL, headers and body, made of a task's arguments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
+from asynctasks.errors import OperationsFileError
+from asynctasks.json_values import write_json
+from asynctasks.operations.operation import HEADER_PLACEHOLDER, HEADER_VALUE
+from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from yarl import URL
+
+    from asynctasks.operations.operation import Operation, UpstreamCall
+
+URL_KEY = ("upstream", "url")
+_IN_URL = re.compile(r"[\x21-\x7e]*")
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of an upstream."""
+
+    url: URL
+    headers: dict[str, str]
+    body: bytes | None
+
+
+class RequestTemplate:
+    """What makes each call of one operation's upstream. It is the same for every attempt."""
+
+    def __init__(
+        self, operation: Operation, call: UpstreamCall, environment: Mapping[str, str]
+    ) -> None:
+        """Raise OperationsFileError with all that the environment lacks or spoils."""
+        arguments = frozenset(operation.arguments.get("properties", {}))
+        # Secrets made from files often end in a newline, which no URL and no header can hold.
+        values = {name: text.strip() for name, text in environment.items()}
+        _check_environment(operation, call, arguments, values)
+        try:
+            self._url = UrlTemplate(call.url).bind(arguments, values)
+        except UrlTemplateError as error:
+            raise OperationsFileError(f"{operation.place(*URL_KEY)}: {error}") from error
+        headers = {
+            name: _HeaderTemplate(name, text, arguments, values)
+            for name, text in call.headers.items()
+        }
+        self._fixed = {name: one.fixed for name, one in headers.items() if not one.arguments}
+        self._varying = {name: one for name, one in headers.items() if one.arguments}
+        self._takes_body = call.method in WITH_BODY
+        if self._takes_body and not any(name.lower() == "content-type" for name in call.headers):
+            self._fixed["Content-Type"] = "application/json"
+        self._elsewhere = (call.url_names | call.header_names) & arguments
+
+    def request(self, task_id: UUID, arguments: Mapping[str, Any]) -> Request:
+        """The call for a task; raises UpstreamUrlError, UpstreamHeaderError."""
+        headers = {**self._fixed, "Idempotency-Key": str(task_id)}
+        for name, template in self._varying.items():
+            if all(arguments.get(argument) is not None for argument in template.arguments):
+                headers[name] = template.expand(arguments)
+        body = None
+        if self._takes_body:
+            body = write_json(
+                {name: value for name, value in arguments.items() if name not in self._elsewhere}
+            )
+        try:
+            return Request(self._url.expand(arguments), headers, body)
+        except UrlValueError as error:
+            raise UpstreamUrlError(str(error)) from None
+
+
+def _check_environment(
+    operation: Operation,
+    call: UpstreamCall,
+    arguments: frozenset[str],
+    values: Mapping[str, str],
+) -> None:
+    """Raise OperationsFileError: it names variables and never quotes what they hold."""
+    faults: list[str] = []
+    used: list[tuple[tuple[str, ...], str]] = [(URL_KEY, name) for name in sorted(call.url_names)]
+    for header, text in call.headers.items():
+        used += [(("upstream", "headers", header), name) for name in sorted(call.names_in(text))]
+    for key, name in used:
+        if name in arguments:
+            continue
+        if name not in values:
+            fault = "is neither an argument nor set in the environment of this executor"
+        elif not (_IN_URL if key == URL_KEY else HEADER_VALUE).fullmatch(values[name]):
+            fault = (
+                "holds a space, a line break or what is not ASCII, in this executor's environment"
+            )
+        else:
+            continue
+        faults.append(f"{operation.place(*key)}: {name} {fault}")
+    if faults:
+        raise OperationsFileError("\n".join(faults))
+
+
+class _HeaderTemplate:
+    """A header's value: text of the file and the environment, and places for arguments."""
+
+    def __init__(
+        self, name: str, text: str, arguments: frozenset[str], environment: Mapping[str, str]
+    ) -> None:
+        self._name = name
+        # Literal text and names by turns.
+        pieces = HEADER_PLACEHOLDER.split(text)
+        self._pieces = [
+            (piece if index % 2 == 0 else environment.get(piece, ""), None)
+            if index % 2 == 0 or piece not in arguments
+            else ("", piece)
+            for index, piece in enumerate(pieces)
+        ]
+        self.arguments = [argument for _, argument in self._pieces if argument is not None]
+        self.fixed = "".join(literal for literal, _ in self._pieces)
+
+    def expand(self, arguments: Mapping[str, Any]) -> str:
+        """The value with all its arguments in it; raises UpstreamHeaderError."""
+        return "".join(
+            literal if argument is None else self._text(argument, arguments[argument])
+            for literal, argument in self._pieces
+        )
+
+    def _text(self, argument: str, value: Any) -> str:
+        if isinstance(value, list | dict):
+            raise UpstreamHeaderError(f"{argument!r} is no single value for {self._name}.")
+        text = value if isinstance(value, str) else write_json(value).decode()
+        if not HEADER_VALUE.fullmatch(text):
+            raise UpstreamHeaderError(
+                f"{argument!r} is not one line of ASCII text, as {self._name} needs."
+            )
+        return text
