@@ -13,6 +13,7 @@ import typer
 from asyncapiproxy.data_folder import own_data_folder
 from asyncapiproxy.process import run
 from asyncexecutor.executor import run_executor
+from asyncexecutor.runnables import check_runnable
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
@@ -128,6 +129,8 @@ def executor(
     async def main(stop: asyncio.Event) -> None:
         settings = _settings(ExecutorSettings, given)
         operations = load_operations(settings.operations_file)
+        served = [operation for operation in operations.values() if operation.queue == queue]
+        check_runnable(served, os.environ)
         async with connect(settings, operations) as connections:
             await run_executor(
                 settings, operations, connections, queue=queue, environment=os.environ, stop=stop

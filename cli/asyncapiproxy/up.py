@@ -14,6 +14,7 @@ from rich.console import Console
 from asyncapiproxy.data_folder import own_data_folder, writing_into
 from asyncapiproxy.demo.api import create_demo_api
 from asyncexecutor.executor import run_executor
+from asyncexecutor.runnables import check_runnable
 from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
 from asyncproxy.server import listen, serve, url_of
@@ -50,6 +51,7 @@ async def run_up(
         demo_listener = _demo_listener(host, port) if _calls_demo_api(operations) else None
         demo_url = url_of(demo_listener) if demo_listener else None
         environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
+        check_runnable(operations.values(), environment)
         demo_stop = asyncio.Event()
         async with (
             connect(proxy_settings, operations) as connections,

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from asyncexecutor.handler import Handler
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
-from asyncexecutor.runner import Runnable
+from asyncexecutor.runnables import Runnables
 from asyncexecutor.running_attempts import RunningAttempts
-from asyncexecutor.upstream import Upstream, upstream_session
 from asyncexecutor.worker import Worker
 from asynctasks.errors import SettingsError
 from asynctasks.loop import fault_of
@@ -32,12 +30,9 @@ from asynctasks.statements.roster import Roster
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import aiohttp
-
-    from asyncexecutor.runner import Runner
     from asyncexecutor.settings import ExecutorSettings
     from asynctasks.connections import Connections
-    from asynctasks.operations.operation import Operation, Operations
+    from asynctasks.operations.operation import Operations
 
 LEAVE_SECONDS = 2.0
 """How long a database that hangs may hold up the end of an executor that has drained."""
@@ -64,6 +59,12 @@ async def run_executor(
         raise SettingsError(f"No operation has the queue {queue!r}; the queues are: {queues}")
     sealing = Sealing(settings.keys)
     sealing.require_key(name for name, op in served.items() if op.schema.write_only)
+    shared = Runnables(
+        concurrency=settings.concurrency,
+        environment=environment,
+        max_response_bytes=settings.max_response_bytes,
+    )
+    runnables = shared.of(served.values())
     await check_schema(connections.database)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     claims = Claims(
@@ -72,11 +73,7 @@ async def run_executor(
         executor=name,
         lease_seconds=settings.lease_seconds,
     )
-    async with upstream_session(connections=settings.concurrency) as session:
-        runnables = {
-            op_name: Runnable(op, _runner(op, session, settings, environment))
-            for op_name, op in served.items()
-        }
+    async with shared:
         running = RunningAttempts()
         worker = Worker(
             claims,
@@ -138,21 +135,3 @@ async def _work(
                 await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
             for loop in (heartbeats, keeping):
                 loop.cancel()
-
-
-def _runner(
-    operation: Operation,
-    session: aiohttp.ClientSession,
-    settings: ExecutorSettings,
-    environment: Mapping[str, str],
-) -> Runner:
-    if operation.handler is not None:
-        return Handler(operation.name, operation.handler)
-    assert operation.upstream is not None
-    return Upstream(
-        operation,
-        operation.upstream,
-        session,
-        environment=environment,
-        max_response_bytes=settings.max_response_bytes,
-    )

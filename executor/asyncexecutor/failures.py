@@ -44,6 +44,15 @@ class UpstreamFailedError(AttemptFailedError):
     status = 502
 
 
+class UpstreamResponseUnreadableError(AttemptFailedError):
+    """The upstream answered, and so has acted, but its answer is not HTTP that can be read."""
+
+    type = "upstream-response-unreadable"
+    title = "The upstream's response cannot be read"
+    status = 502
+    is_retryable = False
+
+
 class ResponseTooLargeError(AttemptFailedError):
     """The upstream's response is larger than is kept."""
 
@@ -76,6 +85,22 @@ class HandlerFailedError(AttemptFailedError):
 
     type = "handler-failed"
     title = "The operation's handler failed"
+
+
+class HandlerTimeoutError(AttemptFailedError):
+    """The handler did not return in time."""
+
+    type = "handler-timeout"
+    title = "The operation's handler did not return in time"
+    status = 504
+
+
+class HandlerAnswerError(AttemptFailedError):
+    """The handler returned what cannot be stored. It has acted, so it does not run again."""
+
+    type = "handler-answer-invalid"
+    title = "The operation's handler returned no answer that can be given"
+    is_retryable = False
 
 
 class OperationUnknownError(AttemptFailedError):

@@ -5,57 +5,147 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import structlog
 
-from asyncexecutor.failures import HandlerFailedError
-from asyncexecutor.runner import Answer
+from asyncexecutor.failures import (
+    HandlerAnswerError,
+    HandlerFailedError,
+    HandlerTimeoutError,
+)
+from asyncexecutor.runner import Answer, is_storable_status
 from asynctasks.errors import OperationsFileError
+from asynctasks.json_values import write_json
 from asynctasks.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from asyncexecutor.handler_threads import HandlerThreads
+    from asynctasks.operations.operation import Operation
+
+log = structlog.get_logger(__name__)
+
 
 class Handler:
     """`package.module:function`, called with the arguments as a dict.
 
     What it returns is the response: a `Response` as it is, None as 204, anything else as JSON with
-    200. A plain function runs in a thread, where a cancel cannot stop it.
+    200. A plain function runs in a thread, which goes on until it returns, whatever happens to the
+    attempt meanwhile.
     """
 
-    def __init__(self, operation: str, reference: str) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        reference: str,
+        threads: HandlerThreads,
+        *,
+        max_response_bytes: int,
+    ) -> None:
         """Raise OperationsFileError where there is no such function."""
-        module, _, name = reference.partition(":")
-        try:
-            function: Any = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise OperationsFileError(f"{operation}: handler: {reference}: {error}") from error
-        if not callable(function):
-            raise OperationsFileError(f"{operation}: handler: {reference} is no function")
-        self._function: Callable[[dict[str, Any]], Any] = function
-        self._is_async = inspect.iscoroutinefunction(function)
+        self._operation = operation.name
+        self._function = _function(operation, reference)
+        self._is_async = inspect.iscoroutinefunction(self._function)
+        self._threads = threads
+        self._timeout_seconds = operation.timeout_seconds
+        self._max_response_bytes = max_response_bytes
 
     async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
-        """See `Runner`; raises HandlerFailedError."""
-        del task_id
+        """See `Runner`."""
+        limit = asyncio.timeout(self._timeout_seconds)
         try:
-            if self._is_async:
-                answer = await self._function(arguments)
-            else:
-                answer = await asyncio.to_thread(self._function, arguments)
-            return Answer(_response(answer))
-        except Exception as error:
-            raise HandlerFailedError(
-                f"The handler raised {type(error).__name__}: {error}"
-            ) from error
+            async with limit:
+                answer = await self._called(arguments)
+        except asyncio.CancelledError as error:
+            if _is_cancelled_from_outside():
+                raise
+            raise self._failed(task_id, error) from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise HandlerTimeoutError(
+                    f"The handler did not return within {self._timeout_seconds:g} s."
+                ) from None
+            raise self._failed(task_id, error) from None
+        try:
+            return Answer(_response(answer, max_bytes=self._max_response_bytes))
+        except HandlerAnswerError as error:
+            log.error(  # noqa: TRY400 - no traceback leads to the handler
+                "answer of a handler refused",
+                operation=self._operation,
+                task_id=str(task_id),
+                reason=str(error),
+            )
+            raise
+
+    async def _called(self, arguments: dict[str, Any]) -> Any:
+        if self._is_async:
+            return await self._function(arguments)
+        call = partial(self._function, arguments)
+        answer = await self._threads.run(call, operation=self._operation)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _failed(self, task_id: UUID, error: BaseException) -> HandlerFailedError:
+        """The failure as callers see it: the error's own text may hold what is sealed."""
+        log.error("handler failed", operation=self._operation, task_id=str(task_id), exc_info=error)
+        return HandlerFailedError(
+            f"The handler raised {type(error).__name__}; the executor's log has it."
+        )
 
 
-def _response(answer: Any) -> Response:
+def _function(operation: Operation, reference: str) -> Callable[[dict[str, Any]], Any]:
+    module, _, name = reference.partition(":")
+    place = operation.place("handler")
+    try:
+        function: Any = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # what is imported may raise anything
+        raise OperationsFileError(
+            f"{place}: {reference} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(function):
+        raise OperationsFileError(f"{place}: {reference} is no function")
+    return function
+
+
+def _is_cancelled_from_outside() -> bool:
+    """Whether the attempt is to end, and not just something that the handler awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _response(answer: Any, *, max_bytes: int) -> Response:
+    """The response that an answer is; raises HandlerAnswerError where it could not be stored."""
     if isinstance(answer, Response):
-        return answer
-    if answer is None:
-        return Response(204, "", b"")
-    return Response(200, "application/json", orjson.dumps(answer))
+        response = _checked(answer)
+    elif answer is None:
+        response = Response(204, "", b"")
+    else:
+        try:
+            response = Response(200, "application/json", write_json(answer))
+        except TypeError as error:
+            raise HandlerAnswerError(f"The handler returned what is no JSON: {error}.") from error
+    if len(response.body) > max_bytes:
+        raise HandlerAnswerError(
+            f"The handler returned more than {max_bytes} bytes, the most that is kept."
+        )
+    return response
+
+
+def _checked(response: Response) -> Response:
+    status: Any = response.status
+    content_type: Any = response.content_type
+    body: Any = response.body
+    if type(status) is not int or not is_storable_status(status):
+        raise HandlerAnswerError("The handler returned a Response whose status is not 200 to 599.")
+    if not isinstance(content_type, str) or not (
+        content_type.isascii() and (content_type.isprintable() or not content_type)
+    ):
+        raise HandlerAnswerError(
+            "The handler returned a Response whose content_type is not one line of ASCII text."
+        )
+    if not isinstance(body, bytes):
+        raise HandlerAnswerError("The handler returned a Response whose body is not bytes.")
+    return response

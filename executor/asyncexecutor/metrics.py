@@ -34,7 +34,19 @@ DRAINING = Gauge(
     "1 while the executor was told to drain, by the operator or by SIGTERM.",
     registry=None,
 )
-METRICS = (ATTEMPTS, ATTEMPT_SECONDS, RUNNING_ATTEMPTS, DEAD_LETTERS, DRAINING)
+ABANDONED_HANDLERS = Gauge(
+    "asyncapiproxy_abandoned_handlers",
+    "Handlers that still run though their attempt has ended: each holds a thread.",
+    registry=None,
+)
+METRICS = (
+    ATTEMPTS,
+    ATTEMPT_SECONDS,
+    RUNNING_ATTEMPTS,
+    DEAD_LETTERS,
+    DRAINING,
+    ABANDONED_HANDLERS,
+)
 
 UNKNOWN_OPERATION = "(unknown)"
 """In place of a name that no operations file of ours holds, so that names are bounded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +11,13 @@ if TYPE_CHECKING:
 
     from asynctasks.operations.operation import Operation
     from asynctasks.response import Response
+
+LAST_STATUS = 599
+
+
+def is_storable_status(status: int) -> bool:
+    """Whether it is a status by which an exchange can end: an interim one is no answer."""
+    return HTTPStatus.OK <= status <= LAST_STATUS
 
 
 @dataclass(frozen=True, slots=True)

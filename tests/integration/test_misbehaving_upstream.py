@@ -96,10 +96,10 @@ async def _trickle(_: Any, writer: asyncio.StreamWriter) -> None:
         (_silence, 504, "upstream-timeout", 2),
         (_trickle, 504, "upstream-timeout", 2),
         (_reset, 502, "upstream-unreachable", 2),
-        (_garbage, 502, "upstream-unreachable", 2),
+        (_garbage, 502, "upstream-response-unreadable", 1),
         (_half, 502, "upstream-unreachable", 2),
         (_endless_body, 502, "upstream-response-too-large", 1),
-        (_endless_headers, 502, "upstream-unreachable", 2),
+        (_endless_headers, 502, "upstream-response-unreadable", 1),
     ],
 )
 async def test_an_upstream_that_misbehaves_is_a_problem_and_the_executor_goes_on(

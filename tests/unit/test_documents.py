@@ -16,7 +16,7 @@ from asyncoperator.settings import OperatorSettings
 from asyncproxy.health_routes import HealthEndpoints, health_routes
 from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
-from asynctasks.operations.operation import Operation, RetryPolicy, UpstreamCall
+from asynctasks.operations.operation import Operation, RetryPolicy, UpstreamCall, UpstreamTls
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
@@ -63,7 +63,7 @@ def shown_default(default: Any) -> str:
 def test_every_key_of_the_operations_file_is_documented_with_its_default():
     documented = rows("docs/operations-file.md")
     keys: set[str] = set()
-    for model in (Operation, UpstreamCall, RetryPolicy):
+    for model in (Operation, UpstreamCall, UpstreamTls, RetryPolicy):
         keys |= {key_of(model, name) for name in model.model_fields if name != "name"}
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float):

@@ -6,7 +6,7 @@ from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
     "arguments, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, queue, "
-    "retry, route, summary, upstream, waitSeconds"
+    "retry, route, summary, timeoutSeconds, upstream, waitSeconds"
 )
 
 
@@ -23,7 +23,7 @@ KEYS = {
         upstream(timeout="3"),
         (
             "6: operations.a.upstream.timeout: unknown key; expected one of "
-            "headers, method, timeoutSeconds, url"
+            "headers, maxResponseBytes, method, timeoutSeconds, tls, url"
         ),
     ),
     "unknown key of a retry": (

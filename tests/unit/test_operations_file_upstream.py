@@ -5,6 +5,29 @@ import pytest
 from asynctestkit.operations_texts import fault_of, operation, upstream
 
 UPSTREAMS = {
+    "unknown key of TLS": (
+        upstream(tls="{ca: a}"),
+        ("6: operations.a.upstream.tls.ca: unknown key; expected one of caFile, certFile, keyFile"),
+    ),
+    "TLS that asks for nothing": (
+        upstream(tls="{}"),
+        "6: operations.a.upstream.tls: expected `caFile`, `certFile` or both",
+    ),
+    "a key without its certificate": (
+        upstream(tls="{caFile: a, keyFile: b}"),
+        "6: operations.a.upstream.tls: `keyFile` without `certFile`",
+    ),
+    "a response of more than is kept": (
+        upstream(maxResponseBytes="104857601"),
+        (
+            "6: operations.a.upstream.maxResponseBytes: expected less than or equal to "
+            "104857600 (it is 104857601)"
+        ),
+    ),
+    "the upstream's time in the handler's place": (
+        operation(handler="", upstream="{url: http://u/}", timeoutSeconds="3"),
+        "2: operations.a: `timeoutSeconds` is the handler's here: expected it below `upstream`",
+    ),
     "a header that is ours": (
         upstream(headers="{idempotency-key: a}"),
         (

@@ -14,7 +14,7 @@
 {{- $queues := dict -}}
 {{- range $name, $operation := (include "asyncapiproxy.operations" . | fromYaml).operations -}}
 {{- $queue := default "default" $operation.queue -}}
-{{- $seconds := 30.0 -}}
+{{- $seconds := float64 (default 30 $operation.timeoutSeconds) -}}
 {{- with $operation.upstream -}}
 {{- if hasKey . "timeoutSeconds" -}}{{- $seconds = float64 .timeoutSeconds -}}{{- end -}}
 {{- end -}}

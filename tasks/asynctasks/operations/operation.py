@@ -75,6 +75,7 @@ OUR_HEADERS = {
 }
 """Headers of a call that an operations file cannot choose, and why."""
 
+MAX_RESPONSE_BYTES = 100 * 1_048_576
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 HttpStatus = Annotated[int, Field(ge=400, le=599)]
 
@@ -105,6 +106,25 @@ class RetryPolicy(_Declared):
         return value
 
 
+class UpstreamTls(_Declared):
+    """How the connection to an upstream is secured, where the system's way does not do."""
+
+    ca_file: str | None = Field(default=None, min_length=1)
+    """Certificates to trust, PEM, in place of the system's."""
+    cert_file: str | None = Field(default=None, min_length=1)
+    """The certificate that we show, PEM, with those that lead to one which the upstream trusts."""
+    key_file: str | None = Field(default=None, min_length=1)
+    """Its key, PEM and unencrypted; by default it stands in `cert_file`."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("`keyFile` without `certFile`")
+        if self.ca_file is None and self.cert_file is None:
+            raise ValueError("expected `caFile`, `certFile` or both")
+        return self
+
+
 class UpstreamCall(_Declared):
     """The HTTP call that runs a task."""
 
@@ -114,6 +134,9 @@ class UpstreamCall(_Declared):
     headers: dict[str, str] = Field(default_factory=dict)
     """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
     timeout_seconds: Seconds = 30
+    max_response_bytes: int | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
+    """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
+    tls: UpstreamTls | None = None
 
     @field_validator("url")
     @classmethod
@@ -172,6 +195,8 @@ class Operation(_Declared):
     upstream: UpstreamCall | None = None
     handler: str | None = None
     """`package.module:function`, run in the executor in place of an upstream call."""
+    timeout_seconds: Seconds = 30
+    """How long one run of the handler may take; an upstream call has its own."""
     retry: RetryPolicy = RetryPolicy()
     deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
@@ -251,6 +276,8 @@ class Operation(_Declared):
     def _runs_one_thing(self) -> Self:
         if (self.upstream is None) == (self.handler is None):
             raise ValueError("expected either `upstream` or `handler`")
+        if self.handler is None and "timeout_seconds" in self.model_fields_set:
+            raise ValueError("`timeoutSeconds` is the handler's here: expected it below `upstream`")
         if missing := set(self.path_arguments) - set(self.arguments.get("properties", {})):
             raise ValueError(
                 f"{missing.pop()!r} stands in the route but is no property of `arguments`"

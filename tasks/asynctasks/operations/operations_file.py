@@ -15,6 +15,7 @@ from asynctasks.operations.operation import (
     Operations,
     RetryPolicy,
     UpstreamCall,
+    UpstreamTls,
 )
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
 
@@ -28,6 +29,7 @@ LONGEST_QUOTE = 80
 _MODELS: dict[Key, type[BaseModel]] = {
     (): Operation,
     ("upstream",): UpstreamCall,
+    ("upstream", "tls"): UpstreamTls,
     ("retry",): RetryPolicy,
 }
 _EXPECTED = {

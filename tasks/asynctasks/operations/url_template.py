@@ -129,7 +129,7 @@ class BoundUrl:
         """The URL of these arguments; raises UrlValueError."""
         if self._constant is not None:
             return self._constant
-        texts: dict[str, Texts] = {**self._fixed}
+        texts: dict[str, Any] = {**self._fixed}
         for name in self.arguments:
             texts[name] = _texts(name, arguments.get(name))
         for name in self._in_host:

@@ -1,0 +1,74 @@
+"""What runs each operation. All that stands in its way is told at once, before anything starts."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from asyncexecutor.handler import Handler
+from asyncexecutor.handler_threads import HandlerThreads
+from asyncexecutor.runner import Runnable
+from asyncexecutor.upstream import Upstream
+from asyncexecutor.upstream_connections import UpstreamConnections
+from asynctasks.errors import OperationsFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from asyncexecutor.runner import Runner
+    from asynctasks.operations.operation import Operation
+
+
+class Runnables:
+    """Makes what runs operations, and opens what all of them share: connections and threads."""
+
+    def __init__(
+        self, *, concurrency: int, environment: Mapping[str, str], max_response_bytes: int
+    ) -> None:
+        self._connections = UpstreamConnections(limit=concurrency, environment=environment)
+        self._threads = HandlerThreads(concurrency)
+        self._environment = environment
+        self._max_response_bytes = max_response_bytes
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> None:
+        self._opened.enter_context(self._threads)
+        await self._opened.enter_async_context(self._connections)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    def of(self, operations: Iterable[Operation]) -> dict[str, Runnable]:
+        """What runs each, by name; raises OperationsFileError with the faults of all."""
+        found: dict[str, Runnable] = {}
+        faults: list[str] = []
+        for operation in operations:
+            try:
+                found[operation.name] = Runnable(operation, self._runner(operation))
+            except OperationsFileError as error:
+                faults.append(str(error))
+        if faults:
+            raise OperationsFileError("\n".join(faults))
+        return found
+
+    def _runner(self, operation: Operation) -> Runner:
+        if operation.handler is not None:
+            return Handler(
+                operation,
+                operation.handler,
+                self._threads,
+                max_response_bytes=self._max_response_bytes,
+            )
+        assert operation.upstream is not None
+        return Upstream(
+            operation,
+            operation.upstream,
+            self._connections,
+            environment=self._environment,
+            max_response_bytes=self._max_response_bytes,
+        )
+
+
+def check_runnable(operations: Iterable[Operation], environment: Mapping[str, str]) -> None:
+    """Raise OperationsFileError with all that keeps an executor from running these operations."""
+    Runnables(concurrency=1, environment=environment, max_response_bytes=0).of(operations)
