@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from asyncproxy.problems import MalformedJsonError
-from asynctasks.json_values import is_storable
+from asynctasks.json_values import is_storable, numbers_as_written
 
 PLAIN_DEPTH = 100
 """With fewer brackets than this, JSON cannot be too deep."""
@@ -17,7 +17,10 @@ _LONG_DIGITS = re.compile(rb"\d{19}")
 
 
 def read_json(body: bytes) -> Any:
-    """The value; raises MalformedJsonError, which never quotes the body."""
+    """The value, its numbers as they were written.
+
+    Raises MalformedJsonError, which never quotes the body.
+    """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -28,7 +31,7 @@ def read_json(body: bytes) -> Any:
         raise MalformedJsonError("It is nested too deeply.")
     if _LONG_DIGITS.search(body):
         _check_integers(body)
-    return value
+    return numbers_as_written(body, value)
 
 
 def _check_integers(body: bytes) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from asyncproxy.problems import TYPE_PREFIX, problem_response
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
+from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ _LINKS = {
     "cancel": "/cancel",
     "retry": "/retry",
 }
+_ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""For JSON, whose strings hold no line breaks of their own."""
 _BODILESS = frozenset({204, 205, 304})
 _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What making JSON of a row raises where it holds JSON of another shape or depth than we write."""
@@ -61,7 +64,7 @@ def task_json(task: Task) -> dict[str, Any]:
 def task_document(task: Task) -> bytes:
     """The task as JSON; raises TaskUnreadableError where its row holds what makes none."""
     try:
-        return orjson.dumps(task_json(task), option=orjson.OPT_UTC_Z)
+        return write_json(task_json(task), orjson.OPT_UTC_Z)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -181,8 +184,8 @@ def _body_json(response: upstream.Response) -> Any:
     try:
         if "json" in response.content_type:
             orjson.loads(response.body)
-            # As it came: orjson reads 1,024 levels and writes 254.
-            return orjson.Fragment(response.body)
+            # As it came, whatever its depth and digits, but on one line, which events need.
+            return orjson.Fragment(response.body.translate(_ON_ONE_LINE))
         return response.body.decode()
     except ValueError:
         return None

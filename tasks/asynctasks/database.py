@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from asynctasks.database_url import parse_database_url
 from asynctasks.errors import DatabaseUnavailableError, SettingsError
+from asynctasks.json_values import read_json, write_json
 from asynctasks.postgresql import CONNECT_SECONDS, Postgresql
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ SQLITE_BUSY_SECONDS = 30
 
 
 def _to_json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+    return write_json(value, orjson.OPT_UTC_Z).decode()
 
 
 _WRITES_NOTHING = text("UPDATE tasks SET version = version WHERE 1 = 0")
 _ENGINE: dict[str, Any] = {
     "json_serializer": _to_json,
-    "json_deserializer": orjson.loads,
+    "json_deserializer": read_json,
     # An error's text may reach a log, and callers' data is none of the log's.
     "hide_parameters": True,
 }

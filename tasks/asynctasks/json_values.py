@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any, Self
 
 import orjson
 
-_FRACTION = re.compile(r"\d[.eE]")
-_FRACTION_IN_BYTES = re.compile(rb"\d[.eE]")
+MAX_EXACT = 100
+SMALLEST_EXACT = 1e-300
+_DELICATE = re.compile(r"\d(?:[.eE]|\d{18})")
+_DELICATE_IN_BYTES = re.compile(rb"\d(?:[.eE]|\d{18})")
+"""What may be a number that orjson gives back otherwise; it may stand in a string as well."""
 
 
 class WrittenNumber(float):
@@ -34,11 +38,20 @@ class WrittenNumber(float):
 
 def read_json(text: bytes | str) -> Any:
     """The value of a JSON text, its numbers as they were written; raises orjson.JSONDecodeError."""
-    value = orjson.loads(text)
-    pattern = _FRACTION if isinstance(text, str) else _FRACTION_IN_BYTES
-    if pattern.search(text):  # pyright: ignore[reportArgumentType, reportCallIssue] - of the same kind
-        return json.loads(text, parse_float=_number)
-    return value
+    return numbers_as_written(text, orjson.loads(text))
+
+
+def numbers_as_written(text: bytes | str, value: Any) -> Any:
+    """The value of a JSON text as orjson has read it, but with its numbers as they were written."""
+    is_delicate = (
+        _DELICATE.search(text) if isinstance(text, str) else _DELICATE_IN_BYTES.search(text)
+    )
+    return json.loads(text, parse_float=_number, parse_int=_integer) if is_delicate else value
+
+
+def exact_numbers(value: Any) -> Any:
+    """The value with Decimal for each WrittenNumber: what calculates to the digit takes those."""
+    return _with_decimals(value) if _has_written_number(value) else value
 
 
 def write_json(value: Any, option: int = 0) -> bytes:
@@ -68,9 +81,36 @@ def is_storable(value: Any) -> bool:
     return True
 
 
+def _has_written_number(value: Any) -> bool:
+    if (members := as_object(value)) is not None:
+        return any(map(_has_written_number, members.values()))
+    if (items := as_array(value)) is not None:
+        return any(map(_has_written_number, items))
+    return type(value) is WrittenNumber
+
+
+def _with_decimals(value: Any) -> Any:
+    if isinstance(value, WrittenNumber):
+        # A long exponent or fraction costs those who calculate to the digit more than it is worth.
+        is_short = len(value.text) <= MAX_EXACT and abs(value) > SMALLEST_EXACT
+        return Decimal(value.text) if is_short else float(value)
+    if (members := as_object(value)) is not None:
+        return {name: _with_decimals(member) for name, member in members.items()}
+    if (items := as_array(value)) is not None:
+        return [_with_decimals(item) for item in items]
+    return value
+
+
 def _number(text: str) -> float:
     number = float(text)
     return number if repr(number) == text and "e" not in text else WrittenNumber(text)
+
+
+def _integer(text: str) -> int | WrittenNumber:
+    """Beyond 64 bits orjson would write none."""
+    if len(text) > len(str(-(2**63))) or not -(2**63) <= int(text) < 2**64:
+        return WrittenNumber(text)
+    return int(text)
 
 
 def _as_written(value: Any) -> orjson.Fragment:

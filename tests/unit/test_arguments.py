@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asynctasks.errors import ArgumentsInvalidError, SchemaInvalidError
-from asynctasks.json_values import as_object
+from asynctasks.json_values import as_object, read_json
 from asynctasks.operations.arguments import MAX_VIOLATIONS, ArgumentsSchema, join
 
 SECRET = "hunter2-Zaphod"
@@ -300,3 +300,21 @@ def test_a_reference_to_a_definition_may_stand_next_to_a_secret():
         "$defs": {"b": {"type": "integer"}},
     }
     assert ArgumentsSchema(schema).write_only == (("a",),)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "number", "maximum": 1.1}, "1.10", "1.1000000000000000000001"),
+        ({"multipleOf": 0.01}, "1234567890123456.780", "1234567890123456.789"),
+        ({"type": "integer"}, "1e3", "1e-3"),
+        ({"not": {"type": "number"}}, '"1.10"', "1.10"),
+        ({"enum": [1.1]}, "1.10", "1.11000"),
+    ],
+)
+def test_numbers_are_checked_by_their_digits(schema: dict[str, Any], good: str, bad: str):
+    checked = ArgumentsSchema({"type": "object", "properties": {"a": schema}})
+    checked.check(read_json(f'{{"a": {good}}}'))
+    with pytest.raises(ArgumentsInvalidError) as caught:
+        checked.check(read_json(f'{{"a": {bad}}}'))
+    assert bad not in str(caught.value)

@@ -71,7 +71,11 @@ async def test_what_a_function_returns_is_the_response(handler: Make):
         async def __call__(self, arguments: dict[str, Any]) -> Any:
             return arguments
 
-    for function in (lambda arguments: arguments, as_async, Called()):
+    def plain(arguments: Any) -> Any:
+        return arguments
+
+    functions: list[Callable[[Any], Any]] = [plain, as_async, Called()]
+    for function in functions:
         answer = await run(handler(function), read_json(b'{"n": 1.10}'))
         assert answer == Response(200, "application/json", b'{"n":1.10}')
     assert await run(handler(lambda _: None)) == Response(204, "", b"")

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Group
-from rich.json import JSON
+from rich.highlighter import JSONHighlighter
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,7 +99,7 @@ def _origin(task: Document) -> Iterator[tuple[str, str]]:
     yield "task", task["id"]
     yield "operation", task["operation"]
     if task.get("arguments"):
-        yield "arguments", orjson.dumps(task["arguments"]).decode()
+        yield "arguments", write_json(task["arguments"]).decode()
     labels: dict[str, str] = task.get("labels") or {}
     yield "labels", ", ".join(f"{name}={value}" for name, value in labels.items())
 
@@ -128,12 +130,10 @@ def _outcome(task: Document) -> Iterator[tuple[str, str]]:
 
 
 def _body(body: Any) -> RenderableType:
-    text = (
-        body if isinstance(body, str) else orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
-    )
+    text = body if isinstance(body, str) else write_json(body, orjson.OPT_INDENT_2).decode()
     if len(text) > LONGEST_BODY:
         return _text(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; --json shows all)")
-    return _text(text) if isinstance(body, str) else JSON(text)
+    return _text(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
 
 
 def _status(status: str) -> Text:

@@ -12,6 +12,7 @@ import orjson
 
 from asyncapiproxy.task.declared_operation import DeclaredOperation, Document, declared_operations
 from asynctasks.errors import AsyncApiProxyError
+from asynctasks.json_values import read_json, write_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -135,7 +136,7 @@ class ProxyClient:
         With `wait_seconds=None` the window is the operation's own; with 0 there is none.
         """
         path, body = operation.request(arguments)
-        headers: dict[str, str] = {}
+        headers = {"Content-Type": "application/json"}
         if wait_seconds is not None:
             headers["Prefer"] = _prefer(wait_seconds)
         if key is not None:
@@ -144,7 +145,7 @@ class ProxyClient:
         response = self._call(
             operation.method,
             path,
-            json=body,
+            content=write_json(body),
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, read=window + ANSWER_SECONDS),
         )
@@ -252,7 +253,7 @@ def _pause_seconds(response: httpx.Response) -> float:
 
 def _json_object(response: httpx.Response) -> Document | None:
     try:
-        value: Any = orjson.loads(response.content)
+        value: Any = read_json(response.content)
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - JSON's keys are strings

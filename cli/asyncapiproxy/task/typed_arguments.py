@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from asynctasks.errors import AsyncApiProxyError
+from asynctasks.json_values import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ def arguments_from_json(text: str) -> dict[str, Any]:
 
 def _json(name: str, text: str) -> Any:
     try:
-        return orjson.loads(text)
+        return read_json(text)
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ArgumentTextError(f"{name}: no JSON at {where}: {error.msg}") from error
@@ -63,7 +64,7 @@ def _typed(name: str, text: str, schema: Any) -> Any:
     if types <= _STRUCTURED:
         raise ArgumentTextError(f"{name} is an {min(types)}: give it as JSON, {name}:=…")
     try:
-        value = orjson.loads(text)
+        value = read_json(text)
     except orjson.JSONDecodeError:
         return text
     fits = any(_is_of_type(value, kind) for kind in types)

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from asynctasks.errors import ArgumentsInvalidError, Violation
-from asynctasks.json_values import as_object
+from asynctasks.json_values import as_object, exact_numbers
 from asynctasks.operations.schema_faults import schema_fault
 from asynctasks.operations.storable import unstorable
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
@@ -29,6 +29,7 @@ class ArgumentsSchema:
         """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
         if faults := unstorable(arguments):
             raise ArgumentsInvalidError(faults)
+        arguments = exact_numbers(arguments)
         if self._validator.is_valid(arguments):
             return
         try:

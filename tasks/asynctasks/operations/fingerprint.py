@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from asynctasks.json_values import write_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,5 +23,5 @@ def fingerprints(arguments: dict[str, Any], keys: Sequence[str]) -> list[str]:
 
     The first is for keeping. A kept one is compared with all, so that keys can be rotated.
     """
-    canonical = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+    canonical = write_json(arguments, orjson.OPT_SORT_KEYS)
     return [hmac.new(key.encode(), canonical, hashlib.sha256).hexdigest() for key in (*keys, "")]

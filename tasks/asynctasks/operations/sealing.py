@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from asynctasks.errors import SealedArgumentsError, SealingKeyMissingError, SettingsError
+from asynctasks.json_values import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ class Sealing:
             return None
         if self._fernet is None:
             raise SealingKeyMissingError
-        return self._fernet.encrypt(orjson.dumps(secrets)).decode()
+        return self._fernet.encrypt(write_json(secrets)).decode()
 
     def unseal(self, token: str | None) -> list[tuple[Path, Any]]:
         """The secrets of a token; raises SealedArgumentsError where no key fits."""
@@ -62,7 +62,7 @@ class Sealing:
             opened = self._fernet.decrypt(token)
         except (InvalidToken, ValueError) as error:  # ValueError: text that no token is made of
             raise SealedArgumentsError from error
-        return [(tuple(path), value) for path, value in orjson.loads(opened)]
+        return [(tuple(path), value) for path, value in read_json(opened)]
 
 
 def new_sealing_key() -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from asynctasks.errors import Violation
+from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +25,7 @@ def unstorable(arguments: Any) -> list[Violation]:
     """
     try:
         # By its encoded form, since looking into each value by hand takes 50 times as long.
-        if b"\\u0000" not in orjson.dumps(arguments):
+        if b"\\u0000" not in write_json(arguments):
             return []
     except TypeError:
         found = list(islice(_faults(arguments), MAX_VIOLATIONS))
