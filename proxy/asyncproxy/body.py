@@ -80,17 +80,5 @@ def _with_path_arguments(
         raise ArgumentsInvalidError(
             [Violation(f"/{name}", "is given by the path already") for name in repeated]
         )
-    properties: dict[str, Any] = operation.arguments["properties"]
-    return arguments | {name: _typed(text, properties[name]) for name, text in given.items()}
-
-
-def _typed(text: str, schema: Any) -> Any:
-    """A path holds text; where the schema wants a number, read one. Else the schema will refuse."""
-    if (as_object(schema) or {}).get("type") in ("integer", "number"):
-        try:
-            value = read_json(text.encode())
-        except MalformedJsonError:
-            return text
-        if type(value) in (int, float):
-            return value
-    return text
+    readers = operation.path_readers
+    return arguments | {name: readers[name].read(text) for name, text in given.items()}

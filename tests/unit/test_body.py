@@ -13,6 +13,7 @@ from starlette.requests import Request
 from asyncproxy.body import read_arguments
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.errors import ArgumentsInvalidError, Violation
+from asynctasks.json_values import write_json
 from asynctasks.operations.operation import Operation
 
 JSON = {"content-type": "application/json"}
@@ -254,6 +255,20 @@ async def test_digits_in_a_text_or_a_fraction_are_no_integer():
         "b": 18446744073709551616.5,
         "c": 184467440737095516160e1,
     }
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e3", "1234567890123456.78", "0.123456789012345678"])
+async def test_a_number_of_body_or_path_keeps_its_digits(number: str):
+    arguments = await read(b'{"a": %s}' % number.encode())
+    assert write_json(arguments) == b'{"a":%s}' % number.encode()
+    path = {"number": "1", "share": number, "text": number}
+    arguments = await read(b"", path=path)
+    assert write_json(arguments["share"]).decode() == arguments["text"] == number
+
+
+async def test_a_deep_body_with_a_fraction_is_refused_like_any():
+    with pytest.raises(MalformedJsonError, match="nested too deeply"):
+        await read(b"[" * 490 + b"1.10" + b"]" * 490)
 
 
 @given(depth=st.integers(1, 400))

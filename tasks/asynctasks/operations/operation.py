@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
+from asynctasks.operations.text_values import TextReader
 from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 from asynctasks.operations.write_only import Schema
 
@@ -298,6 +299,18 @@ class Operation(_Declared):
         return self
 
     @model_validator(mode="after")
+    def _can_read_its_path(self) -> Self:
+        try:
+            self.path_readers  # noqa: B018 - made here, so that a file is refused and not a call
+        except SchemaInvalidError as error:
+            raise PydanticCustomError(
+                SCHEMA_FAULT,
+                "{detail}",
+                {"detail": str(error), "path": ("arguments", *error.path)},
+            ) from error
+        return self
+
+    @model_validator(mode="after")
     def _keeps_secrets_out_of_the_url(self) -> Self:
         in_url = self.upstream.url_names if self.upstream else frozenset[str]()
         if secret := {path[0] for path in self.schema.write_only} & in_url:
@@ -311,6 +324,11 @@ class Operation(_Declared):
     def schema(self) -> ArgumentsSchema:  # pyright: ignore[reportIncompatibleMethodOverride] - pydantic deprecates its own
         """The compiled schema of the arguments."""
         return ArgumentsSchema(self.arguments)
+
+    @cached_property
+    def path_readers(self) -> dict[str, TextReader]:
+        """What reads each argument of the path."""
+        return {name: TextReader(self.arguments, name) for name in self.path_arguments}
 
     @property
     def method(self) -> str:
