@@ -219,10 +219,7 @@ NUMBERS = {
     ),
     "wait window in words": (
         operation(waitSeconds="soon"),
-        (
-            "5: operations.a.waitSeconds: expected a valid number, unable to parse string as "
-            "a number (it is 'soon')"
-        ),
+        "5: operations.a.waitSeconds: expected a valid number (it is 'soon')",
     ),
     "bad queue": (
         operation(queue="My Queue"),
@@ -235,12 +232,25 @@ NUMBERS = {
         operation(retry="{maxAttempts: 0}"),
         "5: operations.a.retry.maxAttempts: expected greater than or equal to 1 (it is 0)",
     ),
+    "a switch in a number's place": (
+        operation(maxQueued="true"),
+        "5: operations.a.maxQueued: expected a valid integer (it is True)",
+    ),
+    "a switch in the place of seconds": (
+        operation(waitSeconds="true"),
+        "5: operations.a.waitSeconds: expected a valid number (it is True)",
+    ),
+    "a switch in the place of backoff": (
+        operation(retry="{backoffSeconds: [true, 2]}"),
+        "5: operations.a.retry.backoffSeconds.0: expected a valid number (it is True)",
+    ),
+    "a number in quotes": (
+        operation(maxQueued='"3"'),
+        "5: operations.a.maxQueued: expected a valid integer (it is '3')",
+    ),
     "half an attempt": (
         operation(retry="{maxAttempts: 1.5}"),
-        (
-            "5: operations.a.retry.maxAttempts: expected a valid integer, got a number with a "
-            "fractional part (it is 1.5)"
-        ),
+        "5: operations.a.retry.maxAttempts: expected a valid integer (it is 1.5)",
     ),
     "status out of range": (
         operation(retry="{onStatus: [200]}"),

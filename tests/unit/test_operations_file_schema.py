@@ -4,6 +4,7 @@ import contextlib
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from asynctasks.errors import OperationsFileError
 from asynctasks.operations.operations_file import parse_operations
@@ -27,7 +28,70 @@ SCHEMAS = {
     ),
     "bad regular expression": (
         schema("properties:", "  b:", "    pattern: '('"),
-        '9: operations.a.arguments.properties.b.pattern: "(" is not a "regex"',
+        (
+            "9: operations.a.arguments.properties.b.pattern: expected a regular expression, one "
+            "that does not look around or back"
+        ),
+    ),
+    "a misspelt keyword": (
+        schema("require: [a]"),
+        (
+            "7: operations.a.arguments.require: unknown keyword; did you mean required?; "
+            "one of your own begins with x-"
+        ),
+    ),
+    "a misspelt keyword far below": (
+        schema("$defs:", "  a:", "    anyOf:", "    - items:", "        maxLenght: 3"),
+        (
+            "11: operations.a.arguments.$defs.a.anyOf.0.items.maxLenght: unknown keyword; "
+            "did you mean maxLength?; one of your own begins with x-"
+        ),
+    ),
+    "a keyword of an earlier draft": (
+        schema("dependencies: {}"),
+        (
+            "7: operations.a.arguments.dependencies: is of another draft; expected "
+            "`dependentRequired` or `dependentSchemas`"
+        ),
+    ),
+    "OpenAPI 3.0's null": (
+        schema("properties:", "  b:", "    nullable: true"),
+        (
+            "9: operations.a.arguments.properties.b.nullable: is of another draft; expected "
+            '`type` with "null" in a list'
+        ),
+    ),
+    "a misspelt format": (
+        schema("properties:", "  b:", "    format: e-mail"),
+        ("9: operations.a.arguments.properties.b.format: unknown format; did you mean email?"),
+    ),
+    "another draft": (
+        schema("$schema: http://json-schema.org/draft-07/schema#"),
+        (
+            "7: operations.a.arguments.$schema: schemas are read as "
+            "https://json-schema.org/draft/2020-12/schema"
+        ),
+    ),
+    "required and not allowed": (
+        schema("additionalProperties: false", "required: [b]", "properties: {a: {}}"),
+        (
+            "8: operations.a.arguments.required.0: 'b' is required and, by "
+            "`additionalProperties: false`, not allowed"
+        ),
+    ),
+    "a pattern that looks around": (
+        schema("properties:", "  b:", "    pattern: '(?=a)b'"),
+        (
+            "9: operations.a.arguments.properties.b.pattern: expected a regular expression, one "
+            "that does not look around or back"
+        ),
+    ),
+    "a pattern that looks back": (
+        schema("patternProperties:", "  '(a)\\1': {}"),
+        (
+            "8: operations.a.arguments.patternProperties.(a)\\1: expected a regular expression, "
+            "one that does not look around or back"
+        ),
     ),
     "bad keyword": (
         schema("properties:", "  b:", "    minLength: -1"),
@@ -144,3 +208,31 @@ def test_a_schema_never_makes_a_connection():
                 parse_operations(schema(line), name="ops.yaml")
             with pytest.raises(BlockingIOError):
                 listener.accept()
+
+
+def test_a_property_named_as_a_boolean_is_warned_of_by_its_line():
+    text = schema("properties:", "  b:", '    properties: {"false": {}}', '  "true": {}')
+    with capture_logs() as logs:
+        parse_operations(text, name="ops.yaml")
+    named = "operations.a.arguments.properties"
+    assert {entry["place"] for entry in logs} == {
+        f"ops.yaml:9: {named}.b.properties.false",
+        f"ops.yaml:10: {named}.true",
+    }
+    assert all(entry["log_level"] == "warning" for entry in logs)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x-own: {anything: 1}",
+        "properties: {a: {format: int32, example: 1, externalDocs: {url: u}}}",
+        "$schema: https://json-schema.org/draft/2020-12/schema",
+        "properties: {require: {const: {require: 1}}, format: {enum: [{nullable: 1}]}}",
+        "$defs: {require: {default: {format: e-mail}}}",
+        "{additionalProperties: false, required: [ab], patternProperties: {a: {}}}",
+    ],
+)
+def test_what_is_known_or_stands_where_values_and_names_do_is_no_fault(line: str):
+    text = schema(line) if not line.startswith("{") else schema(*line[1:-1].split(", "))
+    assert parse_operations(text, name="ops.yaml")

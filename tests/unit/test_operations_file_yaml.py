@@ -1,5 +1,7 @@
 """What is no YAML, or no JSON, in an operations file is told by its line."""
 
+from typing import Any
+
 import pytest
 
 from asynctasks.operations.operations_file import parse_operations
@@ -61,8 +63,8 @@ BROKEN = {
         '8: expected a key of text: write it in quotes, "1"',
     ),
     "a key that YAML reads as a boolean": (
-        schema("properties:", "  on: {}"),
-        '8: expected a key of text: write it in quotes, "on"',
+        schema("properties:", "  true: {}"),
+        '8: expected a key of text: write it in quotes, "true"',
     ),
     "a key that is a list": ("operations:\n  [a]: b\n", "2: expected a key of text"),
     "a Python object": (
@@ -107,3 +109,43 @@ def test_an_alias_may_repeat_a_schema():
     assert parse_operations(text, name="ops.yaml")["a"].arguments["properties"]["c"] == {
         "type": "string"
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("on", "on"),
+        ("yes", "yes"),
+        ("No", "No"),
+        ("y", "y"),
+        ("12:30", "12:30"),
+        ("1_000", "1_000"),
+        ("0b11", "0b11"),
+        ("2026-01-01", "2026-01-01"),
+        ("012", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("+5", 5),
+        ("1e3", 1000.0),
+        ("-.5", -0.5),
+        ("1.", 1.0),
+        ("TRUE", True),
+        ("false", False),
+        ("~", None),
+        ("Null", None),
+        ("", None),
+        ('"true"', "true"),
+        ("!!str 1", "1"),
+        ("!!float 1", 1.0),
+    ],
+)
+def test_plain_words_are_read_by_the_core_schema_of_yaml_1_2(written: str, read: Any):
+    text = schema(f"x-it: {written}")
+    value = parse_operations(text, name="ops.yaml")["a"].arguments["x-it"]
+    assert (value, type(value)) == (read, type(read))
+
+
+def test_keys_too_are_read_by_the_core_schema():
+    text = schema("properties: {on: {}, n: {}, 12:30: {}}")
+    arguments = parse_operations(text, name="ops.yaml")["a"].arguments
+    assert list(arguments["properties"]) == ["on", "n", "12:30"]

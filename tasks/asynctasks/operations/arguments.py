@@ -8,13 +8,17 @@ from typing import Any
 import jsonschema_rs
 
 from asynctasks.errors import ArgumentsInvalidError, Violation
-from asynctasks.json_values import as_object, exact_numbers
+from asynctasks.json_values import as_array, as_object, exact_numbers
 from asynctasks.operations.schema_faults import schema_fault
+from asynctasks.operations.schema_keywords import check_keywords
 from asynctasks.operations.storable import unstorable
+from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
+MAX_VALUES = 5_000
+"""Of larger arguments one violation is told: finding all took seconds, and held up all callers."""
 
 
 class ArgumentsSchema:
@@ -23,6 +27,7 @@ class ArgumentsSchema:
     def __init__(self, schema: Schema) -> None:
         """Raise SchemaInvalidError where it is no schema we can use."""
         self._validator = _compiled(schema)
+        check_keywords(schema)
         self.write_only = tuple(write_only_paths(schema))
 
     def check(self, arguments: Any) -> None:
@@ -33,12 +38,22 @@ class ArgumentsSchema:
         if self._validator.is_valid(arguments):
             return
         try:
-            errors = list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
+            errors = self._errors(arguments)
         except ValueError as error:  # its own limit of depth
             raise ArgumentsInvalidError([Violation("", "is nested too deeply")]) from error
         raise ArgumentsInvalidError(
             [Violation(_pointer(error.instance_path), _detail(error)) for error in errors]
         )
+
+    def _errors(self, arguments: Any) -> list[jsonschema_rs.ValidationError]:
+        """Up to MAX_VIOLATIONS; of large arguments the first, since the validator finds all."""
+        if not _is_large(arguments):
+            return list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
+        try:
+            self._validator.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            return [error]
+        raise AssertionError("what is not valid has an error")
 
     def part(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Path, Any]]]:
         """The arguments without their `writeOnly` values, and those values with their paths."""
@@ -57,12 +72,22 @@ def join(arguments: dict[str, Any], secrets: list[tuple[Path, Any]]) -> dict[str
     return arguments
 
 
+def _is_large(arguments: Any) -> bool:
+    """Whether it has more than MAX_VALUES values, told without looking at many more."""
+    values = 0
+    waiting = [arguments]
+    while waiting and values <= MAX_VALUES:
+        value = waiting.pop()
+        members = as_object(value)
+        below = list(members.values()) if members is not None else as_array(value) or []
+        values += 1 + len(below)
+        waiting.extend(below)
+    return values > MAX_VALUES
+
+
 def _compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
     try:
-        # Offline: what a schema refers to is in it or nowhere.
-        return jsonschema_rs.Draft202012Validator(
-            schema, validate_formats=True, mask="the value", offline=True
-        )
+        return compiled(schema, mask="the value")
     except ValueError as error:
         raise schema_fault(schema) from error
 

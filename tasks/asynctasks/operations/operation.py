@@ -77,8 +77,11 @@ OUR_HEADERS = {
 """Headers of a call that an operations file cannot choose, and why."""
 
 MAX_RESPONSE_BYTES = 100 * 1_048_576
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-HttpStatus = Annotated[int, Field(ge=400, le=599)]
+# Strict: `true` is no number, and neither is "3".
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
 
 
 class _Declared(BaseModel):
@@ -93,7 +96,7 @@ class _Declared(BaseModel):
 class RetryPolicy(_Declared):
     """When a failed attempt is followed by another."""
 
-    max_attempts: int = Field(default=5, ge=1, le=100)
+    max_attempts: Whole = Field(default=5, ge=1, le=100)
     backoff_seconds: tuple[Seconds, Seconds] = (1, 60)
     """The longest wait before the second attempt, doubled each time up to the second number."""
     on_status: frozenset[HttpStatus] = frozenset({408, 429, 500, 502, 503, 504})
@@ -135,7 +138,7 @@ class UpstreamCall(_Declared):
     headers: dict[str, str] = Field(default_factory=dict)
     """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
     timeout_seconds: Seconds = 30
-    max_response_bytes: int | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
+    max_response_bytes: Whole | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
     """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
     tls: UpstreamTls | None = None
 
@@ -191,7 +194,7 @@ class Operation(_Declared):
     description: str = ""
     route: str
     queue: str = "default"
-    wait_seconds: float = Field(default=10, ge=0, le=300)
+    wait_seconds: Number = Field(default=10, ge=0, le=300)
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
     upstream: UpstreamCall | None = None
     handler: str | None = None
@@ -199,13 +202,13 @@ class Operation(_Declared):
     timeout_seconds: Seconds = 30
     """How long one run of the handler may take; an upstream call has its own."""
     retry: RetryPolicy = RetryPolicy()
-    deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    deadline_seconds: Number | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
-    delay_seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    delay_seconds: Number | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the first attempt, unless the caller sets another by `Task-Delay`."""
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     """Put on each task; the caller's `Task-Labels` come on top."""
-    max_queued: int = Field(default=1_000_000, ge=1)
+    max_queued: Whole = Field(default=1_000_000, ge=1)
     """With so many queued tasks further calls are answered 429."""
     _place: Callable[[Key], str] | None = PrivateAttr(default=None)
 
@@ -214,10 +217,10 @@ class Operation(_Declared):
         self._place = place
         return self
 
-    def place(self, *key: str) -> str:
+    def place(self, *key: str | int) -> str:
         """File, line and name of one of its keys, for those who find a fault in it later."""
         whole = ("operations", self.name, *key)
-        return self._place(whole) if self._place is not None else ".".join(whole)
+        return self._place(whole) if self._place is not None else ".".join(map(str, whole))
 
     @field_validator("route")
     @classmethod

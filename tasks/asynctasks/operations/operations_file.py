@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from asynctasks.errors import OperationsFileError
@@ -17,11 +18,14 @@ from asynctasks.operations.operation import (
     UpstreamCall,
     UpstreamTls,
 )
+from asynctasks.operations.schema_keywords import schemas_in
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+log = structlog.get_logger(__name__)
 
 LONGEST_QUOTE = 80
 """As much of a wrong value as a message repeats."""
@@ -67,6 +71,8 @@ def parse_operations(text: str, *, name: str) -> Operations:
     report = _Report(name, lines)
     operations = _operations(document, report)
     report.raise_if_any()
+    for operation in operations.values():
+        _warn_of_booleans(operation)
     return operations
 
 
@@ -141,6 +147,16 @@ def _operation(name: str, declaration: Any, report: _Report) -> Operation | None
             report.add((*key, *fault["loc"], *within), _expected(fault))
         return None
     return operation.stands_at(report.place)
+
+
+def _warn_of_booleans(operation: Operation) -> None:
+    """Helm reads values by YAML 1.1, where `n`, `y`, `on` and `off` are booleans, as keys too."""
+    for place, part in schemas_in(operation.arguments):
+        for name in {"true", "false"} & (as_object(part.get("properties")) or {}).keys():
+            log.warning(
+                "a property is named as a boolean: was it n, y, no, yes, off or on without quotes?",
+                place=operation.place("arguments", *place, "properties", name),
+            )
 
 
 def _expected(fault: Any) -> str:

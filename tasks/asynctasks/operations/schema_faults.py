@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import jsonschema_rs
 
 from asynctasks.errors import SchemaInvalidError
+from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import REFERENCES, walk
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def schema_fault(schema: Schema) -> SchemaInvalidError:
     """The fault of a schema that does not compile."""
     try:
         # Once more without a mask: here the values are the schema, and no secret.
-        jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+        compiled(schema)
     except jsonschema_rs.ValidationError as error:
         return _named(schema, tuple(error.instance_path), error.message)
     except ValueError as error:
@@ -32,6 +33,10 @@ def _named(schema: Schema, path: Location, message: str) -> SchemaInvalidError:
         return _reference_fault(schema, message)
     if path[-1] == "type":
         return SchemaInvalidError(path, f"expected {TYPES}, or a list of them")
+    if message.endswith('is not a "regex"'):
+        return SchemaInvalidError(
+            path, "expected a regular expression, one that does not look around or back"
+        )
     return SchemaInvalidError(path, message)
 
 

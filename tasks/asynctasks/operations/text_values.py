@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import orjson
 
 from asynctasks.errors import SchemaInvalidError
 from asynctasks.json_values import WrittenNumber, as_array, as_object, exact_numbers, read_json
+from asynctasks.operations.validator import compiled
 
 if TYPE_CHECKING:
+    import jsonschema_rs
+
     from asynctasks.operations.write_only import Schema
 
 _SCALARS = frozenset({"boolean", "integer", "null", "number", "string"})
@@ -76,9 +78,7 @@ def _validator(arguments: Schema, name: str) -> jsonschema_rs.Draft202012Validat
     }
     pointer = name.replace("~", "~0").replace("/", "~1")
     try:
-        return jsonschema_rs.Draft202012Validator(
-            {**referred, "$ref": f"#/properties/{pointer}"}, validate_formats=True, offline=True
-        )
+        return compiled({**referred, "$ref": f"#/properties/{pointer}"})
     except ValueError as error:
         raise SchemaInvalidError(
             ("properties", name),

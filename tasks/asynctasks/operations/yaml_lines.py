@@ -1,6 +1,7 @@
 """Reads YAML of the kind that JSON can say, with the line of each key.
 
-Keys are text, values are JSON's, and it ends soon on any input: nesting and aliases are bounded.
+Plain words are read by the core schema of YAML 1.2: `on`, `12:30` and `2026-01-01` are text. Keys
+are text, values are JSON's, and it ends soon on any input: nesting and aliases are bounded.
 """
 
 from __future__ import annotations
@@ -59,13 +60,35 @@ def parse_yaml(text: str) -> tuple[Any, dict[Key, int]]:
         loader.dispose()
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader, but what it cannot make a value of has a line, and a date is text as in JSON."""
+_FINITE = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+# The core schema of YAML 1.2.2 (§10.3.2), and the merge key of 1.1, which people use: what each is
+# written as, and the characters that it begins with.
+_CORE = {
+    "null": (re.compile("(~|null|Null|NULL|)"), "~nN"),
+    "bool": (re.compile("(true|True|TRUE|false|False|FALSE)"), "tTfF"),
+    "int": (re.compile("([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"), "-+0123456789"),
+    "float": (
+        re.compile(rf"({_FINITE}|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))"),
+        "-+.0123456789",
+    ),
+    "merge": (re.compile("<<"), "<"),
+}
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """The tags that plain text may have, by its first character, as PyYAML looks them up."""
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for name, (pattern, firsts) in _CORE.items():
+        whole = re.compile(rf"{pattern.pattern}\Z")
+        for first in (*firsts, *([""] if name == "null" else [])):
+            found.setdefault(first, []).append((f"tag:yaml.org,2002:{name}", whole))
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader, but by YAML 1.2's core schema, and what it makes no value of has a line."""
+
+    yaml_implicit_resolvers = _resolvers()
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -98,6 +121,31 @@ class _Loader(yaml.SafeLoader):
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise YamlError(node.start_mark.line + 1, "expected a number of 64 bits at most")
         return value
+
+
+def _text(node: yaml.Node, kind: str) -> str:
+    """The text of a number or boolean; raises ValueError where it is written in another way."""
+    if not isinstance(node, yaml.ScalarNode) or not _CORE[kind][0].fullmatch(node.value):
+        raise ValueError(kind)
+    return str(node.value)
+
+
+def _integer(_: yaml.SafeLoader, node: yaml.Node) -> int:
+    text = _text(node, "int")
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+def _float(_: yaml.SafeLoader, node: yaml.Node) -> float:
+    return float(re.sub(r"\.(?=[iInN])", "", _text(node, "float")))
+
+
+def _boolean(_: yaml.SafeLoader, node: yaml.Node) -> bool:
+    return _text(node, "bool").lower() == "true"
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
 
 
 def _lines(root: yaml.Node) -> Iterator[tuple[Key, int]]:

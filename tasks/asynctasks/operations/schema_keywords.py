@@ -1,0 +1,109 @@
+"""What a JSON Schema says that no validator would ever check: misspelt words, impossible demands.
+
+JSON Schema passes over what it does not know, so a `require` or an `e-mail` would let everything
+through.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from asynctasks.errors import SchemaInvalidError
+from asynctasks.json_values import as_array, as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asynctasks.operations.write_only import Location, Schema
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ONE_BELOW = _words(
+    "additionalProperties contains contentSchema else if items not propertyNames then "
+    "unevaluatedItems unevaluatedProperties"
+)
+LIST_BELOW = _words("allOf anyOf oneOf prefixItems")
+NAMES_BELOW = _words("$defs definitions dependentSchemas patternProperties properties")
+OTHERS = _words(
+    "$anchor $comment $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary const "
+    "contentEncoding contentMediaType default dependentRequired deprecated description enum "
+    "examples exclusiveMaximum exclusiveMinimum format maxContains maxItems maxLength "
+    "maxProperties maximum minContains minItems minLength minProperties minimum multipleOf "
+    "pattern readOnly required title type uniqueItems writeOnly"
+)
+OF_OPENAPI = _words("discriminator example externalDocs xml")
+"""Words that OpenAPI 3.1 adds, for readers only."""
+KEYWORDS = ONE_BELOW | LIST_BELOW | NAMES_BELOW | OTHERS | OF_OPENAPI
+OF_OTHER_DRAFTS = {
+    "additionalItems": "`items` next to `prefixItems`",
+    "dependencies": "`dependentRequired` or `dependentSchemas`",
+    "nullable": '`type` with "null" in a list',
+}
+CHECKED_FORMATS = _words(
+    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference "
+    "json-pointer regex relative-json-pointer time uri uri-reference uri-template uuid"
+)
+SHOWN_FORMATS = _words("binary byte double float int32 int64 password")
+"""OpenAPI's own: readers see them, and nothing checks them."""
+
+
+def check_keywords(schema: Schema) -> None:
+    """Raise SchemaInvalidError where a part of the schema could never do what it says."""
+    for place, part in schemas_in(schema):
+        for keyword, value in part.items():
+            _check_keyword((*place, keyword), keyword, value)
+        _check_required(place, part)
+
+
+def schemas_in(schema: Any, at: Location = ()) -> Iterator[tuple[Location, Schema]]:
+    """The schema and all below it with their places: never what stands below names or values."""
+    keywords = as_object(schema)
+    if keywords is None:
+        return
+    yield at, keywords
+    for keyword, value in keywords.items():
+        if keyword in ONE_BELOW:
+            yield from schemas_in(value, (*at, keyword))
+        elif keyword in NAMES_BELOW:
+            for name, below in (as_object(value) or {}).items():
+                yield from schemas_in(below, (*at, keyword, name))
+        elif keyword in LIST_BELOW:
+            for index, below in enumerate(as_array(value) or []):
+                yield from schemas_in(below, (*at, keyword, index))
+
+
+def _check_keyword(place: Location, keyword: str, value: Any) -> None:
+    if keyword in OF_OTHER_DRAFTS:
+        raise SchemaInvalidError(place, f"is of another draft; expected {OF_OTHER_DRAFTS[keyword]}")
+    if keyword not in KEYWORDS and not keyword.startswith("x-"):
+        raise SchemaInvalidError(
+            place,
+            "unknown keyword" + _meant(keyword, KEYWORDS) + "; one of your own begins with x-",
+        )
+    if keyword == "format" and value not in CHECKED_FORMATS | SHOWN_FORMATS:
+        raise SchemaInvalidError(place, f"unknown format{_meant(str(value), CHECKED_FORMATS)}")
+    if keyword == "$schema" and str(value).removesuffix("#") != DRAFT:
+        raise SchemaInvalidError(place, f"schemas are read as {DRAFT}")
+
+
+def _meant(word: str, words: frozenset[str]) -> str:
+    likely = get_close_matches(word, sorted(words), n=1)
+    return f"; did you mean {likely[0]}?" if likely else ""
+
+
+def _check_required(place: Location, part: Schema) -> None:
+    if part.get("additionalProperties") is not False or "patternProperties" in part:
+        return
+    allowed = as_object(part.get("properties")) or {}
+    for index, name in enumerate(as_array(part.get("required")) or []):
+        if name not in allowed:
+            raise SchemaInvalidError(
+                (*place, "required", index),
+                f"{name!r} is required and, by `additionalProperties: false`, not allowed",
+            )
