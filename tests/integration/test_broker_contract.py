@@ -51,12 +51,16 @@ async def test_a_published_message_waits_is_delivered_and_is_gone_after_its_ack(
     await ready(broker, 0)
 
 
-async def test_an_ack_right_before_leaving_is_not_lost(broker: Broker):
+@pytest.mark.parametrize("stops_first", [False, True])
+async def test_an_ack_right_before_leaving_is_not_lost(broker: Broker, stops_first: bool):
+    """The acks go ahead of the end of their connection, whether or not a call is answered first."""
     for number in range(20):
         await broker.publish("clients", message(number))
     inbox = Inbox()
-    async with broker.consume("clients", prefetch=20, on_delivery=inbox):
+    async with broker.consume("clients", prefetch=20, on_delivery=inbox) as consumption:
         await inbox.holds(*range(20))
+        if stops_first:
+            await consumption.stop()
         for delivery in inbox.deliveries:
             await delivery.ack()
     await ready(broker, 0)

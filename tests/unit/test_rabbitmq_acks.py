@@ -119,3 +119,15 @@ async def test_a_channel_that_is_gone_is_silent():
         for tag, settle in enumerate((acks.ack, acks.release, acks.reject), start=1):
             await settle(tag)
     assert len(channel.unsettled) == 3
+
+
+async def test_an_ack_that_nobody_writes_any_more_returns():
+    """As on a connection whose writer has ended and that aiormq has not yet closed."""
+    channel: Any = Channel(room=0)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        acks = RabbitmqAcks(channel, tasks, settle_seconds=0.01)
+        for tag in (1, 2, 3):
+            acks.delivered(tag)
+        await acks.ack(1)
+        await acks.release(2)
+        await acks.reject(3)

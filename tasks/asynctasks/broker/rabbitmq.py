@@ -251,7 +251,7 @@ class RabbitmqBroker:
             try:
                 yield consumption
             finally:
-                await consumption.leave()
+                await consumption.stop()
 
     @asynccontextmanager
     async def shared_reply_queue(

@@ -27,8 +27,15 @@ class RabbitmqAcks:
     Nothing is raised where the connection is gone: the broker delivers the messages again.
     """
 
-    def __init__(self, channel: AbstractChannel, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        channel: AbstractChannel,
+        tasks: asyncio.TaskGroup,
+        *,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
         self.channel = channel
+        self._settle_seconds = settle_seconds
         self._acks = Coalescer(tasks, self._ack)
         self._unsettled: dict[int, None] = {}
         """Delivery tags in ascending order, as they are delivered.
@@ -67,7 +74,7 @@ class RabbitmqAcks:
     @asynccontextmanager
     async def _settling(self, tags: list[int]) -> AsyncGenerator[None]:
         with suppress(BrokerUnavailableError), translated():
-            async with asyncio.timeout(SETTLE_SECONDS):
+            async with asyncio.timeout(self._settle_seconds):
                 yield
             for tag in tags:
                 self._unsettled.pop(tag, None)

@@ -83,16 +83,6 @@ class RabbitmqConsumption:
         except BrokerUnavailableError:
             self.on_cancelled()  # a new connection consumes
 
-    async def leave(self) -> None:
-        """Stop, and return when RabbitMQ has read the acks that are on their way.
-
-        It reads a channel's frames in order, so an answer to a call says that it has.
-        """
-        await self.stop()
-        if acks := self._open_acks():
-            with suppress(BrokerUnavailableError), translated():
-                await acks.channel.basic_qos(prefetch_count=self._prefetch, timeout=SETTLE_SECONDS)
-
     def _open_acks(self) -> RabbitmqAcks | None:
         acks = self._acks
         return None if acks is None or acks.channel.is_closed else acks

@@ -3,9 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
-import asynctasks.broker.rabbitmq_acks
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctestkit.broker_users import (
     message,
@@ -49,26 +46,3 @@ async def test_acks_on_a_connection_that_dies_return(
         async with asyncio.timeout(15):
             await asyncio.gather(*(delivery.release() for delivery in held))
     server.start()  # by this thread: the server ends with the one that started it
-
-
-async def test_an_ack_that_nobody_writes_any_more_returns(
-    broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
-):
-    """As on a connection whose writer has ended and that aiormq has not yet closed."""
-    monkeypatch.setattr(asynctasks.broker.rabbitmq_acks, "SETTLE_SECONDS", 0.1)
-    held: list[Any] = []
-    async with broker.consume("clients", prefetch=1, on_delivery=held.append):
-        await broker.publish("clients", message(1))
-
-        def delivered() -> None:
-            assert held
-
-        await eventually(delivered)
-        channel: Any = held[0]._acks.channel
-        full: asyncio.Queue[None] = asyncio.Queue(maxsize=1)
-        full.put_nowait(None)
-        written, channel.write_queue = channel.write_queue, full
-        async with asyncio.timeout(5):
-            await held[0].ack()
-            await held[0].release()
-        channel.write_queue = written
