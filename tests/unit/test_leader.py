@@ -2,18 +2,17 @@
 
 import asyncio
 import copy
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from asyncoperator.cluster import leader as leader_module
 from asyncoperator.cluster.kube_errors import (
     KubeConflictError,
     KubeExistsError,
     KubeUnavailableError,
 )
 from asyncoperator.cluster.leader import Leader, LeadershipLostError, Observation
+from asynctestkit.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
     from asyncoperator.cluster.kube import Kube
@@ -34,8 +33,8 @@ def test_an_old_lease_is_waited_for_from_our_first_look_on():
 
 def test_each_renewal_starts_the_wait_anew():
     observed = Observation()
-    for now in range(0, 100, 10):
-        assert not observed.is_free(lease(renewed=str(now)), now=now, lease_seconds=15)
+    for second in range(0, 100, 10):
+        assert not observed.is_free(lease(renewed=str(second)), now=second, lease_seconds=15)
 
 
 def test_the_holders_duration_counts_and_ours_where_it_states_none():
@@ -92,69 +91,81 @@ def candidate(leases: FakeLeases, identity: str) -> Leader:
         cast("Kube", leases),
         "operator",
         identity,
-        lease_seconds=1,
-        renew_seconds=0.3,
-        retry_seconds=0.02,
+        lease_seconds=15,
+        renew_seconds=10,
+        retry_seconds=2,
+        clock=now,
     )
 
 
+@in_virtual_time
 async def test_of_two_one_leads_until_it_releases():
     leases = FakeLeases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
     holding = asyncio.create_task(first.hold())
-    done, _ = await asyncio.wait([waiting, holding], timeout=0.2)
+    done, _ = await asyncio.wait([waiting, holding], timeout=3_600)
     assert not done
     holding.cancel()
     await first.release()
-    await asyncio.wait_for(waiting, 0.5)
+    async with asyncio.timeout(2):
+        await waiting
     assert (first.is_leading, second.is_leading) == (False, True)
     assert leases.lease is not None
     assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
+@in_virtual_time
 async def test_a_leader_that_vanishes_is_followed_after_the_leases_duration():
     leases = FakeLeases()
     await candidate(leases, "first").acquire()
     second = candidate(leases, "second")
-    began = asyncio.get_running_loop().time()
-    await asyncio.wait_for(second.acquire(), 5)
-    assert asyncio.get_running_loop().time() - began >= 1
+    began = now()
+    await second.acquire()
+    assert 15 <= now() - began <= 15 + 2
 
 
+@in_virtual_time
 async def test_a_leader_that_cannot_renew_gives_up_in_time():
     leases = FakeLeases()
     leader = candidate(leases, "first")
     await leader.acquire()
+    began = now()
     leases.away = True
-    with pytest.raises(LeadershipLostError, match=r"could not be renewed for 0\.3 s"):
-        await asyncio.wait_for(leader.hold(), 1)
+    with pytest.raises(LeadershipLostError, match="could not be renewed for 10 s"):
+        await leader.hold()
+    assert now() - began == pytest.approx(10)
 
 
+@in_virtual_time
 async def test_a_leader_survives_an_api_server_that_is_away_for_a_moment():
     leases = FakeLeases()
     leader = candidate(leases, "first")
     await leader.acquire()
     holding = asyncio.create_task(leader.hold())
     leases.away = True
-    await asyncio.sleep(0.1)
+    await asyncio.wait([holding], timeout=9)
     leases.away = False
-    done, _ = await asyncio.wait([holding], timeout=0.5)
+    done, _ = await asyncio.wait([holding], timeout=3_600)
     assert not done
     holding.cancel()
 
 
+@in_virtual_time
 async def test_an_api_server_that_is_away_is_waited_for():
     leases = FakeLeases()
     leases.away = True
     leader = candidate(leases, "first")
     acquiring = asyncio.create_task(leader.acquire())
-    await asyncio.wait([acquiring], timeout=0.1)
+    done, _ = await asyncio.wait([acquiring], timeout=3_600)
+    assert not done
     leases.away = False
-    await asyncio.wait_for(acquiring, 1)
+    async with asyncio.timeout(2):
+        await acquiring
 
 
+@in_virtual_time
 async def test_a_lease_that_another_took_is_lost_at_the_next_renewal():
     leases = FakeLeases()
     leader = candidate(leases, "first")
@@ -163,30 +174,28 @@ async def test_a_lease_that_another_took_is_lost_at_the_next_renewal():
     assert taken is not None
     taken["spec"]["holderIdentity"] = "other"
     await leases.replace_lease("operator", taken)
-    with pytest.raises(LeadershipLostError, match="is held by other"):
-        await asyncio.wait_for(leader.hold(), 1)
+    async with asyncio.timeout(3):
+        with pytest.raises(LeadershipLostError, match="is held by other"):
+            await leader.hold()
 
 
-async def test_a_candidate_counts_from_the_end_of_a_look_however_long_it_took(
-    monkeypatch: pytest.MonkeyPatch,
-):
+@in_virtual_time
+async def test_a_candidate_counts_from_the_end_of_a_look_however_long_it_took():
     """The Lease may have been renewed while the look was on its way."""
-    now = 0.0
-    monkeypatch.setattr(leader_module, "time", SimpleNamespace(monotonic=lambda: now))
 
     class SlowLeases(FakeLeases):
+        look_seconds = 0
+
         async def get_lease(self, _name: str) -> dict[str, Any] | None:
-            nonlocal now
-            now += look_seconds
+            await asyncio.sleep(self.look_seconds)
             return await super().get_lease(_name)
 
     leases = SlowLeases()
-    look_seconds = 0.0
     await candidate(leases, "first").acquire()
     second = candidate(leases, "second")
-    look_seconds = 1.5
+    leases.look_seconds = 20
     assert not await second._try()
-    look_seconds = 0.1
-    assert not await second._try(), "its holder may have renewed it 0.1 s ago"
-    look_seconds = 1.0
+    leases.look_seconds = 1
+    assert not await second._try(), "its holder may have renewed it a second ago"
+    leases.look_seconds = 15
     assert await second._try()

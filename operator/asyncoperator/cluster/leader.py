@@ -57,7 +57,7 @@ from asynctasks.json_values import as_object
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from asyncoperator.cluster.custom_object import Object
     from asyncoperator.cluster.kube import Kube
@@ -105,6 +105,7 @@ class Leader:
     lease_seconds: int
     renew_seconds: float
     retry_seconds: float
+    clock: Callable[[], float] = time.monotonic
     is_leading: bool = False
     _standing_by: Loop = field(init=False)
     _holding: Loop = field(init=False)
@@ -163,7 +164,7 @@ class Leader:
             self._standing_by.end()
 
     async def _renew(self) -> None:
-        left = self._renewed_at + self.renew_seconds - time.monotonic()
+        left = self._renewed_at + self.renew_seconds - self.clock()
         try:
             async with asyncio.timeout(left):
                 await self._renew_until_done()
@@ -175,7 +176,7 @@ class Leader:
     async def _try(self) -> bool:
         lease = await self.kube.get_lease(self.name)
         # Not before: the Lease may have been renewed while the look was on its way.
-        now = time.monotonic()
+        now = self.clock()
         try:
             if lease is None:
                 self._lease = await self.kube.create_lease(self._new())
@@ -192,7 +193,7 @@ class Leader:
 
     async def _renew_until_done(self) -> None:
         while True:
-            now = time.monotonic()
+            now = self.clock()
             try:
                 await self._write(self._lease, self._ours())
             except KubeConflictError:
