@@ -122,7 +122,6 @@ class SharedQueue:
 
         async def check() -> None:
             await broker.reply(name, sent)
-            await asyncio.sleep(0.05)
             assert sent in self.arrived
 
         await eventually(check, timeout_seconds=30)

@@ -6,7 +6,7 @@ They differ from the deployed ones only in that a test can reach into them.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
 from asyncproxy.settings import ProxySettings
+from asynctasks.broker.protocol import Broker
 from asynctasks.connections import Connections, connect
 from asynctasks.database import Database
 from asynctasks.operations.operation import Operation
@@ -169,8 +170,16 @@ class Inside:
         await eventually(serves, timeout_seconds=20)
         return proxy
 
-    async def executor(self, *operations: Operation, **settings: Any) -> Stoppable:
+    async def executor(
+        self,
+        *operations: Operation,
+        through: Callable[[Broker], Any] | None = None,
+        **settings: Any,
+    ) -> Stoppable:
+        """Start one, of these operations if any; `through` is put between it and its broker."""
         connections = await self._connections(settings)
+        if through is not None:
+            connections = replace(connections, broker=through(connections.broker))
         executor = Stoppable(connections)
         running = run_executor(
             ExecutorSettings.read({**self._given, "watch_seconds": 0.1, **settings}),

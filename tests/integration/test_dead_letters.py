@@ -1,7 +1,8 @@
 """What an executor puts aside on RabbitMQ, and what it finishes although its channel was closed."""
 
 import asyncio
-import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiormq
@@ -10,7 +11,6 @@ from sqlalchemy import update
 
 from asynctasks.broker.messages import TaskMessage
 from asynctasks.broker.rabbitmq import RabbitmqBroker
-from asynctasks.broker.rabbitmq_consumption import RabbitmqConsumption
 from asynctasks.statements.conditions import tasks
 from asynctasks.task import new_task_id
 from asynctestkit.calls import PROBLEMS, finished_task, get_task
@@ -130,7 +130,7 @@ async def test_a_task_whose_executors_die_too_often_fails_and_is_put_aside(
 async def test_running_work_outlives_its_channel_and_finishes_once(on_rabbitmq: Inside):
     """RabbitMQ closes a channel for an unknown tag, as for a consumer that takes too long."""
     proxy = await on_rabbitmq.proxy()
-    executor = await on_rabbitmq.executor()
+    executor = await on_rabbitmq.executor(through=Observed)
     client = await on_rabbitmq.client(proxy)
     may_end = asyncio.Event()
     on_rabbitmq.upstream.will(held(may_end))
@@ -142,12 +142,11 @@ async def test_running_work_outlives_its_channel_and_finishes_once(on_rabbitmq: 
     await eventually(runs)
     broker: Any = executor.connections.broker
     assert broker.is_connected
-    consumption = _consumption(broker)
-    closed = consumption._acks.channel
+    closed = broker.consumption._acks.channel
     await closed.basic_ack(999_999, wait=False)
 
     def reopened() -> None:
-        assert consumption._acks.channel is not closed
+        assert broker.consumption._acks.channel is not closed
 
     await eventually(reopened)
     may_end.set()
@@ -158,13 +157,20 @@ async def test_running_work_outlives_its_channel_and_finishes_once(on_rabbitmq: 
     assert (await client.post("/create-client", json={})).status_code == 201
 
 
-def _consumption(broker: Any) -> Any:
-    (found,) = [
-        one
-        for one in gc.get_objects()
-        if isinstance(one, RabbitmqConsumption) and one._topology is broker.topology
-    ]
-    return found
+class Observed:
+    """A broker that shows what it consumes by."""
+
+    def __init__(self, broker: Any) -> None:
+        self._broker = broker
+        self.consumption: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
+
+    @asynccontextmanager
+    async def consume(self, queue: str, **given: Any) -> AsyncGenerator[Any]:
+        async with self._broker.consume(queue, **given) as self.consumption:
+            yield self.consumption
 
 
 async def _broker(installation: Inside) -> RabbitmqBroker:

@@ -105,21 +105,23 @@ async def test_a_kind_of_write_waits_for_no_other_where_the_database_has_many_wr
     counted: Counted,
 ):
     """And where it has one, all that wait for it share the next transaction."""
-    may_go_on = asyncio.Event()
+    has_begun, may_go_on = asyncio.Event(), asyncio.Event()
 
     async def held_up(connection: AsyncConnection, numbers: Sequence[int]) -> list[int]:
+        has_begun.set()
         await may_go_on.wait()
         return await insert_all(connection, numbers)
 
     async with committing(counted) as commits:
         first = asyncio.create_task(commits.write(Batch(held_up), 1))
-        await asyncio.sleep(0.05)
+        await has_begun.wait()
         others = [
             asyncio.create_task(commits.write(batch, number))
             for number, batch in enumerate([insert, insert_alone] * 2, start=2)
         ]
         if counted.has_one_writer:
-            await asyncio.sleep(0.05)
+            for _ in range(10):
+                await asyncio.sleep(0)
             assert counted.transactions == 1
         else:
             assert await asyncio.gather(*others) == [20, 30, 40, 50]
@@ -217,14 +219,17 @@ async def test_the_bodys_own_error_passes_and_what_waits_is_flushed(counted: Cou
 
 async def test_a_body_that_is_cancelled_flushes_and_is_cancelled(counted: Counted):
     writes: list[asyncio.Task[int]] = []
+    has_asked = asyncio.Event()
 
     async def service() -> None:
         async with committing(counted) as commits:
             writes.append(asyncio.create_task(commits.write(insert, 1)))
+            await asyncio.sleep(0)
+            has_asked.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(service())
-    await asyncio.sleep(0.01)
+    await has_asked.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         async with asyncio.timeout(5):
@@ -234,6 +239,7 @@ async def test_a_body_that_is_cancelled_flushes_and_is_cancelled(counted: Counte
 
 async def test_whoever_still_waits_when_even_the_flush_is_cancelled_is_told(counted: Counted):
     writes: list[asyncio.Task[int]] = []
+    has_asked = asyncio.Event()
 
     async def service() -> None:
         async with committing(counted) as commits:
@@ -242,12 +248,14 @@ async def test_whoever_still_waits_when_even_the_flush_is_cancelled_is_told(coun
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             writes.append(asyncio.create_task(commits.write(insert, 2)))
+            await asyncio.sleep(0)
+            has_asked.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(service())
-    await asyncio.sleep(0.01)
+    await has_asked.wait()
     task.cancel()
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # it is about to flush
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         async with asyncio.timeout(5):

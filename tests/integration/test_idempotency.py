@@ -57,11 +57,15 @@ async def test_a_repeat_while_it_runs_waits_with_the_first_and_replays_nothing(
     def running() -> None:
         assert installation.upstream.keys
 
+    async def all_held() -> None:
+        metrics = (await client.get("/metrics")).text
+        assert "\nasyncapiproxy_parked_callers 6.0\n" in metrics
+
     await eventually(running)
     impatient = await post(client, prefer="wait=0")
     assert (impatient.status_code, impatient.json()["status"]) == (202, "running")
     repeats = [asyncio.ensure_future(post(client)) for _ in range(5)]
-    await asyncio.sleep(0.2)
+    await eventually(all_held)
     assert not any(call.done() for call in (first, *repeats))
     may_end.set()
     answers = await asyncio.gather(first, *repeats)

@@ -49,7 +49,7 @@ async def talking(talk: Talk) -> AsyncGenerator[str]:
 
 
 async def _silence(*_: Any) -> None:
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
 
 
 async def _reset(_: Any, writer: asyncio.StreamWriter) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text, update
 
-import asynctasks.attempt_history
+from asynctasks.attempt_history import KEPT_ATTEMPTS
 from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
@@ -346,17 +346,14 @@ async def test_a_cancel_and_an_outcome_at_once_never_both_count(
                 assert await claims.claim(task.id) is None
 
 
-async def test_the_history_has_a_limit(
-    parts: Any, new_task: MakeTask, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(asynctasks.attempt_history, "KEPT_ATTEMPTS", 2)
-    first = await claimed(parts, new_task())
-    for _ in range(3):
-        await kill_executor(parts, first.id)
-        await Upkeep(parts.database).return_dead([first.id])
-        await parts.claims("one").claim(first.id)
-    task = await parts.store.find(first.id)
-    assert [entry["number"] for entry in task.attempts] == [2, 3]
+async def test_the_history_has_a_limit(parts: Any, new_task: MakeTask):
+    running = await claimed(parts, new_task())
+    before = [{"number": number} for number in range(1, KEPT_ATTEMPTS + 1)]
+    await set_row(parts, running.id, attempt=KEPT_ATTEMPTS + 1, attempts=before)
+    await kill_executor(parts, running.id)
+    await Upkeep(parts.database).return_dead([running.id])
+    task = await parts.store.find(running.id)
+    assert [entry["number"] for entry in task.attempts] == [*range(2, KEPT_ATTEMPTS + 2)]
 
 
 @pytest.mark.parametrize("step", ["take_due", "return_dead", "expire", "purge"])

@@ -8,17 +8,36 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
-import asyncproxy.events
 from asynctasks.statements.conditions import tasks
 from asynctestkit.calls import finished_task
 from asynctestkit.eventually import eventually
-from asynctestkit.inside import Inside, accepted, held, inside, one_of_each, slow
+from asynctestkit.inside import Inside, Stoppable, accepted, held, inside, one_of_each, slow
+
+
+async def looked_at(proxy: Stoppable, *, times: int = 1) -> None:
+    """Return when the proxy has asked the database for what is watched, so that something is."""
+    looks = asyncio.Queue[str]()
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT tasks.id, tasks.version \nFROM tasks"):
+            looks.put_nowait(statement)
+
+    engine = proxy.connections.database._readers.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        async with asyncio.timeout(10):
+            for _ in range(times):
+                await looks.get()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):
-    client = await one_of_each(installation)
+    proxy = await installation.proxy()
+    await installation.executor()
+    client = await installation.client(proxy)
     may_end = asyncio.Event()
     installation.upstream.will(held(may_end))
     task_id = await accepted(client)
@@ -31,7 +50,7 @@ async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):
     seen = await eventually(running)
     headers = {"Prefer": "wait=10", "If-None-Match": seen.headers["etag"]}
     polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers=headers))
-    await asyncio.sleep(0.2)
+    await looked_at(proxy, times=3)
     assert not polling.done()
     may_end.set()
     answer = await polling
@@ -68,7 +87,7 @@ async def test_a_long_poll_of_a_task_that_is_forgotten_meanwhile_is_404(installa
     client = await installation.client(proxy)
     task_id = await accepted(client)
     polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=20"}))
-    await asyncio.sleep(0.2)
+    await looked_at(proxy)
     async with proxy.connections.database.write() as connection:
         await connection.execute(delete(tasks))
     assert (await polling).status_code == 404
@@ -99,21 +118,6 @@ async def test_events_resume_after_the_last_one_seen(installation: Inside):
     # 204 is how an EventSource is told not to connect again (HTML §9.2.3).
     seen_all = await client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": last["id"]})
     assert (seen_all.status_code, seen_all.content) == (204, b"")
-
-
-async def test_events_of_an_idle_task_keep_the_connection_alive(
-    installation: Inside, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(asyncproxy.events, "HEARTBEAT_SECONDS", 0.1)
-    client = await installation.client(await installation.proxy())
-    task_id = await accepted(client)
-    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
-        text = ""
-        async for part in answer.aiter_text():
-            text += part
-            if text.count(": still here") == 2:
-                break
-    assert text.count("id: ") == 1
 
 
 async def test_events_of_a_task_that_is_forgotten_end(

@@ -13,11 +13,13 @@ class Doer:
 
     def __init__(self) -> None:
         self.done: list[list[int]] = []
+        self.begun = asyncio.Queue[list[int]]()
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
     async def __call__(self, items: Sequence[int]) -> None:
         self.done.append(list(items))
+        self.begun.put_nowait(list(items))
         await self.may_go_on.wait()
         if 13 in items:
             raise ValueError(13)
@@ -39,10 +41,9 @@ async def test_an_item_that_comes_while_others_are_being_done_does_not_wait_for_
     async with asyncio.TaskGroup() as tasks:
         coalescer = Coalescer(tasks, doer)
         adding = [tasks.create_task(coalescer.add(n)) for n in (1, 2)]
-        await asyncio.sleep(0.01)
+        assert await doer.begun.get() == [1, 2]
         adding.append(tasks.create_task(coalescer.add(3)))
-        await asyncio.sleep(0.01)
-        assert doer.done == [[1, 2], [3]]
+        assert await doer.begun.get() == [3]
         assert not any(one.done() for one in adding)
         doer.may_go_on.set()
 
@@ -81,7 +82,7 @@ async def test_nobody_waits_for_ever_where_the_doing_is_cancelled():
             await asyncio.Event().wait()
 
     running = asyncio.create_task(service())
-    await asyncio.sleep(0.01)
+    await doer.begun.get()
     running.cancel()
     await asyncio.wait([running])
     async with asyncio.timeout(1):

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asyncoperator.scaling.decision import Decision, History, ScalingConfig, Signals, Work, decide
@@ -108,6 +108,7 @@ def test_unknown_demand_changes_nothing(situation: tuple[Signals, History, Scali
     assert decision.history == history
 
 
+@settings(max_examples=20)  # of a quarter of an hour each
 @given(configs(), counts, counts, st.integers(0, 100))
 def test_constant_work_does_not_make_it_go_up_and_down(
     config: ScalingConfig, queued: int, running: int, replicas: int
@@ -119,6 +120,7 @@ def test_constant_work_does_not_make_it_go_up_and_down(
     assert len(turns) <= 2  # to what is needed, and to none
 
 
+@settings(max_examples=20)
 @given(configs(), st.integers(1, 100), st.floats(0.1, 100))
 def test_constant_arrivals_never_make_it_go_down(
     config: ScalingConfig, finished: int, service_seconds: float
