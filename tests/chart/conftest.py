@@ -3,9 +3,10 @@
 import pytest
 
 from asynctestkit.helm import helm_program
+from asynctestkit.missing import skip_for_want_of
 
 
 @pytest.fixture(autouse=True)
 def _helm() -> None:  # pyright: ignore[reportUnusedFunction]
     if helm_program() is None:
-        pytest.skip("helm is not installed")
+        skip_for_want_of("helm")

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import os
+import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -199,8 +200,9 @@ def give_to_postgresql(folder: Path, *, key: Path) -> None:
     key.chmod(0o600)
     if user := unprivileged_user():
         os.chown(key, user.pw_uid, user.pw_gid)
-        for each in (folder, *folder.parents[:2]):
-            each.chmod(0o755)
+        while folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
+            folder = folder.parent
 
 
 async def test_a_private_ca_is_trusted_where_the_url_names_it_and_no_other(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from asynctestkit.kubernetes_cluster import Kubectl, NoClusterError, cluster
+from asynctestkit.missing import skip_for_want_of
 from asynctestkit.release import IMAGE, Json, Release, build_image, load, local_images
 
 VALUES: Json = {
@@ -24,7 +25,7 @@ VALUES: Json = {
 def image() -> str:
     """The image of this tree."""
     if shutil.which("docker") is None:
-        pytest.skip("docker is not installed")
+        skip_for_want_of("docker")
     build_image()
     return IMAGE
 
