@@ -15,6 +15,7 @@ from asyncexecutor.failures import (
     HandlerFailedError,
     HandlerTimeoutError,
 )
+from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.runner import Answer, is_storable_status
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
@@ -90,9 +91,14 @@ class Handler:
 
     def _failed(self, task_id: UUID, error: BaseException) -> HandlerFailedError:
         """The failure as callers see it: the error's own text may hold what is sealed."""
-        log.error("handler failed", operation=self._operation, task_id=str(task_id), exc_info=error)
+        log.error(
+            "handler failed",
+            operation=self._operation,
+            task_id=str(task_id),
+            exception=traceback_without_texts(error),
+        )
         return HandlerFailedError(
-            f"The handler raised {type(error).__name__}; the executor's log has it."
+            f"The handler raised {type(error).__name__}; the executor's log says where."
         )
 
 

@@ -100,6 +100,7 @@ class Installation:
         broker_prefix: str = "asyncapiproxy",
         operations: str = FAST_OPERATIONS,
         settings: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
         command: Sequence[str] = (str(COMMAND),),
     ) -> None:
         self.folder = folder
@@ -109,6 +110,7 @@ class Installation:
         self.demo_url = f"http://127.0.0.1:{free_port()}"
         self.demo_data = folder / "demo-data"
         self._command = command
+        self._more_environment = dict(environment or {})
         self._settings = {
             "database_url": database_url,
             "broker_url": broker_url,
@@ -183,7 +185,7 @@ class Installation:
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         variables = settings_environment({**self._settings, **settings})
-        return {"CUSTOMER_API_URL": self.demo_url, **variables}
+        return {"CUSTOMER_API_URL": self.demo_url, **self._more_environment, **variables}
 
 
 def up_service(

@@ -15,6 +15,7 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
+from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.metrics import ABANDONED_HANDLERS
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import read_json
@@ -210,20 +211,36 @@ def raising(error: BaseException, *, is_async: bool) -> Callable[[Any], Any]:
         KeyError("password=hunter2"),
     ],
 )
-async def test_an_error_is_logged_and_its_text_is_not_for_the_caller(
+async def test_where_an_error_was_raised_is_logged_and_its_text_is_for_nobody(
     handler: Make, error: BaseException, is_async: bool
 ):
     with capture_logs() as logs, pytest.raises(HandlerFailedError) as caught:
         await run(handler(raising(error, is_async=is_async)), {"password": "hunter2"})
     name = type(error).__name__
-    assert str(caught.value) == f"The handler raised {name}; the executor's log has it."
+    assert str(caught.value) == f"The handler raised {name}; the executor's log says where."
     assert caught.value.is_retryable
     (entry,) = logs
     assert (entry["event"], entry["operation"]) == ("handler failed", "a")
-    assert entry["exc_info"] is error
-    assert entry["exc_info"].__traceback__ is not None
     assert entry["task_id"]
-    assert "arguments" not in entry
+    assert "raise error" in entry["exception"]
+    assert "hunter2" not in str(entry)
+
+
+def failing() -> None:
+    try:
+        int("hunter2")
+    except ValueError:
+        raise LookupError("hunter2")  # noqa: B904 - as handlers do
+
+
+def test_a_traceback_goes_down_to_the_first_cause():
+    with pytest.raises(LookupError) as caught:
+        failing()
+    lines = [line.strip() for line in traceback_without_texts(caught.value).splitlines()]
+    assert lines[0] == "builtins.LookupError"
+    assert 'raise LookupError("hunter2")  # noqa: B904 - as handlers do' in lines
+    assert lines.index("caused by") + 1 == lines.index("builtins.ValueError")
+    assert lines[-1] == 'int("hunter2")'
 
 
 @pytest.mark.parametrize(
