@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from asynctestkit.chaos import report
@@ -27,7 +28,8 @@ from asynctestkit.chaos.faults import WARM_UP_SECONDS, Injector, schedule
 from asynctestkit.chaos.history import count_unfinished, read_all, record_changes
 from asynctestkit.chaos.ledger import Ledger
 from asynctestkit.chaos.load import Load
-from asynctestkit.chaos.system import DEMO_API, PREFIX, System
+from asynctestkit.chaos.neighbour import Neighbour, call_neighbour, read_neighbour
+from asynctestkit.chaos.system import DEMO_API, NEIGHBOUR, PREFIX, PROXIES, System
 
 QUIET_SECONDS = 90
 """How long after the last fault and the last post every task must be final."""
@@ -44,10 +46,11 @@ async def run(
     await record_changes(system.postgresql.url)
     ledger, stop = Ledger(), asyncio.Event()
     load = Load(system, ledger, seed=seed, rate=rate)
-    injector = Injector(system, thread)
+    injector, neighbour = Injector(system, thread), Neighbour()
     async with asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
+        neighbouring = tasks.create_task(call_neighbour(system, neighbour, stop))
         breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
         before = {name: service.rss for name, service in system.services.items()}
@@ -57,14 +60,15 @@ async def run(
         await injector.restore()
         log.info("faults and posts have ended", posts=len(ledger.entries))
         await loading
+        await neighbouring
         await _quiet(system)
         supervising.cancel()
     after = {name: service.rss for name, service in system.services.items()}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{system.url(DEMO_API)}/stats") as answer,
-    ):
-        upstream = await answer.json()
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{system.url(DEMO_API)}/stats") as answer:
+            upstream = await answer.json()
+        waiting = {name: await _waiting(session, system.url(name)) for name in PROXIES}
+    await read_neighbour(neighbour, system.neighbour_url)
     customers, refusals = read_customers(system.customers)
     return Evidence(
         ledger=ledger,
@@ -76,6 +80,8 @@ async def run(
         upstream=upstream,
         memory_before=before,
         memory_after=after,
+        neighbour=neighbour,
+        waiting=waiting,
         exceptions=[
             f"{service.name}: {line}"
             for service in system.services.values()
@@ -84,16 +90,24 @@ async def run(
     )
 
 
+async def _waiting(session: aiohttp.ClientSession, url: str) -> float:
+    async with session.get(f"{url}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    (gauge,) = (family for family in families if family.name == "asyncapiproxy_parked_callers")
+    return sum(sample.value for sample in gauge.samples)
+
+
 async def _quiet(system: System) -> None:
     """Return when every task is final and the queues are empty, or the time for it is over."""
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
         await asyncio.sleep(1)
         with suppress(OSError, asyncpg.PostgresError):
-            if await count_unfinished(system.postgresql.url):
+            urls = (system.postgresql.url, system.neighbour_url)
+            if any([await count_unfinished(url) for url in urls]):
                 continue
             queues = await asyncio.to_thread(system.queue_lengths)
-            if not any(n for name, n in queues.items() if name.startswith(PREFIX)):
+            if not any(n for name, n in queues.items() if name.startswith((PREFIX, NEIGHBOUR))):
                 break
     await asyncio.sleep(SETTLE_SECONDS)
 

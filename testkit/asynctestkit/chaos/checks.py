@@ -11,6 +11,7 @@ from asynctasks.task import TaskStatus, may_move
 from asynctestkit.chaos.faults import Injected, Outage
 from asynctestkit.chaos.history import Change, Found, Row
 from asynctestkit.chaos.ledger import OUR_OWN_REFUSALS, Entry, Ledger
+from asynctestkit.chaos.neighbour import Neighbour, faults_of
 from asynctestkit.chaos.system import PREFIX, PROXIES
 
 ANSWER_SECONDS = 5.0
@@ -36,6 +37,9 @@ class Evidence:
     upstream: dict[str, Any]
     memory_before: dict[str, int]
     memory_after: dict[str, int]
+    neighbour: Neighbour
+    waiting: dict[str, float]
+    """Callers that each proxy says are waiting, when none is."""
     exceptions: list[str]
     """The log lines that hold a traceback, each with its process."""
 
@@ -254,7 +258,7 @@ def every_caller_is_answered(evidence: Evidence) -> Iterator[Violation]:
     """Within its window and 5 s, unless its own proxy was killed, stopped or told to end."""
     outages = [o for o in evidence.injected.outages if o.service in PROXIES]
     for entry in evidence.ledger.entries:
-        if any(excuses(outage, entry) for outage in outages):
+        if entry.action == "leave" or any(excuses(outage, entry) for outage in outages):
             continue
         if entry.status is None:
             yield _by(entry, f"had no answer: {entry.failure}")
@@ -271,6 +275,19 @@ def excuses(outage: Outage, entry: Entry) -> bool:
     return (
         "SIGTERM" not in outage.cause or entry.started > outage.since - TERMINATION_NOTICE_SECONDS
     )
+
+
+def who_has_left_keeps_no_place(evidence: Evidence) -> Iterator[Violation]:
+    """When all callers are gone, none is counted as waiting."""
+    for proxy, waiting in evidence.waiting.items():
+        if waiting:
+            yield Violation(f"{proxy} counts {waiting:g} callers that wait")
+
+
+def a_neighbour_is_left_alone(evidence: Evidence) -> Iterator[Violation]:
+    """Another installation on the same servers loses, fails and cancels nothing."""
+    for fault in faults_of(evidence.neighbour):
+        yield Violation(f"neighbour: {fault}")
 
 
 def processes_live_until_ended(evidence: Evidence) -> Iterator[Violation]:
@@ -315,6 +332,8 @@ CHECKS: tuple[Check, ...] = (
     cancels_are_kept,
     deadlines_are_kept,
     every_caller_is_answered,
+    who_has_left_keeps_no_place,
+    a_neighbour_is_left_alone,
     processes_live_until_ended,
     nothing_meets_the_unexpected,
     memory_is_given_back,

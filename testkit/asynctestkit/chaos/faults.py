@@ -20,6 +20,7 @@ WARM_UP_SECONDS = 15
 GAP_SECONDS = (2.0, 7.0)
 DOWN_SECONDS = (0.3, 4.0)
 STOP_SECONDS = (5.0, 40.0)
+READ_ONLY_SECONDS = 20.0
 CATCH_UP_SECONDS = 10.0
 """After a stop: until a proxy has worked off those who queued at its socket, 800 and more."""
 FAULTS = {
@@ -36,6 +37,7 @@ FAULTS = {
     "kill -9 postgresql": 1,
     "close AMQP connections": 2,
     "terminate database backends": 2,
+    "read-only postgresql": 1,
 }
 """How often each is drawn, relative to the others."""
 
@@ -134,6 +136,8 @@ class Injector:
                     stops.create_task(self._resume_later(fault))
                 elif fault.name == "terminate database backends":
                     await self._terminate_backends()
+                elif fault.name == "read-only postgresql":
+                    stops.create_task(self._read_only())
                 else:
                     await self._do(self._action(fault), fault)
 
@@ -229,6 +233,26 @@ class Injector:
                 )
             finally:
                 await connection.close()
+
+    async def _read_only(self) -> None:
+        """As a failover leaves the old server: it answers, and takes nothing."""
+        await self._set_read_only("on")
+        await asyncio.sleep(READ_ONLY_SECONDS)
+        await self._set_read_only("off")
+
+    async def _set_read_only(self, value: str) -> None:
+        while True:
+            with suppress(OSError, asyncpg.PostgresError):
+                connection = await asyncpg.connect(self._system.postgresql.url, timeout=5)
+                try:
+                    await connection.execute(
+                        f"ALTER SYSTEM SET default_transaction_read_only = {value}"
+                    )
+                    await connection.execute("SELECT pg_reload_conf()")
+                    return
+                finally:
+                    await connection.close()
+            await asyncio.sleep(0.2)
 
     def _outage(self, service: str, cause: str) -> Outage:
         outage = Outage(service, cause, time.time())

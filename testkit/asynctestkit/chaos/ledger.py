@@ -21,7 +21,8 @@ class Entry:
 
     kind: str
     action: str
-    """`submit`, `repeat`, `cancel`, `retry`, `look` or `reuse` (a key with other arguments)."""
+    """`submit`, `repeat`, `cancel`, `retry`, `look`, `reuse` (a key with other arguments) or
+    `leave` (the caller closes the connection)."""
     proxy: str
     window_seconds: float
     email: str = ""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ GIVE_UP_SECONDS = 75
 """More than any window and its tolerance, so that a late answer is seen, and then judged, late."""
 KEYED_TRIES = 40
 KINDS = {
-    "fast": 42,
+    "fast": 38,
     "slow": 14,
     "long": 3,
     "flaky": 9,
@@ -25,6 +26,7 @@ KINDS = {
     "huge": 1,
     "cancelled": 7,
     "repeated": 8,
+    "leaving": 4,
     "reused": 1,
     "deadline": 3,
     "delayed": 2,
@@ -69,6 +71,7 @@ def posts(seed: int) -> Iterator[Post]:
             "huge": ".huge+1",
             "cancelled": f".slow+{2 + 4 * amount:.1f}.flaky+1",
             "repeated": ".slow+0.5" if amount < 0.5 else "",
+            "leaving": f".slow+{1 + 2 * amount:.1f}",
             "deadline": ".slow+6" if amount < 0.6 else ".slow+1",
         }.get(kind, "")
         headers: dict[str, str] = (
@@ -78,7 +81,7 @@ def posts(seed: int) -> Iterator[Post]:
             headers["Task-Deadline"] = "3"
         if kind == "delayed":
             headers["Task-Delay"] = f"{0.5 + 4 * amount:.1f}"
-        key = f"key-{name}" if kind in {"repeated", "reused"} else None
+        key = f"key-{name}" if kind in {"repeated", "reused", "leaving"} else None
         if key:
             headers["Idempotency-Key"] = key
         yield Post(
@@ -125,6 +128,7 @@ class Load:
             "failing": self._submit_and_retry,
             "repeated": self._submit_twice,
             "reused": self._submit_and_reuse,
+            "leaving": self._leave_and_come_again,
         }
         if follow_up := follow_ups.get(post.kind):
             await follow_up(post)
@@ -168,6 +172,12 @@ class Load:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._submit_keyed(post, post.proxy, "submit"))
             both.create_task(repeat())
+
+    async def _leave_and_come_again(self, post: Post) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1 + post.pause):
+                await self._submit(post, post.proxy, action="leave")
+        await self._submit_keyed(post, post.other_proxy, "repeat")
 
     async def _submit_and_reuse(self, post: Post) -> None:
         first = await self._submit_keyed(post, post.proxy, "submit")

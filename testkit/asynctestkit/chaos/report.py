@@ -113,6 +113,9 @@ def _facts(evidence: Evidence) -> Table:
     )
     for problem, count in refused.items():
         table.add_row(f"answered {problem}", str(count))
+    ended = Counter(evidence.neighbour.statuses.values())
+    for end, count in sorted(ended.items()):
+        table.add_row(f"neighbour's tasks {end}", str(count))
     for service, after in evidence.memory_after.items():
         before = evidence.memory_before[service]
         table.add_row(f"memory of {service}", f"{before >> 20} MiB, then {after >> 20} MiB")
