@@ -26,27 +26,38 @@ class PgbouncerServer(PrivateServer):
     """Shares `server_connections` connections among its clients, by `session` or `transaction`."""
 
     def __init__(
-        self, server: PostgresqlServer, *, mode: str, server_connections: int = 20
+        self,
+        server: PostgresqlServer,
+        *,
+        mode: str,
+        server_connections: int = 20,
+        keeps_statements: bool = True,
     ) -> None:
+        """Keep no prepared statements where asked not to, as all did before 1.21."""
         self._program = find_program(
             "pgbouncer", first_in=[], package="pgbouncer", variable="TEST_DATABASE_URL"
         )
         super().__init__(kind="pgbouncer")
         self._port = free_port()
         server_port = server.url.rpartition(":")[2].partition("/")[0]
-        (self._folder / "pgbouncer.ini").write_text(
-            CONFIGURATION.format(
-                server_port=server_port,
-                port=self._port,
-                mode=mode,
-                server_connections=server_connections,
-            )
+        configuration = CONFIGURATION.format(
+            server_port=server_port,
+            port=self._port,
+            mode=mode,
+            server_connections=server_connections,
         )
+        if not keeps_statements and self._can_keep_statements():
+            configuration += "max_prepared_statements = 0\n"
+        (self._folder / "pgbouncer.ini").write_text(configuration)
         self._folder.chmod(0o755)  # it reads its configuration as another user
 
     @property
     def url(self) -> str:
         return f"postgresql://tests@127.0.0.1:{self._port}/postgres"
+
+    def _can_keep_statements(self) -> bool:
+        version = self._run(str(self._program), "--version").split()[1]
+        return tuple(map(int, version.split(".")[:2])) >= (1, 21)
 
     def _launch(self) -> Iterator[Process]:
         yield Process(
@@ -56,4 +67,5 @@ class PgbouncerServer(PrivateServer):
             folder=self._folder,
             is_ready=lambda _: is_listening(self._port),
             user=unprivileged_user(),
+            within=self._within,
         )

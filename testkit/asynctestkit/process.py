@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -44,12 +44,14 @@ class Process:
         environment: Mapping[str, str] | None = None,
         url: str = "",
         user: pwd.struct_passwd | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within` is the start of a command that runs the rest somewhere else."""
         self.name = name
         self.url = url
         self.log_file = folder / f"{name}.log"
         # In this order, because a change of user clears the parent death signal.
-        self._command = [*as_user(user), *_ending_with_us(), *command]
+        self._command = [*within, *as_user(user), *_ending_with_us(), *command]
         self._folder = folder
         self._environment = {**bare_environment(folder), **(environment or {})}
         self._is_ready = is_ready

@@ -269,7 +269,9 @@ async def test_a_pooler_that_loses_prepared_statements_is_told_by_what_helps(
     server: PostgresqlServer,
 ):
     """PgBouncer before 1.21 in transaction mode: another process has used the same names."""
-    with PgbouncerServer(server, mode="transaction", server_connections=1) as pooler:
+    with PgbouncerServer(
+        server, mode="transaction", server_connections=1, keeps_statements=False
+    ) as pooler:
         squatter = await asyncpg.connect(pooler.url, statement_cache_size=0)
         # It numbers its statements over the whole process, whatever ran before this test.
         used: int = vars(asyncpg.connection)["_uid"]

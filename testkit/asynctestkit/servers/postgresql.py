@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asynctestkit.ports import free_port
 from asynctestkit.process import Process, as_user
+from asynctestkit.servers.other_root import found_inside, other_root
 from asynctestkit.servers.private import PrivateServer, find_program
 
 
@@ -36,6 +37,7 @@ class PostgresqlServer(PrivateServer):
             folder=self._folder,
             is_ready=lambda _: self._accepts_connections(),
             user=unprivileged_user(),
+            within=self._within,
         )
 
     def _initialise(self) -> None:
@@ -57,19 +59,21 @@ class PostgresqlServer(PrivateServer):
         return postgres + [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
 
     def _accepts_connections(self) -> bool:
-        command = [str(self._programs / "pg_isready"), "--quiet", "--host=127.0.0.1"]
-        return subprocess.call([*command, f"--port={self._port}", "--username=tests"]) == 0
+        command = [*self._within, str(self._programs / "pg_isready"), "--quiet"]
+        whom = ["--host=127.0.0.1", f"--port={self._port}", "--username=tests"]
+        return subprocess.call([*command, *whom]) == 0
 
 
 def postgresql_programs() -> Path:
     """The folder of the newest PostgreSQL; Debian keeps its server off the PATH."""
     by_version = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name)
+        found_inside(other_root(), "usr/lib/postgresql/*/bin"),
+        key=lambda folder: float(folder.parent.name),
     )
     initdb = find_program(
         "initdb", first_in=by_version[::-1], package="postgresql", variable="TEST_DATABASE_URL"
     )
-    return initdb.resolve().parent
+    return initdb.parent if other_root() else initdb.resolve().parent
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
@@ -77,4 +81,5 @@ def unprivileged_user() -> pwd.struct_passwd | None:
     if os.geteuid() != 0:
         return None
     known = {user.pw_name: user for user in pwd.getpwall()}
-    return known.get("postgres") or known["nobody"]
+    # Only `nobody` has one number everywhere.
+    return (None if other_root() else known.get("postgres")) or known["nobody"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from asynctestkit.process import Process, bare_environment
+from asynctestkit.servers.other_root import entering, other_root
 
 
 class ServerProgramMissingError(RuntimeError):
@@ -33,6 +34,7 @@ class PrivateServer(ABC):
 
     def __init__(self, *, kind: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix=f"asyncapiproxy-{kind}-"))
+        self._within = entering(other_root())
         self._processes: list[Process] = []
         """The server itself is the last one."""
         atexit.register(self.close)
@@ -103,7 +105,7 @@ class PrivateServer(ABC):
 
     def _run(self, *command: str, environment: dict[str, str] | None = None) -> str:
         done = subprocess.run(
-            command,
+            [*self._within, *command],
             env=bare_environment(self._folder) | (environment or {}),
             cwd=self._folder,
             stdout=subprocess.PIPE,
@@ -117,15 +119,17 @@ class PrivateServer(ABC):
 
 
 def find_program(name: str, *, first_in: list[Path], package: str, variable: str) -> Path:
-    """Searches the folders, then the PATH.
+    """Searches the folders, then the PATH; in another release's root only there.
 
     Raises rather than skips: a test that did not run proves nothing.
     """
-    folders = [*map(str, first_in), os.environ["PATH"]]
-    found = shutil.which(name, path=os.pathsep.join(folders))
+    root = other_root() or Path("/")
+    folders = [*map(str, first_in), *os.environ["PATH"].split(os.pathsep)]
+    inside = [f"{root}{folder}" for folder in folders] if root != Path("/") else folders
+    found = shutil.which(name, path=os.pathsep.join(inside))
     if found is None:
         raise ServerProgramMissingError(
             f"`{name}` is not on this machine: install it (Debian: apt-get install {package}), "
             f"or, for tests that only use a server, name one in {variable}"
         )
-    return Path(found)
+    return Path("/") / Path(found).relative_to(root)

@@ -61,6 +61,7 @@ class RabbitmqServer(PrivateServer):
             folder=self._folder,
             environment=self._environment,
             is_ready=lambda _: is_ready(),
+            within=self._within,
         )
 
     def _speaks_amqp(self) -> bool:
