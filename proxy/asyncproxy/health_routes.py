@@ -80,7 +80,9 @@ def health_routes(health: HealthEndpoints) -> APIRouter:
     """Whether this proxy and what it depends on are there."""
     router = APIRouter(tags=["health"])
     summary = "Availability and response times"
-    router.add_api_route("/ping", health.ping, summary=summary, responses=schemas.PING)
+    router.add_api_route(
+        "/ping", health.ping, operation_id="ping", summary=summary, responses=schemas.PING
+    )
     for path, endpoint in (
         ("/healthz", health.healthz),
         ("/readyz", health.readyz),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from asyncproxy.schemas import COMPONENTS, OPERATION
+from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -22,17 +23,32 @@ _PREFER: dict[str, Any] = {
 }
 
 
-def _header(name: str, description: str, *examples: str) -> dict[str, Any]:
-    schema = {"type": "string", "examples": list(examples)}
+def _header(name: str, description: str, example: str, pattern: str = "") -> dict[str, Any]:
+    schema = {
+        "type": "string",
+        "examples": [example],
+        **({"pattern": f"^{pattern}$"} if pattern else {}),
+    }
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
+_LABEL = f"{LABEL_NAME.pattern}={LABEL_VALUE.pattern}"
 _HEADERS = [
     _PREFER,
-    _header("Idempotency-Key", "A repeat with the same key joins this call.", "8e03978e-40d5"),
+    _header(
+        "Idempotency-Key",
+        "A repeat with the same key joins this call.",
+        "8e03978e-40d5",
+        r"[!#-~]([ -~]{0,253}[!#-~])?",
+    ),
     _header("Task-Deadline", "Seconds or a date; then the task expires.", "90"),
-    _header("Task-Delay", "Seconds until the first attempt.", "30"),
-    _header("Task-Labels", "Found again by `GET /tasks?label=`.", "team=a, batch=7"),
+    _header("Task-Delay", "Seconds until the first attempt.", "30", r"[0-9]{1,7}(\.[0-9]{1,6})?"),
+    _header(
+        "Task-Labels",
+        "Found again by `GET /tasks?label=`.",
+        "team=a, batch=7",
+        f"{_LABEL}(, ?{_LABEL}){{0,{MAX_LABELS - 1}}}",
+    ),
 ]
 
 
@@ -41,11 +57,24 @@ def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(COMPONENTS)
+    # In place of FastAPI's own, which describe its 422; ours is a problem.
+    document["components"] = {"schemas": COMPONENTS}
     paths = document["paths"]
+    for path_item in paths.values():
+        for method in path_item.values():
+            for parameter in method.get("parameters", ()):
+                parameter["schema"] = _not_null(parameter["schema"])
     for operation in operations.values():
         paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(operation)
     return document
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a parameter that may be left out is when it is given: no URL and no header has null."""
+    given = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    (only,) = given or [schema]
+    examples = {"examples": schema["examples"]} if "examples" in schema else {}
+    return {name: value for name, value in {**only, **examples}.items() if name != "title"}
 
 
 def _path_item(operation: Operation) -> dict[str, Any]:

@@ -26,8 +26,12 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901, in the body"},
+                    "parameter": {"type": "string", "description": "Of the query or a header"},
+                    "detail": {"type": "string"},
+                },
             },
         },
     },
@@ -39,7 +43,7 @@ TASK_SCHEMA: dict[str, Any] = {
     "properties": {
         "id": {"type": "string", "format": "uuid"},
         "operation": {"type": "string"},
-        "status": {"type": "string", "enum": [status.value for status in TaskStatus]},
+        "status": {"$ref": "#/components/schemas/TaskStatus"},
         "done": {"type": "boolean"},
         "attempt": {"type": "integer"},
         "maxAttempts": {"type": "integer"},
@@ -64,7 +68,8 @@ TASK_SCHEMA: dict[str, Any] = {
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
-COMPONENTS = {"Problem": PROBLEM_SCHEMA, "Task": TASK_SCHEMA}
+STATUS_SCHEMA = {"type": "string", "enum": [status.value for status in TaskStatus]}
+COMPONENTS = {"Problem": PROBLEM_SCHEMA, "Task": TASK_SCHEMA, "TaskStatus": STATUS_SCHEMA}
 
 
 def _json(description: str, schema: str) -> dict[str, Any]:
@@ -78,20 +83,28 @@ def problem(description: str) -> dict[str, Any]:
     return _json(description, "Problem")
 
 
+def _upstreams(description: str) -> dict[str, Any]:
+    """An answer of the upstream's, whatever it is, or a problem of ours."""
+    return {**problem(description), "content": {**problem("")["content"], "*/*": {}}}
+
+
+_OTHERWISE = problem("Another problem")
+_STORE_AWAY = problem("The task database is away")
+_UNKNOWN = problem("There is no such task")
 TASK: Responses = {
     200: _json("The task as it stands", "Task"),
     304: {"description": "It has not changed since the ETag in If-None-Match"},
-    404: problem("There is no such task"),
-    503: problem("The task database is away"),
+    404: _UNKNOWN,
+    503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 RESPONSE: Responses = {
-    200: {"description": "The upstream's answer, whatever its status", "content": {"*/*": {}}},
-    404: problem("There is no such task"),
-    409: problem("The task has not finished"),
-    503: problem("The task database is away"),
+    200: {"description": "The upstream's answer", "content": {"*/*": {}}},
+    404: _upstreams("There is no such task, or so the upstream answered"),
+    409: _upstreams("The task has not finished, or so the upstream answered"),
+    503: _upstreams("The task database is away, or so the upstream answered"),
+    "default": _upstreams("The upstream's answer, whatever its status, or the task's problem"),
 }
-_STORE_AWAY = problem("The task database is away")
-_UNKNOWN = problem("There is no such task")
 PAGE: Responses = {
     200: {
         "description": "A page; `Link: rel=next` leads to the next one",
@@ -113,6 +126,7 @@ PAGE: Responses = {
     },
     422: problem("A filter has a value that cannot be used"),
     503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 EVENTS: Responses = {
     200: {
@@ -122,6 +136,7 @@ EVENTS: Responses = {
     204: {"description": "It has finished, and its last event is the one in Last-Event-ID"},
     404: _UNKNOWN,
     503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 CANCEL: Responses = {
     200: _json("It was queued and is cancelled", "Task"),
@@ -129,33 +144,39 @@ CANCEL: Responses = {
     404: _UNKNOWN,
     409: problem("The task has finished"),
     503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 RETRY: Responses = {
     202: _json("It is queued anew", "Task"),
     404: _UNKNOWN,
     409: problem("The task has not finished, or has succeeded"),
     503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 FORGET: Responses = {
     204: {"description": "It is forgotten"},
     404: _UNKNOWN,
     409: problem("The task has not finished"),
     503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 PING: Responses = {
-    200: {"description": "The proxy accepts tasks"},
-    503: {"description": "The task database is away"},
+    200: {"description": "The proxy accepts tasks", "content": {"application/json": {}}},
+    503: {"description": "The task database is away", "content": {"application/json": {}}},
 }
 OPERATION: Responses = {
     "2XX": {"description": "The upstream's answer, in time", "content": {"*/*": {}}},
     "202": _json("The work goes on; `Location` is the task", "Task"),
-    "400": problem("The body is no JSON"),
-    "413": problem("The body is too large"),
-    "415": problem("The body is not JSON by its headers"),
-    "422": problem("The arguments do not fit their schema, or the idempotency key is taken"),
-    "429": problem("The operation's queue is full"),
-    "4XX": {"description": "The upstream's refusal", "content": {"*/*": {}}},
+    "400": _upstreams("The body is no JSON, or a header is not valid"),
+    "409": _upstreams("The task was cancelled or has expired"),
+    "413": _upstreams("The body is too large"),
+    "415": _upstreams("The body is not JSON by its headers"),
+    "422": _upstreams("The arguments do not fit their schema, or the idempotency key is taken"),
+    "429": _upstreams("The operation's queue is full"),
+    "4XX": _upstreams("The upstream's refusal"),
+    "500": problem("The operation failed, by a fault of its handler or of ours"),
     "502": problem("The upstream failed"),
     "503": problem("The task database is away, or too many callers wait; nothing was stored"),
     "504": problem("The upstream did not answer in time"),
+    "default": _upstreams("The upstream's answer, or another problem"),
 }

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import AfterValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
@@ -41,7 +41,16 @@ _LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
 
 
-def _in_utc(instant: datetime) -> datetime:
+_AS_TEXT = WithJsonSchema({"type": "string"})
+"""What a client sends, where FastAPI would tell of null and lists."""
+
+
+def _in_utc(text: str) -> datetime:
+    """Of the query's text, since a number alone is not read as seconds."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected RFC 3339, such as 2026-01-31T12:00:00Z") from None
     if instant.tzinfo is None:
         raise ValueError("expected a time zone, such as Z")
     try:
@@ -67,8 +76,8 @@ class TaskEndpoints:
     async def get_task(
         self,
         task_id: str,
-        if_none_match: Annotated[str | None, Header()] = None,
-        prefer: Annotated[list[str] | None, Header()] = None,
+        if_none_match: Annotated[str | None, Header(), _AS_TEXT] = None,
+        prefer: Annotated[list[str] | None, Header(), _AS_TEXT] = None,
     ) -> Response:
         """Show a task: where it stands and, once it has finished, its response or its error.
 
@@ -98,7 +107,7 @@ class TaskEndpoints:
         status: TaskStatus | None = None,
         operation: Annotated[str | None, Query(pattern=r"^[^\x00]*$")] = None,
         label: Annotated[str | None, Query(pattern=_LABEL, examples=["team=a"])] = None,
-        created_after: Annotated[datetime, AfterValidator(_in_utc)] | None = None,
+        created_after: Annotated[datetime, BeforeValidator(_in_utc)] | None = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
         page_token: UUID | None = None,
     ) -> Response:
@@ -118,7 +127,7 @@ class TaskEndpoints:
         return page_response(page, next_page=f"{request.url.path}?{query}")
 
     async def get_events(
-        self, task_id: str, last_event_id: Annotated[str | None, Header()] = None
+        self, task_id: str, last_event_id: Annotated[str | None, Header(), _AS_TEXT] = None
     ) -> Response:
         """Follow a task by server-sent events, one for each change, until it has finished."""
         task = await self.store.find(_parsed(task_id))
@@ -158,16 +167,31 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
     """The routes below /tasks."""
     one = "/tasks/{task_id}"
     router = APIRouter(tags=["tasks"])
-    for method, path, endpoint, summary, responses in (
-        ("GET", "/tasks", tasks.list_tasks, "List tasks", schemas.PAGE),
-        ("GET", one, tasks.get_task, "Get a task", schemas.TASK),
-        ("GET", f"{one}/response", tasks.get_response, "Get a task's response", schemas.RESPONSE),
-        ("GET", f"{one}/events", tasks.get_events, "Follow a task", schemas.EVENTS),
-        ("POST", f"{one}/cancel", tasks.cancel, "Cancel a task", schemas.CANCEL),
-        ("POST", f"{one}/retry", tasks.retry, "Retry a task", schemas.RETRY),
-        ("DELETE", one, tasks.forget, "Forget a task", schemas.FORGET),
+    for method, path, endpoint, summary, status, responses in (
+        ("GET", "/tasks", tasks.list_tasks, "List tasks", 200, schemas.PAGE),
+        ("GET", one, tasks.get_task, "Get a task", 200, schemas.TASK),
+        (
+            "GET",
+            f"{one}/response",
+            tasks.get_response,
+            "Get a task's response",
+            200,
+            schemas.RESPONSE,
+        ),
+        ("GET", f"{one}/events", tasks.get_events, "Follow a task", 200, schemas.EVENTS),
+        ("POST", f"{one}/cancel", tasks.cancel, "Cancel a task", 200, schemas.CANCEL),
+        ("POST", f"{one}/retry", tasks.retry, "Retry a task", 202, schemas.RETRY),
+        ("DELETE", one, tasks.forget, "Forget a task", 204, schemas.FORGET),
     ):
-        router.add_api_route(path, endpoint, methods=[method], summary=summary, responses=responses)
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=endpoint.__name__,
+            summary=summary,
+            status_code=status,
+            responses=responses,
+        )
     router.add_api_route("/task/{task_id}", tasks.get_task, include_in_schema=False)
     return router
 

@@ -142,20 +142,22 @@ async def test_an_upstream_that_fails_ends_in_a_problem(
     assert (await client.get("/readyz")).status_code == 200
 
 
-@pytest.mark.parametrize("behaviour", ["flaky+2", "flaky+2.drop"])
+@pytest.mark.parametrize(
+    ("behaviour", "attempts"),
+    # What is dropped on a kept connection is sent once more, which costs no attempt.
+    [("flaky+2", {3}), ("flaky+2.drop", {2, 3})],
+)
 async def test_an_upstream_that_recovers_in_time_is_a_success(
-    client: httpx.AsyncClient, behaviour: str
+    client: httpx.AsyncClient, behaviour: str, attempts: set[int]
 ):
     answer = await create_client(client, new_email(behaviour))
 
     assert answer.status_code == 201
     task = await get_task(client, answer.headers["task-id"])
-    assert (task["status"], task["attempt"]) == ("succeeded", 3)
-    assert [attempt["outcome"] for attempt in task["attempts"]] == [
-        "failed",
-        "failed",
-        "succeeded",
-    ]
+    assert task["status"] == "succeeded"
+    assert task["attempt"] in attempts
+    outcomes = [attempt["outcome"] for attempt in task["attempts"]]
+    assert outcomes == ["failed"] * (task["attempt"] - 1) + ["succeeded"]
 
 
 async def test_the_password_is_in_no_answer_no_file_and_no_log(
