@@ -1,6 +1,10 @@
 {{/* The operations as YAML: those of the values, else the demo's. */}}
 {{- define "asyncapiproxy.operations" -}}
 {{- if .Values.operations -}}
+{{- /* Helm would write an empty file, or blanks in their place. */ -}}
+{{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson .Values.operations) -}}
+{{- fail "\n\noperations: no text in it can have a control character or a Unicode line separator\n" -}}
+{{- end -}}
 {{- dict "operations" .Values.operations | toYaml -}}
 {{- else if .Values.demoApi.enabled -}}
 {{- .Files.Get "files/demo-operations.yaml" -}}

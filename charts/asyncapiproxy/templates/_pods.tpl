@@ -12,7 +12,7 @@ securityContext:
   seccompProfile:
     type: RuntimeDefault
 {{- with .part.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .part.nodeSelector }}
 nodeSelector:
@@ -70,12 +70,17 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{/* A variable's value. Only a text is as it was given; a number would else lose its digits. */}}
+{{- define "asyncapiproxy.text" -}}
+{{- ternary . (toJson .) (kindIs "string" .) | quote -}}
+{{- end -}}
+
 {{- define "asyncapiproxy.secretKey" -}}
 {{- /* of `source`: its own Secret, or the one that this chart makes */ -}}
 valueFrom:
   secretKeyRef:
-    name: {{ default (include "asyncapiproxy.credentials" .root) .source.existingSecret }}
-    key: {{ ternary .source.existingSecretKey .key (ne .source.existingSecret "") }}
+    name: {{ default (include "asyncapiproxy.credentials" .root) .source.existingSecret | quote }}
+    key: {{ ternary .source.existingSecretKey .key (ne .source.existingSecret "") | quote }}
 {{- end -}}
 
 {{- define "asyncapiproxy.databaseEnv" -}}
@@ -98,11 +103,11 @@ valueFrom:
       fieldPath: metadata.name
 {{- range $name, $value := mergeOverwrite (dict "logFormat" "json") (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
 - name: ASYNCAPIPROXY_{{ $name | snakecase | upper }}
-  value: {{ $value | toJson | trimAll "\"" | quote }}
+  value: {{ include "asyncapiproxy.text" $value }}
 {{- end }}
 {{- range $name, $value := .part.env }}
-- name: {{ $name }}
-  value: {{ $value | toJson | trimAll "\"" | quote }}
+- name: {{ $name | quote }}
+  value: {{ include "asyncapiproxy.text" $value }}
 {{- end }}
 {{- with .part.extraEnv }}
 {{ toYaml . }}
@@ -113,9 +118,9 @@ valueFrom:
 {{- if .Values.migrations.enabled -}}
 initContainers:
   - name: migrate
-    image: {{ include "asyncapiproxy.image" . }}
-    imagePullPolicy: {{ .Values.image.pullPolicy }}
-    command: [asyncapiproxy, migrate, --wait, {{ .Values.migrations.waitSeconds | quote }}]
+    image: {{ include "asyncapiproxy.image" . | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
+    command: [asyncapiproxy, migrate, --wait, {{ int .Values.migrations.waitSeconds | quote }}]
     env:
       {{- include "asyncapiproxy.databaseEnv" . | nindent 6 }}
     resources:

@@ -15,11 +15,11 @@ volumeClaimTemplates:
     spec:
       accessModes: [ReadWriteOnce]
       {{- with .part.persistence.storageClassName }}
-      storageClassName: {{ . }}
+      storageClassName: {{ . | quote }}
       {{- end }}
       resources:
         requests:
-          storage: {{ .part.persistence.size }}
+          storage: {{ .part.persistence.size | quote }}
 {{- end -}}
 
 {{- define "asyncapiproxy.serverPodSpec" -}}
