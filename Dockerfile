@@ -10,7 +10,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/asyncapiproxy \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \
     VIRTUAL_ENV=
-RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet 'uv>=0.9,<1'
+RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet 'uv==0.13.9'
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 # The dependencies are a layer of their own: they change far less often than the code.

@@ -185,7 +185,8 @@ def source(what: str, example: str) -> Json:
 def server(what: str) -> Json:
     return part(
         enabled=flag(f"whether the chart brings {what}, for a first try"),
-        image=text("its image", minLength=1),
+        image=text("its image, by tag or by digest (`name@sha256:…`)", minLength=1),
+        podSecurityContext=free("security context of its pod"),
         password=text("its password; if empty, one is made and kept"),
         persistence=part(
             size=text("size of its volume"),
@@ -213,8 +214,12 @@ def schema() -> Json:
             pullPolicy=text("when it is pulled", enum=["Always", "IfNotPresent", "Never"]),
         ),
         "imagePullSecrets": listing("Secrets to pull images with"),
-        "readOnlyRootFilesystem": flag(
-            "whether no process can change what is in its image; `false` is for `skaffold dev`"
+        "podSecurityContext": free(
+            "security context of all pods of ours; `null` takes a key out, as OpenShift needs it "
+            "for `runAsUser`, `runAsGroup` and `fsGroup`"
+        ),
+        "containerSecurityContext": free(
+            "security context of all containers; a read-only root hinders only `skaffold dev`"
         ),
         "operations": free(
             "what callers may ask for, as in the [operations file](operations-file.md); "
@@ -236,6 +241,7 @@ def schema() -> Json:
         "migrations": part(
             enabled=flag("whether each pod first brings the task database to its version"),
             waitSeconds=number("how long it waits for a database that does not answer yet"),
+            resources=free("requests and limits of the container that does it"),
         ),
         "proxy": part(
             replicas=number("proxies, where they are not scaled", 1),
@@ -313,6 +319,13 @@ def schema() -> Json:
             annotations=strings("its annotations"),
             parentRefs=listing("the gateways that it belongs to"),
             hostnames=listing("its host names", "string"),
+        ),
+        "exposed": part(
+            tasks=flag("whether Ingress and HTTPRoute lead to `/tasks`, beside the operations"),
+            docs=flag("whether they lead to `/docs`, and to the OpenAPI document that it shows"),
+            everything=flag(
+                "whether they lead to all paths, `/metrics`, `/ping` and `/healthz` included"
+            ),
         ),
         "networkPolicy": part(
             enabled=flag("whether only those connect to a pod who have to"),

@@ -179,7 +179,10 @@ def test_every_service_is_probed_and_has_what_it_mounts(values: Json):
         for container in containers(pod):
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
         if not name.startswith("Pod"):
-            assert {"readinessProbe", "livenessProbe"} <= pod["containers"][0].keys(), name
+            probes = {"readinessProbe", "livenessProbe"}
+            if name.startswith("Deployment"):
+                probes.add("startupProbe")
+            assert probes <= pod["containers"][0].keys(), name
 
 
 @any_case
@@ -281,6 +284,16 @@ def test_a_pool_of_a_queue_that_no_operation_has_is_refused():
         render({**DEMO, "pools": {"client": {}}})
 
 
+def test_releases_whose_long_names_begin_alike_have_objects_of_their_own():
+    names = {
+        one(render({**DEMO, key: "n" * 40 + end}), "Deployment", "proxy")["metadata"]["name"]
+        for key in ("nameOverride", "fullnameOverride")
+        for end in ("a", "b")
+    }
+    assert len(names) == 4
+    assert max(map(len, names)) <= 30 + len("-proxy")
+
+
 def test_long_names_stay_apart_and_short_enough_for_host_names():
     queues = ["q" * 62 + end for end in "ab"]
     operations = {
@@ -380,14 +393,12 @@ def test_existing_secrets_are_used_and_none_is_made():
     for name, pod in pods(objects).items():
         if "Deployment" not in name:
             continue
-        variables = environment(pod["containers"][0])
-        found = {
-            variables[f"ASYNCAPIPROXY_{key}"]["secretKeyRef"]["name"]
-            + "/"
-            + variables[f"ASYNCAPIPROXY_{key}"]["secretKeyRef"]["key"]
-            for key in ("DATABASE_URL", "BROKER_URL", "SEALING_KEYS")
-        }
-        assert found == {"stores/database-url", "stores/amqp", "seals/sealing-keys"}
+        variables = environment(pod["containers"][0]).values()
+        references = [each["secretKeyRef"] for each in variables if "secretKeyRef" in each]
+        found = {f"{each['name']}/{each['key']}" for each in references}
+        # The operator unseals nothing.
+        sealing = set[str]() if name.endswith("-operator") else {"seals/sealing-keys"}
+        assert found == {"stores/database-url", "stores/amqp", *sealing}
 
 
 def test_pods_start_anew_for_new_operations_and_credentials_and_for_nothing_else():
@@ -454,8 +465,8 @@ def test_only_those_reach_the_servers_who_have_to():
 def test_other_ways_in_lead_to_the_proxy():
     objects = render(EVERYTHING)
     service = one(objects, "Service", "proxy")["metadata"]["name"]
-    (path,) = one(objects, "Ingress", "proxy")["spec"]["rules"][0]["http"]["paths"]
-    assert path["backend"]["service"]["name"] == service
+    for path in one(objects, "Ingress", "proxy")["spec"]["rules"][0]["http"]["paths"]:
+        assert path["backend"]["service"]["name"] == service
     (rule,) = one(objects, "HTTPRoute", "proxy")["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == service
 

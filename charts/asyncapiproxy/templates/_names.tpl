@@ -1,23 +1,21 @@
 {{- define "asyncapiproxy.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 30 | trimSuffix "-" -}}
-{{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 30 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 30 | trimSuffix "-" -}}
-{{- end -}}
-{{- end -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- include "asyncapiproxy.short" (dict "name" (default $full .Values.fullnameOverride) "longest" 30) -}}
 {{- end -}}
 
 {{/* A pool's name: at most 52 characters, since a pod's adds 11 and is its host name. */}}
 {{- define "asyncapiproxy.pool" -}}
 {{- $name := printf "%s-executor-%s" (include "asyncapiproxy.fullname" .root) .queue -}}
-{{- if gt (len $name) 52 -}}
-{{- printf "%s-%s" ($name | trunc 43 | trimSuffix "-") (sha256sum .queue | trunc 8) -}}
+{{- include "asyncapiproxy.short" (dict "name" $name "longest" 52) -}}
+{{- end -}}
+
+{{/* The name, or its beginning with a hash of all of it, so that two long ones stay apart. */}}
+{{- define "asyncapiproxy.short" -}}
+{{- if gt (len .name) .longest -}}
+{{- printf "%s-%s" (.name | trunc (sub .longest 9 | int) | trimSuffix "-") (sha256sum .name | trunc 8) -}}
 {{- else -}}
-{{- $name -}}
+{{- trimSuffix "-" .name -}}
 {{- end -}}
 {{- end -}}
 

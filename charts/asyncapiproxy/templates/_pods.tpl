@@ -4,13 +4,10 @@
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .root.Values.podSecurityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .part.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
@@ -42,10 +39,10 @@ checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Va
 {{- end -}}
 
 {{- define "asyncapiproxy.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: {{ .Values.readOnlyRootFilesystem }}
-capabilities:
-  drop: [ALL]
+{{- with .Values.containerSecurityContext -}}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
 {{- end -}}
 
 {{- define "asyncapiproxy.volumes" -}}
@@ -93,8 +90,10 @@ valueFrom:
 {{- include "asyncapiproxy.databaseEnv" .root }}
 - name: ASYNCAPIPROXY_BROKER_URL
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.broker "key" "broker-url") | nindent 2 }}
+{{- if ne .component "operator" }}
 - name: ASYNCAPIPROXY_SEALING_KEYS
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
+{{- end }}
 - name: ASYNCAPIPROXY_OPERATIONS_FILE
   value: /etc/asyncapiproxy/operations.yaml
 - name: ASYNCAPIPROXY_POD_NAME
@@ -124,10 +123,8 @@ initContainers:
     env:
       {{- include "asyncapiproxy.databaseEnv" . | nindent 6 }}
     resources:
-      requests: {cpu: 50m, memory: 96Mi}
-      limits: {memory: 384Mi}
-    securityContext:
-      {{- include "asyncapiproxy.containerSecurity" . | nindent 6 }}
+      {{- toYaml .Values.migrations.resources | nindent 6 }}
+    {{- include "asyncapiproxy.containerSecurity" . | nindent 4 }}
     volumeMounts:
       - name: tmp
         mountPath: /tmp

@@ -28,16 +28,10 @@ automountServiceAccountToken: false
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .part.podSecurityContext }}
 securityContext:
-  # The user of both official images.
-  runAsNonRoot: true
-  runAsUser: 999
-  runAsGroup: 999
-  fsGroup: 999
-  # Erlang refuses a cookie that the group may read, and PostgreSQL such a folder.
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "asyncapiproxy.serverService" -}}
