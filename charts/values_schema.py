@@ -223,8 +223,8 @@ def schema() -> Json:
         ),
         "operations": free(
             "what callers may ask for, as in the [operations file](operations-file.md); "
-            "with the demo API, `create-client` if empty",
-            additionalProperties={"type": "object"},
+            "with the demo API, `create-client` if empty; `null` takes one out",
+            additionalProperties={"type": ["object", "null"]},
         ),
         "settings": settings(
             "settings of all services ([configuration](configuration.md)), in camelCase",
@@ -273,7 +273,7 @@ def schema() -> Json:
         "executor": pool(),
         "pools": {
             "type": "object",
-            "additionalProperties": pool(),
+            "additionalProperties": {**pool(), "type": ["object", "null"]},
             "description": "by queue, what is different for its executors: the keys of `executor`",
         },
         "scaling": part(

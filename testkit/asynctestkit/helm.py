@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from asynctestkit.fake_cluster import fake_cluster
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/asyncapiproxy"
 RELEASE, NAMESPACE = "demo", "shop"
@@ -43,14 +45,23 @@ def helm(*arguments: str, values: Json | None = None) -> str:
     return done.stdout
 
 
-def render(values: Json) -> list[Json]:
-    """The objects that `helm install` would make, tests included; raises HelmError."""
-    text = helm(
-        *("template", RELEASE, str(CHART), "--namespace", NAMESPACE),
-        # A Helm that was built by hand may believe in an old Kubernetes.
-        *("--kube-version", OLDEST_KUBERNETES),
-        values=values,
-    )
+def render(values: Json, *, live: list[Json] | None = None) -> list[Json]:
+    """The objects that `helm install` would make, tests included; raises HelmError.
+
+    With `live`, those that `helm upgrade` would where the cluster has these objects.
+    """
+    arguments = ("template", RELEASE, str(CHART), "--namespace", NAMESPACE)
+    # A Helm that was built by hand may believe in an old Kubernetes.
+    objects = _parsed(helm(*arguments, "--kube-version", OLDEST_KUBERNETES, values=values))
+    if live is None:
+        return objects
+    kinds = {(each["apiVersion"], each["kind"]) for each in objects}
+    with fake_cluster(live, kinds=kinds) as kubeconfig:
+        asking = ("--dry-run=server", "--is-upgrade", "--disable-openapi-validation")
+        return _parsed(helm(*arguments, *asking, "--kubeconfig", str(kubeconfig), values=values))
+
+
+def _parsed(text: str) -> list[Json]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 

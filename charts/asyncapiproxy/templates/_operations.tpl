@@ -1,11 +1,17 @@
 {{/* The operations as YAML: those of the values, else the demo's. */}}
 {{- define "asyncapiproxy.operations" -}}
-{{- if .Values.operations -}}
+{{- $operations := dict -}}
+{{- range $name, $operation := .Values.operations -}}
+{{- if not (kindIs "invalid" $operation) -}}
+{{- $_ := set $operations $name $operation -}}
+{{- end -}}
+{{- end -}}
+{{- if $operations -}}
 {{- /* Helm would write an empty file, or blanks in their place. */ -}}
-{{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson .Values.operations) -}}
+{{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson $operations) -}}
 {{- fail "\n\noperations: no text in it can have a control character or a Unicode line separator\n" -}}
 {{- end -}}
-{{- dict "operations" .Values.operations | toYaml -}}
+{{- dict "operations" $operations | toYaml -}}
 {{- else if .Values.demoApi.enabled -}}
 {{- .Files.Get "files/demo-operations.yaml" -}}
 {{- else -}}
@@ -25,8 +31,8 @@
 {{- $longest := max (int (ceil $seconds)) (int (default 0 (get $queues $queue))) -}}
 {{- $_ := set $queues $queue $longest -}}
 {{- end -}}
-{{- range $queue, $_ := .Values.pools -}}
-{{- if not (hasKey $queues $queue) -}}
+{{- range $queue, $pool := .Values.pools -}}
+{{- if not (or (kindIs "invalid" $pool) (hasKey $queues $queue)) -}}
 {{- fail (printf "\n\npools.%s: no operation has the queue %q; the queues are: %s\n" $queue $queue (keys $queues | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}

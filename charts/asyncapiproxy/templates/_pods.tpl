@@ -29,6 +29,27 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{/*
+The number of a Deployment's pods, or nothing where it is scaled: `fixed` says which. A number that
+was given and no longer is becomes 1 at once, so whoever switches scaling on keeps what there is.
+*/}}
+{{- define "asyncapiproxy.replicas" -}}
+{{- if .fixed -}}
+{{- int .replicas -}}
+{{- else -}}
+{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace .name -}}
+{{- if dig "metadata" "annotations" "asyncapiproxy.dev/replicas" "" $live -}}
+{{- int $live.spec.replicas -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "asyncapiproxy.replicasAnnotation" -}}
+annotations:
+  # So that the next upgrade knows.
+  asyncapiproxy.dev/replicas: given
+{{- end -}}
+
 {{- define "asyncapiproxy.podAnnotations" -}}
 checksum/operations: {{ include "asyncapiproxy.operations" .root | sha256sum }}
 {{- /* Only what the values say: what was generated once stays. */}}
