@@ -8,6 +8,12 @@ LEADING = Gauge("asyncapiproxy_operator_leading", "1 in the replica that leads."
 QUEUED = Gauge(
     "asyncapiproxy_queued_tasks", "Tasks that wait for an executor.", ["queue"], registry=None
 )
+OLDEST_QUEUED = Gauge(
+    "asyncapiproxy_oldest_queued_task_seconds",
+    "How long the task that is next has waited.",
+    ["queue"],
+    registry=None,
+)
 RUNNING = Gauge("asyncapiproxy_running_tasks", "Tasks that run.", ["queue"], registry=None)
 EXECUTORS = Gauge(
     "asyncapiproxy_executors", "Executors, by kind.", ["queue", "kind"], registry=None
@@ -38,6 +44,7 @@ MIRROR_DEGRADED = Gauge(
 METRICS = (
     LEADING,
     QUEUED,
+    OLDEST_QUEUED,
     RUNNING,
     EXECUTORS,
     SCALINGS,

@@ -1,7 +1,7 @@
 """An API server that knows a few objects, for what Helm's `lookup` finds in a cluster."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,7 @@ VERSION = {"major": "1", "minor": "31", "gitVersion": "v1.31.0"}
 
 
 @contextmanager
-def fake_cluster(objects: list[Json], *, kinds: set[tuple[str, str]]) -> Iterator[Path]:
+def fake_cluster(objects: list[Json], *, kinds: set[tuple[str, str]]) -> Generator[Path]:
     """The kubeconfig of a cluster that has these objects, and knows kinds by version and name."""
     answers = {**_discovery(kinds), **{_address(each): each for each in objects}}
 

@@ -14,6 +14,12 @@ from asynctasks.instants import utc_now
 Object = dict[str, Any]
 Objects = list[Object]
 COST = "controller.kubernetes.io/pod-deletion-cost"
+REFUSED = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "reason": "FailedCreate",
+    "message": 'pods "executor-4" is forbidden: exceeded quota: pods',
+}
 
 
 @dataclass
@@ -55,6 +61,8 @@ class FakeKube:
         self.updated: int | None = None
         """Pods of the newest template; None for all."""
         self.has_deployment = True
+        self.quota: int | None = None
+        """How many pods there may be; None for any number."""
         self.acts = True
         """Whether the controllers act on a changed scale at once, or only when told to."""
         self.conflicts = 0
@@ -91,7 +99,8 @@ class FakeKube:
     def act(self) -> None:
         """The controllers bring the pods to the scale."""
         self.observed = self.generation
-        while len(self.pods_by_name) < self.replicas:
+        allowed = self.replicas if self.quota is None else min(self.replicas, self.quota)
+        while len(self.pods_by_name) < allowed:
             self._named += 1
             pod = FakePod(f"executor-{self._named}")
             self.pods_by_name[pod.name] = pod
@@ -118,6 +127,7 @@ class FakeKube:
                 "observedGeneration": self.observed,
                 "replicas": here,
                 "updatedReplicas": here if self.updated is None else self.updated,
+                "conditions": [REFUSED] if here < self.replicas else [],
             },
         }
 

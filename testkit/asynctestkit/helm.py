@@ -23,10 +23,15 @@ class HelmError(RuntimeError):
     """Helm refused; the text is what it said."""
 
 
+def programs() -> Path:
+    """Where `./dev` puts programs that the machine lacks."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "kindnode/bin"
+
+
 def helm_program() -> str | None:
     """Helm's program, on the PATH or where the local cluster's tools are built."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return shutil.which("helm") or shutil.which("helm", path=cache / "kindnode/bin")
+    return shutil.which("helm") or shutil.which("helm", path=programs())
 
 
 def helm(*arguments: str, values: Json | None = None) -> str:

@@ -313,7 +313,7 @@ def test_who_scales_decides_who_says_the_number_of_executors():
         pool = of_kind(objects, "ExecutorPool")["demo-asyncapiproxy-executor-clients"]["spec"]
         return (
             deployment["spec"].get("replicas"),
-            pool["scaling"]["mode"],
+            pool["scaling"].get("mode", "Operator"),
             len(of_kind(objects, "ScaledObject")),
         )
 

@@ -1,7 +1,7 @@
 """Texts of the values arrive as they were given, and as texts."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -113,13 +113,13 @@ TEXTS = {"name", "key", "namespace", "ingressClassName", "priorityClassName", "s
 def not_texts(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Where something else stands that has to be a text: keys, names, labels, variables."""
     if isinstance(node, list):
-        for child in node:
+        for child in cast("list[Any]", node):
             yield from not_texts(child, path)
     elif isinstance(node, dict):
-        is_texts = path[-1:] in {("labels",), ("annotations",), ("matchLabels",), ("requests",)}
-        for key, child in node.items():
+        are_texts = path[-1:] in {("labels",), ("annotations",), ("matchLabels",), ("requests",)}
+        for key, child in cast("dict[Any, Any]", node).items():
             here = (*path, str(key))
-            is_text = is_texts or key in TEXTS or path[-1:] == ("env",)
+            is_text = are_texts or key in TEXTS or path[-1:] == ("env",)
             if not isinstance(key, str) or (is_text and not isinstance(child, str | dict | list)):
                 yield here
             yield from not_texts(child, here)

@@ -88,7 +88,10 @@ def test_a_wrong_value_is_refused_by_its_path(values: Any, named: str):
         render({"demoApi": {"enabled": True}, **values})
 
 
-@pytest.mark.parametrize("file", ["alerts.yaml", "dashboard.json"])
+ALERTS = ("alerts.yaml", "operator-alerts.yaml")
+
+
+@pytest.mark.parametrize("file", [*ALERTS, "dashboard.json"])
 def test_every_metric_that_is_asked_for_is_one_that_we_export(file: str):
     """tests/unit and tests/cluster hold docs/metrics.md against what services really export."""
     exported = set(
@@ -103,7 +106,8 @@ def test_every_metric_that_is_asked_for_is_one_that_we_export(file: str):
 
 
 def test_every_alert_says_what_to_do():
-    alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+    texts = [(CHART / "files" / file).read_text() for file in ALERTS]
+    alerts = [alert for text in texts for alert in yaml.safe_load(text)]
     for alert in alerts:
         assert alert["annotations"].keys() == {"summary", "description"}
         assert alert["labels"]["severity"] in {"warning", "critical"}
@@ -128,6 +132,14 @@ def test_rules_and_dashboard_are_of_the_releases_namespace():
         if each["metadata"]["name"].endswith("-dashboard")
     )
     assert len(dashboard["panels"]) >= 12
+
+
+def test_the_dashboard_takes_rates_over_intervals_that_hold_two_readings():
+    """$__interval may be shorter than the time between two readings, and then shows nothing."""
+    text = (CHART / "files/dashboard.json").read_text()
+    spans = re.findall(r"_total\{[^}]*\}\[([^\]]*)\]", text)
+    assert len(spans) > 5
+    assert set(spans) == {"$__rate_interval"}
 
 
 DOCUMENTS = ("docs/install.md", "docs/add-an-operation.md", "charts/asyncapiproxy/README.md")

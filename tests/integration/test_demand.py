@@ -1,7 +1,7 @@
 """Demand: what waits and runs on a queue, and what it costs to know."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -48,6 +48,26 @@ async def test_what_is_due_counts_whether_published_or_not_and_what_is_delayed_d
     found = await demand(parts, "clients", "orders")
     assert {queue: one.queued for queue, one in found.items()} == {"clients": 3, "orders": 1}
     assert {one.running for one in found.values()} == {0}
+
+
+async def test_the_oldest_task_that_waits_is_aged_from_when_it_could_have_begun(
+    parts: Any, new_task: MakeTask
+):
+    def ago(seconds: float) -> datetime:
+        return utc_now() - timedelta(seconds=seconds)
+
+    async def oldest() -> float:
+        return (await demand(parts, "clients"))["clients"].oldest_queued_seconds
+
+    new, due = new_task(published=True, publish_in_seconds=60), new_task(publish_in_seconds=0)
+    await parts.store.add(new)
+    await set_row(parts, new.id, created_at=ago(30))
+    assert await oldest() == pytest.approx(30, abs=5)
+    await parts.store.add(due)
+    await set_row(parts, due.id, created_at=ago(500), attempt_started_at=ago(300))
+    assert await oldest() == pytest.approx(300, abs=5)
+    await set_row(parts, due.id, run_after=ago(100))
+    assert await oldest() == pytest.approx(100, abs=5)
 
 
 async def test_a_task_counts_where_it_stands(parts: Any, new_task: MakeTask):

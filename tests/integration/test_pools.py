@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from asyncoperator.metrics import DEMAND_UNKNOWN, EXECUTORS, OLDEST_QUEUED, QUEUED, RUNNING
 from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.database import Database
@@ -325,6 +326,49 @@ async def test_a_pod_that_never_starts_may_go(scene: OpenScene):
     assert it.kube.removed == ["executor-2"]
 
 
+async def test_pods_that_could_not_be_made_leave_the_scale_first(scene: OpenScene):
+    """A quota allows three; when the burst is over, those three are not all sent away."""
+    it = scene(replicas=3, minReplicas=2)
+    it.kube.quota = 3
+    await it.submit(40)
+    await it.tick(2)
+    assert (it.kube.replicas, len(it.kube.pods_by_name)) == (10, 3)
+    ready = it.kube.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "FailedCreate")
+    assert ready["message"].startswith("3 of 10 executors are ready. pods")
+    assert "exceeded quota" in ready["message"]
+    async with it.parts.database.write() as connection:
+        await connection.execute(text("DELETE FROM tasks"))
+    for _ in range(4):
+        await it.tick()
+        assert sum(it.draining.values()) <= 1
+    assert (it.kube.replicas, len(it.kube.removed)) == (2, 1)
+    assert it.kube.condition("Ready")["status"] == "True"
+
+
+async def test_those_that_drain_come_back_where_new_ones_cannot_be_made(scene: OpenScene):
+    it = scene(replicas=3, maxReplicas=3)
+    it.kube.quota = 3
+    await it.tick()
+    await it.beat()
+    assert sum(it.draining.values()) == 2
+    it.kube.replicas = 5  # by a person
+    await it.submit(6)
+    await it.tick()
+    await it.beat()
+    assert not any(it.draining.values())
+
+
+async def test_the_executors_of_a_queue_are_measured(scene: OpenScene):
+    it = scene(replicas=3, maxReplicas=6)
+    it.kube.quota = 3
+    await it.submit(40)
+    await it.tick(2)
+    kinds = ("current", "desired", "ready", "needed")
+    assert [EXECUTORS.labels("clients", kind)._value.get() for kind in kinds] == [6, 6, 3, 20]
+    assert OLDEST_QUEUED.labels("clients")._value.get() > 0
+
+
 async def test_a_drained_one_that_comes_back_costs_what_others_do(scene: OpenScene):
     it = scene(replicas=2, maxReplicas=2)
     it.kube.conflicts = 1
@@ -394,15 +438,25 @@ async def test_off_shows_the_queue_and_brings_back_what_drains(scene: OpenScene)
     assert it.kube.status["queued"] == 50
 
 
-async def test_a_pool_that_is_deleted_leaves_no_executor_draining(scene: OpenScene):
+async def test_a_pool_that_is_deleted_leaves_no_executor_draining_and_no_figures(scene: OpenScene):
     it = scene(replicas=3)
     await it.tick()
     await it.beat()
+    assert figures("clients")
     it.kube.pools.clear()
     await it.tick()
     await it.beat()
     assert not any(it.draining.values())
     assert it.kube.replicas == 3
+    assert not figures("clients")
+
+
+def figures(queue: str) -> list[str]:
+    """What the operator would tell Prometheus of that queue's present."""
+    gauges = (DEMAND_UNKNOWN, EXECUTORS, OLDEST_QUEUED, QUEUED, RUNNING)
+    families = [family for gauge in gauges for family in gauge.collect()]
+    samples = [sample for family in families for sample in family.samples]
+    return [sample.name for sample in samples if sample.labels["queue"] == queue]
 
 
 async def test_the_status_is_written_when_a_decision_changes_and_not_at_every_tick(

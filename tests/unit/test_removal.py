@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncoperator.scaling.removal import Moves, plan
+from asyncoperator.scaling.removal import Moves, is_fresh, plan
 from asynctasks.statements.roster import Executor
 
 
@@ -43,7 +43,18 @@ def test_busy_ones_are_not():
 
 
 def test_those_unseen_for_long_are_not():
-    roster = [executor("a", age_seconds=60, idle_seconds=90), executor("b")]
+    roster = [executor("a", age_seconds=60, idle_seconds=90), executor("b"), executor("c")]
+    assert plan(roster, replicas=3, desired=1) == Moves(drain=("b",))
+
+
+def test_pods_that_do_not_consume_stand_in_for_none_that_does():
+    """Pods that start, hang or fail are counted as replicas, and none of them does any work."""
+    assert plan([executor("a")], replicas=3, desired=1) == Moves()
+    assert plan([executor("a"), executor("b")], replicas=3, desired=1) == Moves(drain=("a",))
+
+
+def test_those_that_do_not_consume_drain_first():
+    roster = [executor("a", idle_seconds=9), executor("b", idle_seconds=1, consuming=False)]
     assert plan(roster, replicas=2, desired=1) == Moves(drain=("b",))
 
 
@@ -86,5 +97,8 @@ def test_nothing_that_runs_or_may_soon_is_removed_and_enough_are_left(
     assert all(by_name[name].has_drained for name in moves.remove)
     assert all(by_name[name].running == 0 for name in moves.drain)
     assert not set(moves.remove) & set(moves.undrain)
+    consuming = {one.name for one in roster if one.consuming and not one.draining and is_fresh(one)}
+    if consuming & set(moves.drain):
+        assert len(consuming - set(moves.drain)) >= desired
     if moves.remove or moves.drain:
         assert replicas - len(moves.remove) - len(moves.drain) >= min(desired, replicas)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from asyncoperator.scaling.shortfall import shortfall
 from asynctasks.instants import utc_now
 
 if TYPE_CHECKING:
     from asyncoperator.cluster.kube import Kube
+    from asyncoperator.scaling.shortfall import Shortfall
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """A ReplicaSet removes the pods with the lowest first, after those that are not ready."""
@@ -43,11 +45,17 @@ class Deployment:
     """Whether Kubernetes has begun to act on it as it is."""
     is_rolling_out: bool
     pods: dict[str, Pod]
+    shortfall: Shortfall | None = None
 
     @property
     def leaving(self) -> int:
         """How many pods are about to be removed, because it was scaled down."""
         return 0 if self.is_rolling_out else max(len(self.pods) - self.replicas, 0)
+
+    @property
+    def missing(self) -> int:
+        """How many pods Kubernetes has not made, for want of a quota for example."""
+        return 0 if self.is_rolling_out else max(self.replicas - len(self.pods), 0)
 
     @property
     def is_removing(self) -> bool:
@@ -61,7 +69,8 @@ class Deployment:
         labels = body["spec"]["selector"].get("matchLabels", {})
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         status = body.get("status", {})
-        pods = [_pod(pod) for pod in await kube.pods(selector) if _stays(pod)]
+        bodies = [pod for pod in await kube.pods(selector) if _stays(pod)]
+        pods = [_pod(pod) for pod in bodies]
         return cls(
             name=name,
             resource_version=body["metadata"]["resourceVersion"],
@@ -69,6 +78,7 @@ class Deployment:
             is_observed=status.get("observedGeneration", 0) >= body["metadata"]["generation"],
             is_rolling_out=status.get("updatedReplicas", 0) < status.get("replicas", 0),
             pods={pod.name: pod for pod in pods},
+            shortfall=shortfall(body, bodies),
         )
 
 

@@ -12,6 +12,7 @@ from asyncoperator.scaling.decision import ScalingConfig
 
 if TYPE_CHECKING:
     from asyncoperator.scaling.decision import Decision
+    from asyncoperator.scaling.shortfall import Shortfall
 
 PLURAL = "executorpools"
 KIND = "ExecutorPool"
@@ -75,14 +76,21 @@ class ExecutorPoolStatus(Part):
     conditions: list[Condition] = Field(default_factory=list[Condition])
 
 
-def ready(*, replicas: int, ready_replicas: int) -> Finding:
-    """Whether as many executors as are asked for consume, those that drain left out."""
-    holds = ready_replicas >= replicas
+def ready(*, replicas: int, ready_replicas: int, shortfall: Shortfall | None) -> Finding:
+    """Whether as many executors as are asked for consume, those that drain left out.
+
+    `shortfall` says what is in the way of one, and is told where some are missing.
+    """
+    message = f"{ready_replicas} of {replicas} executors are ready."
+    if ready_replicas >= replicas:
+        return Finding(type="Ready", holds=True, reason="ExecutorsReady", message=message)
+    if shortfall is None:
+        return Finding(type="Ready", holds=False, reason="ExecutorsNotReady", message=message)
     return Finding(
         type="Ready",
-        holds=holds,
-        reason="ExecutorsReady" if holds else "ExecutorsNotReady",
-        message=f"{ready_replicas} of {replicas} executors are ready.",
+        holds=False,
+        reason=shortfall.reason,
+        message=f"{message} {shortfall.message}".strip(),
     )
 
 

@@ -9,7 +9,14 @@ import structlog
 
 from asyncoperator.cluster.custom_object import API_VERSION, Finding, conditions, timestamp
 from asyncoperator.cluster.kube_errors import KubeConflictError, KubeError, KubeGoneError
-from asyncoperator.metrics import DEMAND_UNKNOWN, EXECUTORS, QUEUED, RUNNING, SCALINGS
+from asyncoperator.metrics import (
+    DEMAND_UNKNOWN,
+    EXECUTORS,
+    OLDEST_QUEUED,
+    QUEUED,
+    RUNNING,
+    SCALINGS,
+)
 from asyncoperator.scaling import removal
 from asyncoperator.scaling.decision import History, Signals, Work, decide
 from asyncoperator.scaling.deployment import DELETION_COST, START_SECONDS, Deployment
@@ -104,22 +111,28 @@ class Pool:
             await self._bring_back(draining)
         elif decision.is_known:
             await self._scale(deployment, executors, decision)
-        self._measure(reading.demand, signals, decision)
+        working = sum(pod.is_ready for pod in deployment.pods.values())
+        self._measure(reading.demand, signals, decision, ready=working)
         figures = {
             "replicas": deployment.replicas,
             "busy_replicas": signals.busy,
             **(decided(decision) if decision.is_known else {}),
         }
-        working = sum(pod.is_ready for pod in deployment.pods.values())
         findings = (
-            ready(replicas=signals.replicas, ready_replicas=working),
+            ready(
+                replicas=signals.replicas,
+                ready_replicas=working,
+                shortfall=deployment.shortfall,
+            ),
             *scaling_findings(self.spec, decision, missing=reading.missing),
             mirror,
         )
         await self._show(reading, figures, findings)
 
     async def abandon(self) -> None:
-        """The object is gone: nobody would bring back the executors that drain."""
+        """The object is gone: nobody else brings back executors that drain, or measures any."""
+        for gauge in (DEMAND_UNKNOWN, EXECUTORS, OLDEST_QUEUED, QUEUED, RUNNING):
+            gauge.remove_by_labels({"queue": self.spec.queue})
         executors = await self._roster.of_queue(self.spec.queue)
         await self._roster.set_draining(
             [one.name for one in executors if one.draining], draining=False
@@ -144,10 +157,14 @@ class Pool:
     async def _scale(
         self, deployment: Deployment, executors: list[Executor], decision: Decision
     ) -> None:
-        surplus = deployment.replicas - len(_draining(executors, deployment)) - decision.desired
-        stuck = _stuck(deployment, executors)[: max(surplus, 0)]
+        draining = len(_draining(executors, deployment))
+        surplus = max(deployment.replicas - draining - decision.desired, 0)
+        missing = min(deployment.missing, surplus)
+        stuck = _stuck(deployment, executors)[: surplus - missing]
         moves = removal.plan(
-            executors, replicas=deployment.replicas - len(stuck), desired=decision.desired
+            executors,
+            replicas=deployment.replicas - deployment.missing - len(stuck),
+            desired=decision.desired,
         )
         by_name = {one.name: one for one in executors}
         if not deployment.is_removing:
@@ -157,19 +174,22 @@ class Pool:
         elif not deployment.is_removing and not deployment.is_rolling_out:
             await self._roster.set_draining(moves.drain, draining=True)
             drained = [deployment.pods[str(by_name[name].pod)] for name in moves.remove]
-            await self._remove(deployment, [*stuck, *drained], decision.reason)
+            going = await self._mark(deployment, [*stuck, *drained])
+            if missing + going:
+                replicas = deployment.replicas - missing - going
+                await self._set_scale(deployment, replicas, decision.reason)
 
-    async def _remove(self, deployment: Deployment, pods: list[Pod], reason: str) -> None:
-        """Take the pods off the count, once Kubernetes will choose these very ones."""
+    async def _mark(self, deployment: Deployment, pods: list[Pod]) -> int:
+        """Have Kubernetes choose these very pods to go; how many it will choose for sure."""
         pods = [pod for pod in pods if not pod.is_ready]
         names = {pod.name for pod in pods}
         others = [pod for name, pod in deployment.pods.items() if name not in names]
         # A pod that has not begun to run would be removed before any that has.
-        if not pods or any(pod.is_starting for pod in others):
-            return
+        if any(pod.is_starting for pod in others):
+            return 0
         for name in sorted(names):
             await self._annotate(name, DRAINED_COST)
-        await self._set_scale(deployment, deployment.replicas - len(pods), reason)
+        return len(pods)
 
     async def _bring_back(self, executors: Collection[Executor]) -> None:
         if not executors:
@@ -209,13 +229,18 @@ class Pool:
         except KubeError as error:
             log.warning("event not posted", reason=str(error))
 
-    def _measure(self, demand: Demand | None, signals: Signals, decision: Decision) -> None:
+    def _measure(
+        self, demand: Demand | None, signals: Signals, decision: Decision, *, ready: int
+    ) -> None:
         queue = self.spec.queue
         DEMAND_UNKNOWN.labels(queue).set(not decision.is_known)
         EXECUTORS.labels(queue, "current").set(signals.replicas)
         EXECUTORS.labels(queue, "desired").set(decision.desired)
         EXECUTORS.labels(queue, "busy").set(signals.busy)
+        EXECUTORS.labels(queue, "ready").set(ready)
+        EXECUTORS.labels(queue, "needed").set(decision.needed)
         if demand is not None:
+            OLDEST_QUEUED.labels(queue).set(demand.oldest_queued_seconds)
             QUEUED.labels(queue).set(demand.queued)
             RUNNING.labels(queue).set(demand.running)
 

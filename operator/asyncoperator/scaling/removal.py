@@ -36,11 +36,14 @@ def is_fresh(executor: Executor) -> bool:
 def plan(executors: Collection[Executor], *, replicas: int, desired: int) -> Moves:
     """How to come from so many replicas to those desired.
 
-    `replicas` counts all that are asked for. Where too few are left, those that drain come back
-    before new ones are started, the busy first. Only idle ones are told to drain, those idle
-    longest first.
+    `replicas` counts the pods that there are; those that could not be made serve nobody. Where too
+    few are left, those that drain come back before new ones are started, the busy first. Only idle
+    ones are told to drain, those idle longest first, and never so many that fewer than desired
+    would consume: pods that start or fail do not stand in for them.
     """
-    draining = [executor for executor in executors if executor.draining and is_fresh(executor)]
+    here = [executor for executor in executors if is_fresh(executor)]
+    draining = [executor for executor in here if executor.draining]
+    staying = [executor for executor in here if not executor.draining]
     surplus = replicas - len(draining) - desired
     if surplus < 0:
         back = sorted(draining, key=lambda executor: (executor.has_drained, executor.name))
@@ -49,16 +52,19 @@ def plan(executors: Collection[Executor], *, replicas: int, desired: int) -> Mov
     else:
         returning = set[str]()
     return Moves(
-        drain=_longest_idle(executors, surplus),
+        drain=_to_drain(staying, surplus=surplus, desired=desired),
         undrain=tuple(sorted(returning)),
         remove=tuple(executor.name for executor in draining if executor.has_drained),
     )
 
 
-def _longest_idle(executors: Collection[Executor], count: int) -> tuple[str, ...]:
-    idle = [
-        (-executor.idle_seconds, executor.name)
-        for executor in executors
-        if is_fresh(executor) and not executor.draining and executor.idle_seconds is not None
-    ]
-    return tuple(name for _, name in sorted(idle)[: max(count, 0)])
+def _to_drain(staying: list[Executor], *, surplus: int, desired: int) -> tuple[str, ...]:
+    idle = sorted(
+        (executor.consuming, -executor.idle_seconds, executor.name)
+        for executor in staying
+        if executor.idle_seconds is not None
+    )
+    useless = [name for consumes, _, name in idle if not consumes]
+    longest_idle = [name for consumes, _, name in idle if consumes]
+    spare = sum(executor.consuming for executor in staying) - desired
+    return tuple([*useless, *longest_idle[: max(spare, 0)]][: max(surplus, 0)])

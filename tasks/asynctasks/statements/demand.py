@@ -17,6 +17,7 @@ from asynctasks.statements.conditions import (
     IS_DUE,
     IS_PUBLISHED,
     IS_RUNNING,
+    NOW,
     is_status,
     tasks,
 )
@@ -34,6 +35,8 @@ class Demand:
 
     queued: int = 0
     """Waiting for an executor now; a delay or a backoff does not count before it is over."""
+    oldest_queued_seconds: float = 0.0
+    """How long the longest waiting of these has waited; 0 for none."""
     running: int = 0
     finished: int = 0
     """Within the seconds asked about, in whatever way."""
@@ -68,11 +71,12 @@ def _add(demand: Demand, row: Any) -> None:
     match row.what:
         case "queued":
             demand.queued += row.tasks
+            demand.oldest_queued_seconds = max(demand.oldest_queued_seconds, row.seconds)
         case "running":
             demand.running += row.tasks
         case _:
             demand.finished = row.tasks
-            demand.mean_service_seconds = row.service_seconds
+            demand.mean_service_seconds = row.seconds
 
 
 _OF_QUEUES = tasks.c.queue.in_(bindparam("queues", expanding=True))
@@ -82,15 +86,18 @@ _SERVICE_SECONDS = func.avg(
 )
 
 
-def _counted(what: str, condition: Any, service_seconds: Any = None) -> Any:
+_QUEUED_SINCE = func.coalesce(tasks.c.run_after, tasks.c.attempt_started_at, tasks.c.created_at)
+"""A retry waits from the end of its backoff, one whose executor was lost from that attempt."""
+_QUEUED_SECONDS = func.max(seconds_between(_QUEUED_SINCE, NOW))
+
+
+def _counted(what: str, condition: Any, *, seconds: Any = None) -> Any:
     return (
         select(
             tasks.c.queue,
             literal(what, literal_execute=True).label("what"),
             func.count().label("tasks"),
-            cast(null() if service_seconds is None else service_seconds, Float).label(
-                "service_seconds"
-            ),
+            cast(null() if seconds is None else seconds, Float).label("seconds"),
         )
         .where(condition, _OF_QUEUES)
         .group_by(tasks.c.queue)
@@ -99,8 +106,8 @@ def _counted(what: str, condition: Any, service_seconds: Any = None) -> Any:
 
 # One statement, so that a task that is claimed meanwhile is counted once.
 _COUNTS = union_all(
-    _counted("queued", IS_PUBLISHED),
-    _counted("queued", IS_DUE),
+    _counted("queued", IS_PUBLISHED, seconds=_QUEUED_SECONDS),
+    _counted("queued", IS_DUE, seconds=_QUEUED_SECONDS),
     _counted("running", IS_RUNNING),
-    _counted("finished", HAS_JUST_FINISHED, _SERVICE_SECONDS),
+    _counted("finished", HAS_JUST_FINISHED, seconds=_SERVICE_SECONDS),
 )
