@@ -22,6 +22,7 @@ from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate_when_there
 from asynctasks.operations.operations_file import load_operations
+from asynctasks.operations.operations_watch import followed_file
 from asynctasks.operations.sealing import new_sealing_key
 from asynctasks.settings import DatabaseSettings, Settings, unknown_variables
 
@@ -99,8 +100,10 @@ def proxy(
         settings = _settings(ProxySettings, given)
         with _needing(extra="proxy"):
             from asyncproxy.proxy import run_proxy  # noqa: PLC0415 - an extra
-        operations = load_operations(settings.operations_file)
-        async with connect(settings, operations) as connections:
+        async with (
+            followed_file(settings.operations_file) as operations,
+            connect(settings, operations.current) as connections,
+        ):
             await run_proxy(settings, operations, connections, stop)
 
     run(main)
@@ -128,13 +131,18 @@ def executor(
 
     async def main(stop: asyncio.Event) -> None:
         settings = _settings(ExecutorSettings, given)
-        operations = load_operations(settings.operations_file)
-        served = [operation for operation in operations.values() if operation.queue == queue]
-        check_runnable(served, os.environ)
-        async with connect(settings, operations) as connections:
-            await run_executor(
-                settings, operations, connections, queue=queue, environment=os.environ, stop=stop
-            )
+        async with followed_file(settings.operations_file) as operations:
+            served = [each for each in operations.current.values() if each.queue == queue]
+            check_runnable(served, os.environ)
+            async with connect(settings, operations.current) as connections:
+                await run_executor(
+                    settings,
+                    operations,
+                    connections,
+                    queue=queue,
+                    environment=os.environ,
+                    stop=stop,
+                )
 
     run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +24,15 @@ from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate
-from asynctasks.operations.operations_file import load_operations
+from asynctasks.operations.operations_watch import followed_file
 from asynctasks.operations.sealing import kept_sealing_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from socket import socket
 
+    from asynctasks.connections import Connections
+    from asynctasks.operations.live_operations import LiveOperations
     from asynctasks.operations.operation import Operations
 
 UPSTREAM = "CUSTOMER_API_URL"
@@ -46,41 +50,30 @@ async def run_up(
         proxy_settings = ProxySettings.read(given)
         executor_settings = ExecutorSettings.read(given)
         configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)
-        operations = load_operations(proxy_settings.operations_file)
-        await migrate(proxy_settings.database_url)
-        demo_listener = _demo_listener(host, port) if _calls_demo_api(operations) else None
-        demo_url = url_of(demo_listener) if demo_listener else None
-        environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
-        check_runnable(operations.values(), environment)
-        demo_stop = asyncio.Event()
-        async with (
-            connect(proxy_settings, operations) as connections,
-            asyncio.TaskGroup() as tasks,
-        ):
-            if demo_listener:
-                demo = _serve_demo_api(demo_listener, data, demo_stop)
-                tasks.create_task(demo, name="demo api")
-            executors_stop = asyncio.Event()
-            executors = [
-                tasks.create_task(
-                    run_executor(
-                        executor_settings,
-                        operations,
-                        connections,
-                        queue=queue,
-                        environment=environment,
-                        stop=executors_stop,
-                    ),
-                    name=f"executor {queue}",
+        async with followed_file(proxy_settings.operations_file) as operations:
+            await migrate(proxy_settings.database_url)
+            is_called = _calls_demo_api(operations.current)
+            demo_listener = _demo_listener(host, port) if is_called else None
+            demo_url = url_of(demo_listener) if demo_listener else None
+            environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
+            check_runnable(operations.current.values(), environment)
+            demo_stop = asyncio.Event()
+            async with (
+                connect(proxy_settings, operations.current) as connections,
+                asyncio.TaskGroup() as tasks,
+            ):
+                if demo_listener:
+                    demo = _serve_demo_api(demo_listener, data, demo_stop)
+                    tasks.create_task(demo, name="demo api")
+                executors = _Executors(
+                    executor_settings, operations, connections, tasks, environment=environment
                 )
-                for queue in sorted({operation.queue for operation in operations.values()})
-            ]
-            _say_hello(proxy_settings, demo_url, data)
-            # From the front to the back, so that each part still has what it depends on.
-            await run_proxy(proxy_settings, operations, connections, stop)
-            executors_stop.set()
-            await asyncio.gather(*executors)
-            demo_stop.set()
+                _say_hello(proxy_settings, demo_url, data)
+                async with operations.followed_by(executors.prepare):
+                    # From the front to the back, so that each part still has what it depends on.
+                    await run_proxy(proxy_settings, operations, connections, stop)
+                await executors.stop()
+                demo_stop.set()
 
 
 def _calls_demo_api(operations: Operations) -> bool:
@@ -104,6 +97,50 @@ def _demo_listener(host: str, port: int) -> socket:
 async def _serve_demo_api(listener: socket, data: Path, stop: asyncio.Event) -> None:
     app = create_demo_api(data / "customers.db")
     await serve(app, listener=listener, stop=stop, shutdown_seconds=1)
+
+
+class _Executors:
+    """One executor for each queue, also for one that appears in a changed operations file."""
+
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        operations: LiveOperations,
+        connections: Connections,
+        tasks: asyncio.TaskGroup,
+        *,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._settings = settings
+        self._operations = operations
+        self._connections = connections
+        self._tasks = tasks
+        self._environment = environment
+        self._stop = asyncio.Event()
+        self._by_queue: dict[str, asyncio.Task[None]] = {}
+
+    async def prepare(self, operations: Operations) -> Callable[[], None]:
+        """Make ready to start those that lack; raises OperationsFileError."""
+        check_runnable(operations.values(), self._environment)
+        queues = {operation.queue for operation in operations.values()}
+        return partial(self._start, sorted(queues - self._by_queue.keys()))
+
+    def _start(self, queues: list[str]) -> None:
+        for queue in queues:
+            executor = run_executor(
+                self._settings,
+                self._operations,
+                self._connections,
+                queue=queue,
+                environment=self._environment,
+                stop=self._stop,
+            )
+            self._by_queue[queue] = self._tasks.create_task(executor, name=f"executor {queue}")
+
+    async def stop(self) -> None:
+        """Let all drain."""
+        self._stop.set()
+        await asyncio.gather(*self._by_queue.values())
 
 
 def _given(*, host: str, port: int, data: Path, operations_file: Path | None) -> dict[str, object]:

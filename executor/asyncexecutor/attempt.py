@@ -11,7 +11,6 @@ import structlog
 from asyncexecutor.failures import (
     ArgumentsUnreadableError,
     AttemptFailedError,
-    OperationUnknownError,
     UpstreamFailedError,
 )
 from asyncexecutor.retry import Retry, next_attempt
@@ -20,41 +19,34 @@ from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.errors import SealedArgumentsError
 from asynctasks.instants import utc_now
 from asynctasks.operations.arguments import join
-from asynctasks.operations.operation import RetryPolicy
 from asynctasks.outcome import Outcome
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from asyncexecutor.runner import Runnable
+    from asynctasks.operations.operation import RetryPolicy
     from asynctasks.operations.sealing import Sealing
     from asynctasks.statements.claims import ClaimedTask
 
 log = structlog.get_logger(__name__)
 
 
-async def run_attempt(
-    task: ClaimedTask, runnables: Mapping[str, Runnable], sealing: Sealing
-) -> Outcome:
+async def run_attempt(task: ClaimedTask, runnable: Runnable, sealing: Sealing) -> Outcome:
     """Run the task once and say where that takes it."""
-    runnable = runnables.get(task.operation)
     result: Answer | AttemptFailedError
-    if runnable is None:
-        result = OperationUnknownError(f"No operation {task.operation!r} is known here.")
-    else:
-        try:
-            result = await runnable.runner.run(task.id, _arguments(task, sealing))
-        except AttemptFailedError as error:
-            result = error
-        except Exception as error:
-            # A fault of ours must cost this attempt, not the executor and all its others.
-            log.exception("attempt failed unexpectedly", task_id=str(task.id))
-            result = AttemptFailedError(f"The executor has a fault: {type(error).__name__}.")
+    try:
+        result = await runnable.runner.run(task.id, _arguments(task, sealing))
+    except AttemptFailedError as error:
+        result = error
+    except Exception as error:
+        # A fault of ours must cost this attempt, not the executor and all its others.
+        log.exception("attempt failed unexpectedly", task_id=str(task.id))
+        result = AttemptFailedError(f"The executor has a fault: {type(error).__name__}.")
     return judge(
         task,
-        runnable.operation.retry if runnable else RetryPolicy(),
+        runnable.operation.retry,
         result,
         jitter=random.random(),  # noqa: S311 - spreads retries
         finished_at=utc_now(),

@@ -15,8 +15,10 @@ from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
+from asyncexecutor.misses import Misses
 from asyncexecutor.runnables import Runnables
 from asyncexecutor.running_attempts import RunningAttempts
+from asyncexecutor.served_operations import ServedOperations
 from asyncexecutor.worker import Worker
 from asynctasks.errors import SettingsError
 from asynctasks.loop import fault_of
@@ -24,7 +26,7 @@ from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
-from asynctasks.statements.claims import Claims
+from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.roster import Roster
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from asyncexecutor.settings import ExecutorSettings
     from asynctasks.connections import Connections
-    from asynctasks.operations.operation import Operations
+    from asynctasks.operations.live_operations import LiveOperations
 
 LEAVE_SECONDS = 2.0
 """How long a database that hangs may hold up the end of an executor that has drained."""
@@ -42,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 async def run_executor(
     settings: ExecutorSettings,
-    operations: Operations,
+    operations: LiveOperations,
     connections: Connections,
     *,
     queue: str,
@@ -53,18 +55,16 @@ async def run_executor(
 
     Raises SettingsError, OperationsFileError, SchemaOutdatedError before it takes any.
     """
-    served = {name: op for name, op in operations.items() if op.queue == queue}
-    if not served:
-        queues = ", ".join(sorted({op.queue for op in operations.values()}))
-        raise SettingsError(f"No operation has the queue {queue!r}; the queues are: {queues}")
+    queues = {operation.queue for operation in operations.current.values()}
+    if queue not in queues:
+        names = ", ".join(sorted(queues))
+        raise SettingsError(f"No operation has the queue {queue!r}; the queues are: {names}")
     sealing = Sealing(settings.keys)
-    sealing.require_key(name for name, op in served.items() if op.schema.write_only)
-    shared = Runnables(
+    runnables = Runnables(
         concurrency=settings.concurrency,
         environment=environment,
         max_response_bytes=settings.max_response_bytes,
     )
-    runnables = shared.of(served.values())
     await check_schema(connections.database)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     claims = Claims(
@@ -72,22 +72,33 @@ async def run_executor(
         connections.commits,
         executor=name,
         lease_seconds=settings.lease_seconds,
+        claimable=Claimable(queue, {}),
+        revision_wait_seconds=settings.revision_wait_seconds,
     )
-    async with shared:
+    async with runnables:
         running = RunningAttempts()
         worker = Worker(
             claims,
+            misses=Misses(connections.database, claims),
             broker=connections.broker,
-            runnables=runnables,
             sealing=sealing,
             running=running,
             queue=queue,
             max_interruptions=settings.max_interruptions,
         )
-        expose(METRICS)
-        await _work(
-            worker, running, claims, settings, connections, name=name, queue=queue, stop=stop
+        served = ServedOperations(
+            worker,
+            claims,
+            queue=queue,
+            database=connections.database,
+            sealing=sealing,
+            runnables=runnables,
         )
+        expose(METRICS)
+        async with operations.followed_by(served.prepare):
+            await _work(
+                worker, running, claims, settings, connections, name=name, queue=queue, stop=stop
+            )
     log.info("executor has drained", executor=name)
 
 

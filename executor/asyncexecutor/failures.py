@@ -103,13 +103,6 @@ class HandlerAnswerError(AttemptFailedError):
     is_retryable = False
 
 
-class OperationUnknownError(AttemptFailedError):
-    """This executor's operations file does not have the operation."""
-
-    type = "operation-unknown"
-    title = "No executor knows the operation"
-
-
 class ArgumentsUnreadableError(AttemptFailedError):
     """The sealed arguments could not be opened."""
 

@@ -48,8 +48,6 @@ METRICS = (
     ABANDONED_HANDLERS,
 )
 
-UNKNOWN_OPERATION = "(unknown)"
-"""In place of a name that no operations file of ours holds, so that names are bounded."""
 OUTCOMES = ("succeeded", "failed", "retried", "cancelled", "given back", "lost")
 
 

@@ -19,6 +19,9 @@ class ExecutorSettings(Settings):
     """How often running tasks are looked at for a cancel or a lost lease."""
     max_interruptions: int = Field(default=5, ge=1, le=100)
     """How many executors a task may outlive before it is taken for what ends them, and failed."""
+    revision_wait_seconds: float = Field(default=600, ge=0, le=86_400)
+    """How long a task waits for an executor whose operations file is as new as the one by which it
+    was accepted; then any runs it that has its operation."""
     max_response_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger response fails the task; an upstream may have a limit of its own."""
     drain_seconds: float = Field(default=25, ge=0, le=86_400)

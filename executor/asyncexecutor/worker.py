@@ -9,30 +9,34 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from asyncexecutor.attempt import run_attempt
-from asyncexecutor.failures import ArgumentsUnreadableError, OperationUnknownError
-from asyncexecutor.metrics import DEAD_LETTERS, UNKNOWN_OPERATION, AttemptMetrics
+from asyncexecutor.failures import ArgumentsUnreadableError
+from asyncexecutor.metrics import DEAD_LETTERS, AttemptMetrics
+from asyncexecutor.misses import Miss
 from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.endings import INTERRUPTED_TOO_OFTEN
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
 from asynctasks.outcome import Outcome
+from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from uuid import UUID
 
+    from asyncexecutor.misses import Misses
     from asyncexecutor.runner import Runnable
     from asyncexecutor.running_attempts import RunningAttempts
     from asynctasks.broker.protocol import Broker, Delivery
     from asynctasks.operations.sealing import Sealing
     from asynctasks.response import Problem
-    from asynctasks.statements.claims import ClaimedTask, Claims
+    from asynctasks.statements.claims import Claims
 
 PAUSE_SECONDS = 1.0
 """Between tries while the database is away."""
+MOST_CLAIMS = 3
+"""Of one delivery. What each look calls ours and no claim finds, the relay brings once more."""
 
-DEAD_LETTERED = frozenset(
-    {INTERRUPTED_TOO_OFTEN.type, OperationUnknownError.type, ArgumentsUnreadableError.type}
-)
+DEAD_LETTERED = frozenset({INTERRUPTED_TOO_OFTEN.type, ArgumentsUnreadableError.type})
 """Errors that no caller and no upstream can mend: someone who runs us has to look."""
 
 ResultT = TypeVar("ResultT")
@@ -47,21 +51,31 @@ class Worker:
         self,
         claims: Claims,
         *,
+        misses: Misses,
         broker: Broker,
-        runnables: Mapping[str, Runnable],
         sealing: Sealing,
         running: RunningAttempts,
         queue: str,
         max_interruptions: int,
     ) -> None:
         self._claims = claims
+        self._misses = misses
         self._broker = broker
-        self._runnables = runnables
+        self._runnables: dict[str, Runnable] = {}
+        self._metrics: dict[str, AttemptMetrics] = {}
         self._sealing = sealing
         self._max_interruptions = max_interruptions
         self._running = running
-        self._metrics = {name: AttemptMetrics(name) for name in (*runnables, UNKNOWN_OPERATION)}
         self._dead_letters = DEAD_LETTERS.labels(queue)
+
+    def add(self, runnables: Mapping[str, Runnable]) -> None:
+        """Run these operations from now on, each in the place of what it was before.
+
+        One that is no longer claimed stays: a claim may be on its way.
+        """
+        self._runnables.update(runnables)
+        for name in runnables.keys() - self._metrics.keys():
+            self._metrics[name] = AttemptMetrics(name)
 
     async def handle(self, delivery: Delivery) -> None:
         """Deal with one delivery, whatever it holds."""
@@ -78,17 +92,28 @@ class Worker:
         except MalformedMessageError as error:
             await self._put_aside(delivery, str(error))
             return
-        task = await _when_there(lambda: self._claims.claim(task_id))
-        if task is not None:
+        task = await self._claimed(task_id)
+        if task is Miss.NO_SUCH_TASK:
+            await self._put_aside(delivery, f"there is no task {task_id}")
+            return
+        if isinstance(task, ClaimedTask):
             error = await self._run(task)
             if error is not None and error.type in DEAD_LETTERED:
                 await self._put_aside(delivery, f"task {task.id}: {error.type}: {error.detail}")
                 return
-        elif not await _when_there(lambda: self._claims.exists(task_id)):
-            await self._put_aside(delivery, f"there is no task {task_id}")
-            return
-        # Else another executor has it, it has finished, or it is not due yet: forget the message.
         await delivery.ack()
+
+    async def _claimed(self, task_id: UUID) -> ClaimedTask | Miss:
+        """The task, or what is left to do with its message."""
+        miss = Miss.CLAIM_AGAIN
+        for _ in range(MOST_CLAIMS):
+            task = await _when_there(lambda: self._claims.claim(task_id))
+            if task is not None:
+                return task
+            miss = await _when_there(lambda: self._misses.settle(task_id))
+            if miss is not Miss.CLAIM_AGAIN:
+                break
+        return miss
 
     async def _put_aside(self, delivery: Delivery, reason: str) -> None:
         log.error("message dead-lettered", reason=reason)
@@ -122,11 +147,10 @@ class Worker:
         started = time.perf_counter()
         outcome = None
         try:
-            attempt = run_attempt(task, self._runnables, self._sealing)
+            attempt = run_attempt(task, self._runnables[task.operation], self._sealing)
             outcome = await self._running.run(task, attempt)
         finally:
-            metrics = self._metrics.get(task.operation) or self._metrics[UNKNOWN_OPERATION]
-            metrics.ended(outcome, time.perf_counter() - started)
+            self._metrics[task.operation].ended(outcome, time.perf_counter() - started)
         return outcome
 
 

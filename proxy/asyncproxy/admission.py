@@ -13,11 +13,11 @@ from asyncproxy.problems import OverloadedError, QueueFullError
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from asyncproxy.settings import ProxySettings
     from asynctasks.operations.operation import Operation
-    from asynctasks.statements.upkeep import Upkeep
+    from asynctasks.statements.upkeep import Backlog, Upkeep
 
 SAMPLE_SECONDS = 2.0
 LARGEST_SHARE = 0.05
@@ -68,10 +68,13 @@ class Admission:
         upkeep: Upkeep,
         settings: ProxySettings,
         *,
+        on_sample: Callable[[Mapping[str, Backlog]], Awaitable[None]],
         sample_seconds: float = SAMPLE_SECONDS,
         largest_share: float = LARGEST_SHARE,
     ) -> None:
+        """Each sample is told to `on_sample`, too."""
         self._upkeep = upkeep
+        self._on_sample = on_sample
         self._settings = settings
         self._waiting = 0
         self._queues: dict[str, _Queue] = {}
@@ -140,3 +143,4 @@ class Admission:
                 queued=sum(backlog.queued.values()) if backlog else 0,
                 finished_per_second=backlog.finished / seconds if backlog else 0.0,
             )
+        await self._on_sample(backlogs)

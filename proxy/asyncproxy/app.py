@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from asyncproxy.docs_page import docs_routes
-from asyncproxy.fast_path import FastPath
 from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
 from asyncproxy.problems import (
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
 
     from asyncproxy.health_routes import HealthEndpoints
     from asyncproxy.operation_routes import Endpoint
@@ -45,8 +43,8 @@ def create_app(
     calls: Mapping[tuple[str, str], Endpoint],
     tasks: TaskEndpoints,
     health: HealthEndpoints,
-) -> ASGIApp:
-    """The proxy's ASGI application; `calls` of the operations by method and path."""
+) -> FastAPI:
+    """The proxy's application; `calls` of the operations by method and path."""
     app = FastAPI(
         title="AsyncApiProxy",
         version=version("asyncapiproxy"),
@@ -74,7 +72,7 @@ def create_app(
         return document
 
     app.openapi = openapi
-    return FastPath(app, calls)
+    return app
 
 
 def _handler(

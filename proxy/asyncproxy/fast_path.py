@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 
 
 class FastPath:
-    """The proxy's ASGI application: `endpoints` by method and exact path, `app` for the rest."""
+    """The proxy's ASGI application, which another may replace while it serves."""
 
-    def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+    def __init__(self) -> None:
+        """Nothing can be served before the first `lead_to`."""
+        self._app: ASGIApp
+        self._endpoints: Mapping[tuple[str, str], Endpoint]
+
+    def lead_to(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+        """Lead requests to `endpoints` by method and exact path, and to `app` with the rest.
+
+        Those that are being answered stay where they are.
+        """
         self._app = app
         self._endpoints = endpoints
 

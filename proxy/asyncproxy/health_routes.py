@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncproxy.probes import Probe
+    from asyncproxy.stranded import StrandedQueues
     from asynctasks.loop import Loop
 
 
@@ -28,6 +29,7 @@ class HealthEndpoints:
     broker: Probe
     loops: Sequence[Loop]
     """What the proxy does in the background. One that has stopped needs a new process."""
+    stranded: StrandedQueues
 
     async def ping(self) -> Response:
         """Tell whether the proxy, its database and its broker answer, and how fast.
@@ -55,6 +57,7 @@ class HealthEndpoints:
             }
             if finding.response_time_ms is not None:
                 timings.append(f"{name};dur={finding.response_time_ms}")
+        document["strandedQueues"] = [asdict(queue) for queue in self.stranded.found]
         headers = {"Server-Timing": ", ".join(timings), "Cache-Control": "no-store"}
         return JSONResponse(document, 200 if available else 503, headers)
 

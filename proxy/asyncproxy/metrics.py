@@ -48,6 +48,12 @@ RELAY_BAD_ROWS = Counter(
 PUBLISH_FAILURES = Counter(
     "asyncapiproxy_publish_failures", "Publishes that the broker did not confirm.", registry=None
 )
+STRANDED_TASKS = Gauge(
+    "asyncapiproxy_stranded_tasks",
+    "Waiting tasks that nobody will run as things stand, by why.",
+    ["queue", "reason"],
+    registry=None,
+)
 METRICS = (
     REQUESTS,
     WAIT_SECONDS,
@@ -60,6 +66,7 @@ METRICS = (
     RELAY_PURGED,
     RELAY_BAD_ROWS,
     PUBLISH_FAILURES,
+    STRANDED_TASKS,
 )
 OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
+from asyncproxy.fast_path import FastPath
 from asyncproxy.health_routes import HealthEndpoints
 from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
@@ -17,38 +19,45 @@ from asyncproxy.probes import Probe
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
 from asyncproxy.server import listen, serve, url_of
+from asyncproxy.stranded import StrandedQueues
 from asyncproxy.submission import Submission
 from asyncproxy.task_routes import TaskEndpoints
 from asyncproxy.watch import Watch
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
+from asynctasks.statements.revisions import register_revisions
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.store import TaskStore
 from asynctasks.statements.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp
 
+    from asyncproxy.operation_routes import Endpoint
     from asyncproxy.replies import Replies
     from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
+    from asynctasks.operations.live_operations import LiveOperations
     from asynctasks.operations.operation import Operations
 
 log = structlog.get_logger(__name__)
 
 
 async def run_proxy(
-    settings: ProxySettings, operations: Operations, connections: Connections, stop: asyncio.Event
+    settings: ProxySettings,
+    operations: LiveOperations,
+    connections: Connections,
+    stop: asyncio.Event,
 ) -> None:
     """Serve until `stop` is set.
 
-    Raises SettingsError, SealingKeyMissingError, SchemaOutdatedError before it listens.
+    Raises SettingsError, SealingKeyMissingError, SchemaOutdatedError before it serves.
     """
     sealing = Sealing(settings.keys)
-    sealing.require_key(name for name, op in operations.items() if op.schema.write_only)
     listener = listen(settings.host, settings.port)
     await check_schema(connections.database)
     expose(METRICS)
@@ -62,13 +71,14 @@ class Proxy:
     def __init__(
         self,
         settings: ProxySettings,
-        operations: Operations,
+        operations: LiveOperations,
         connections: Connections,
         *,
         sealing: Sealing,
     ) -> None:
-        database, self._broker = connections.database, connections.broker
-        upkeep = Upkeep(database)
+        database = self._database = connections.database
+        self._broker = connections.broker
+        upkeep, roster = Upkeep(database), Roster(database)
         self._settings = settings
         self._operations = operations
         self._sealing = sealing
@@ -78,7 +88,10 @@ class Proxy:
             interval_seconds=settings.watch_interval_seconds,
             max_watched=settings.max_waiting,
         )
-        self._admission = Admission(upkeep, settings)
+        self._asgi = FastPath()
+        self._queues: set[str] = set()
+        self._stranded = StrandedQueues(roster, operations)
+        self._admission = Admission(upkeep, settings, on_sample=self._stranded.look)
         self._database_probe = Probe("database", database.ping)
         self._broker_probe = Probe("broker", self._broker.ping)
         self._loops = (
@@ -89,10 +102,10 @@ class Proxy:
             *relay_loops(
                 store=self._store,
                 upkeep=upkeep,
-                roster=Roster(database),
+                roster=roster,
                 broker=self._broker,
                 settings=settings,
-                queues={operation.queue for operation in operations.values()},
+                queues=self._queues,
             ),
         )
 
@@ -102,6 +115,7 @@ class Proxy:
             listening_replies(
                 self._settings.reply_strategy, broker=self._broker, store=self._store
             ) as replies,
+            self._operations.followed_by(partial(self._prepare, replies)),
             asyncio.TaskGroup() as tasks,
         ):
             for probe in (self._database_probe, self._broker_probe):
@@ -117,9 +131,10 @@ class Proxy:
             replies.release_all()
             self._watch.release_all()
 
-        log.info("proxy listens", url=url_of(listener), operations=sorted(self._operations))
+        operations = sorted(self._operations.current)
+        log.info("proxy listens", url=url_of(listener), operations=operations)
         await serve(
-            self._app(replies),
+            self._asgi,
             listener=listener,
             stop=stop,
             limits=_limits(self._settings),
@@ -128,8 +143,8 @@ class Proxy:
             on_stopping=release_callers,
         )
 
-    def _app(self, replies: Replies) -> ASGIApp:
-        submission = Submission(
+    def _submission(self, replies: Replies) -> Submission:
+        return Submission(
             store=self._store,
             broker=self._broker,
             replies=replies,
@@ -138,27 +153,52 @@ class Proxy:
             sealing=self._sealing,
             settings=self._settings,
         )
-        return create_app(
-            self._operations,
-            calls=operation_endpoints(
-                self._operations,
-                submission=submission,
-                admission=self._admission,
-                settings=self._settings,
-            ),
-            tasks=TaskEndpoints(
-                store=self._store,
-                watch=self._watch,
-                admission=self._admission,
-                broker=self._broker,
-                operations=self._operations,
-                max_wait_seconds=self._settings.max_wait_seconds,
-            ),
-            health=HealthEndpoints(
-                database=self._database_probe,
-                broker=self._broker_probe,
-                loops=(*self._loops, *replies.loops),
-            ),
+
+    async def _prepare(self, replies: Replies, operations: Operations) -> Callable[[], None]:
+        """Make ready to serve these operations.
+
+        Their queues and revisions are there before any call is taken. Raises
+        SealingKeyMissingError, DatabaseUnavailableError.
+        """
+        self._sealing.require_key(name for name, op in operations.items() if op.schema.write_only)
+        await register_revisions(self._database, operations)
+        queues = {operation.queue for operation in operations.values()}
+        await self._broker.add_queues(queues)
+        self._queues.update(queues)
+        # In a thread: it takes a while for hundreds of operations, and callers are being served.
+        app, calls = await asyncio.to_thread(self._application, operations, replies)
+        return partial(self._asgi.lead_to, app, calls)
+
+    def _application(
+        self, operations: Operations, replies: Replies
+    ) -> tuple[ASGIApp, Mapping[tuple[str, str], Endpoint]]:
+        calls = operation_endpoints(
+            operations,
+            submission=self._submission(replies),
+            admission=self._admission,
+            settings=self._settings,
+        )
+        app = create_app(
+            operations, calls=calls, tasks=self._tasks(operations), health=self._health(replies)
+        )
+        return app, calls
+
+    def _tasks(self, operations: Operations) -> TaskEndpoints:
+        return TaskEndpoints(
+            store=self._store,
+            watch=self._watch,
+            admission=self._admission,
+            broker=self._broker,
+            operations=operations,
+            max_wait_seconds=self._settings.max_wait_seconds,
+        )
+
+    def _health(self, replies: Replies) -> HealthEndpoints:
+        return HealthEndpoints(
+            database=self._database_probe,
+            broker=self._broker_probe,
+            loops=(*self._loops, *replies.loops),
+            stranded=self._stranded,
         )
 
 

@@ -92,6 +92,8 @@ class Task(SQLModel):
     """Counts the changes of this row: the ETag, the SSE id and the mirror's mark."""
 
     operation: str
+    revision: str | None = None
+    """Of the operation's declaration by which it was accepted; None where that was not kept."""
     queue: str
     principal: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """Who submitted it; empty until callers are told apart. Idempotency keys are theirs alone."""

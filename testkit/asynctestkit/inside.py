@@ -4,7 +4,7 @@ They differ from the deployed ones only in that a test can reach into them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +19,8 @@ from asyncproxy.settings import ProxySettings
 from asynctasks.broker.protocol import Broker
 from asynctasks.connections import Connections, connect
 from asynctasks.database import Database
-from asynctasks.operations.operation import Operation
+from asynctasks.operations.live_operations import LiveOperations
+from asynctasks.operations.operation import Operation, Operations
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller
 from asynctestkit.eventually import eventually
@@ -50,6 +51,10 @@ def operation(name: str = "create-client", **declared: Any) -> Operation:
         "retry": {"maxAttempts": 3, "backoffSeconds": [0.05, 0.1]},
     }
     return Operation.model_validate(defaults | declared)
+
+
+def by_name(operations: Iterable[Operation]) -> Operations:
+    return {each.name: each for each in operations}
 
 
 @dataclass
@@ -121,6 +126,7 @@ class Stoppable:
     def __init__(self, connections: Connections, url: str = "") -> None:
         self.connections = connections
         self.url = url
+        self.operations = LiveOperations({})
         self.stop = asyncio.Event()
         self.ended = asyncio.Event()
 
@@ -148,7 +154,7 @@ class Inside:
         self.upstream = Upstream()
 
     async def open(self, *operations: Operation) -> None:
-        self.operations = {each.name: each for each in operations or (operation(),)}
+        self.operations = by_name(operations or (operation(),))
         self.upstream = await self._stack.enter_async_context(upstream())
         self._stack.push_async_exit(self._tasks)
         await self._tasks.__aenter__()
@@ -158,7 +164,8 @@ class Inside:
         url = f"http://127.0.0.1:{free_port()}"
         proxy = Stoppable(connections, url)
         read = ProxySettings.read({**self._given, **settings, "port": url.rpartition(":")[2]})
-        self._run(proxy, run_proxy(read, self.operations, connections, proxy.stop))
+        proxy.operations = LiveOperations(self.operations)
+        self._run(proxy, run_proxy(read, proxy.operations, connections, proxy.stop))
 
         async def serves() -> None:
             async with caller(url) as client:
@@ -181,9 +188,10 @@ class Inside:
         if through is not None:
             connections = replace(connections, broker=through(connections.broker))
         executor = Stoppable(connections)
+        executor.operations = LiveOperations(by_name(operations) or self.operations)
         running = run_executor(
             ExecutorSettings.read({**self._given, "watch_seconds": 0.1, **settings}),
-            {each.name: each for each in operations} or self.operations,
+            executor.operations,
             connections,
             queue="clients",
             environment={"UPSTREAM": self.upstream.url},

@@ -14,10 +14,12 @@ from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
-from asynctasks.statements.claims import Claims
+from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.store import TaskStore
 from asynctasks.task import new_task_id
 from asynctestkit.inside import Inside, inside, operation
+
+CREATE_CLIENT = Claimable("clients", {"create-client": "own"})
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,22 @@ class Parts:
     commits: GroupCommit
     store: TaskStore
 
-    def claims(self, executor: str, *, lease_seconds: float = 60) -> Claims:
-        return Claims(self.database, self.commits, executor=executor, lease_seconds=lease_seconds)
+    def claims(
+        self,
+        executor: str,
+        *,
+        lease_seconds: float = 60,
+        claimable: Claimable = CREATE_CLIENT,
+        revision_wait_seconds: float = 600,
+    ) -> Claims:
+        return Claims(
+            self.database,
+            self.commits,
+            executor=executor,
+            lease_seconds=lease_seconds,
+            claimable=claimable,
+            revision_wait_seconds=revision_wait_seconds,
+        )
 
 
 OpenParts = Callable[[str], AbstractAsyncContextManager[Parts]]

@@ -129,7 +129,9 @@ async def test_a_dead_lettered_message_is_put_aside_with_its_reason(broker: Brok
     assert await dead_letters(broker, amqp_url) == [(message(1).encode(), "it is malformed")]
 
 
-async def dead_letters(broker: Broker, amqp_url: str) -> list[tuple[bytes, str]]:
+async def dead_letters(
+    broker: Broker, amqp_url: str, *, queue: str = "clients"
+) -> list[tuple[bytes, str]]:
     if isinstance(broker, InMemoryBroker):
         return broker.dead_letters
     assert isinstance(broker, RabbitmqBroker)
@@ -137,10 +139,10 @@ async def dead_letters(broker: Broker, amqp_url: str) -> list[tuple[bytes, str]]
 
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        queue = await channel.get_queue(
-            broker.topology.dead_letter_queue_name("clients"), ensure=False
+        letters = await channel.get_queue(
+            broker.topology.dead_letter_queue_name(queue), ensure=False
         )
-        found = await queue.get(timeout=5)
+        found = await letters.get(timeout=5)
         await found.ack()
         return [(found.body, str(found.headers["x-asyncapiproxy-reason"]))]
 
@@ -168,6 +170,31 @@ REPLIES = [
     Reply(uuid4(), TaskStatus.SUCCEEDED, Response(200, "image/png", bytes(range(256)))),
     Reply(uuid4(), TaskStatus.FAILED, error=Problem("upstream-down", "Down", 502, "no \u0000 …")),
 ]
+
+
+async def test_a_queue_that_is_added_has_all_that_the_first_ones_have(
+    broker: Broker, amqp_url: str
+):
+    await broker.add_queues({"clients", "late"})
+    await broker.ping()
+    await broker.publish("late", message(1))
+    await broker.publish("late", message(2))
+    await broker.publish("clients", message(3))
+    await ready(broker, 2, queue="late")
+    late, clients = Inbox(), Inbox()
+    async with (
+        broker.consume("late", prefetch=10, on_delivery=late),
+        broker.consume("clients", prefetch=10, on_delivery=clients),
+    ):
+        await broker.add_queues({"late"})
+        await late.holds(1, 2)
+        await clients.holds(3)
+        first, second = sorted(late.deliveries, key=lambda delivery: delivery.body)
+        await first.ack()
+        await second.dead_letter("it is malformed")
+    await ready(broker, 0, queue="late")
+    letters = await dead_letters(broker, amqp_url, queue="late")
+    assert letters == [(message(2).encode(), "it is malformed")]
 
 
 async def test_each_reply_reaches_the_shared_queue_as_it_was_sent(broker: Broker):

@@ -16,8 +16,10 @@ from asynctasks.task import new_task_id
 from asynctestkit.calls import PROBLEMS, finished_task, get_task
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import (
+    ASYNC,
     Inside,
     accepted,
+    by_name,
     held,
     inside,
     one_of_each,
@@ -79,7 +81,7 @@ async def test_poison_messages_are_put_aside_with_a_reason_and_the_queue_goes_on
     assert "expected" in reasons[b"no JSON"]
 
 
-async def test_a_task_that_its_executor_does_not_know_fails_and_is_put_aside(
+async def test_a_task_that_its_executor_does_not_know_waits_for_one_that_does(
     postgresql_url: str, amqp_url: str, queue_prefix: str
 ):
     async with inside(
@@ -88,21 +90,27 @@ async def test_a_task_that_its_executor_does_not_know_fails_and_is_put_aside(
         database_url=postgresql_url,
         broker_url=amqp_url,
         broker_prefix=f"{queue_prefix}u",
+        relay_interval_seconds=0.05,
     ) as installation:
         proxy = await installation.proxy()
         await installation.executor(operation())
         client = await installation.client(proxy)
-        answer = await client.post("/newer", json={})
-        assert answer.json()["type"] == f"{PROBLEMS}operation-unknown"
-        broker = await _broker(installation)
-
-        async def put_aside() -> None:
-            (letter,) = await dead_letters(broker, amqp_url)
-            assert "operation-unknown" in letter[1]
-            assert answer.headers["task-id"] in letter[1]
-
-        await eventually(put_aside)
+        newer = await client.post("/newer", json={}, headers=ASYNC)
         assert (await client.post("/create-client", json={})).status_code == 201
+
+        async def told() -> None:
+            stranded = (await client.get("/ping")).json()["strandedQueues"]
+            assert stranded == [{"queue": "clients", "reason": "no-operation", "tasks": 1}]
+
+        task = await get_task(client, newer.headers["task-id"])
+        assert (task["status"], task["attempt"], task["attempts"]) == ("queued", 0, [])
+        await proxy.operations.change(by_name([operation()]))
+        assert (await client.post("/newer", json={})).status_code == 404
+        await eventually(told)
+        await installation.executor(operation(), operation("newer", retry={"maxAttempts": 1}))
+        task = await finished_task(client, newer.headers["task-id"])
+        assert (task["status"], task["attempt"]) == ("succeeded", 1)
+        assert await dead_letters(await _broker(installation), amqp_url) == []
 
 
 async def test_a_task_whose_executors_die_too_often_fails_and_is_put_aside(

@@ -24,6 +24,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
+from asynctasks.statements.claims import Claimable
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.roster import Heartbeat, Roster, executors
 from asynctasks.statements.upkeep import Upkeep
@@ -213,7 +214,8 @@ async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses
     await add(parts, new_task, 1)
     (late,) = await add(parts, new_task, 1, deadline_seconds=0.1, delay_seconds=60)
     (dead,) = await add(parts, new_task, 1, queue="good")
-    short = parts.claims("dead", lease_seconds=0.1)
+    claimable = Claimable("good", {dead.operation: "own"})
+    short = parts.claims("dead", lease_seconds=0.1, claimable=claimable)
     assert await short.claim(dead.id) is not None
     broker = RefusingBroker()
     settings = ProxySettings.read(

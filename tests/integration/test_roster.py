@@ -55,6 +55,22 @@ async def test_the_executors_of_a_queue_are_its_own(roster: Roster):
     assert await roster.of_queue("nobody") == []
 
 
+async def test_a_queue_is_consumed_while_an_executor_takes_its_tasks_and_says_so(
+    parts: Any, roster: Roster
+):
+    assert await roster.consumed_queues(90) == set()
+    for name, queue in (("a", "clients"), ("b", "clients"), ("c", "orders"), ("d", "reports")):
+        await roster.beat(heartbeat(name, queue=queue))
+    assert await roster.consumed_queues(90) == {"clients", "orders", "reports"}
+    await roster.beat(heartbeat("c", queue="orders", consuming=False))
+    long_ago = utc_now() - timedelta(seconds=100)
+    async with parts.database.write() as connection:
+        gone = executors.c.name.in_(["a", "d"])
+        await connection.execute(update(executors).where(gone).values(seen_at=long_ago))
+    assert await roster.consumed_queues(90) == {"clients"}
+    assert await roster.consumed_queues(110) == {"clients", "reports"}
+
+
 async def test_a_report_is_told_to_drain_until_told_otherwise(roster: Roster):
     for name in ("one", "two"):
         await roster.beat(heartbeat(name))

@@ -35,6 +35,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
     as_given: dict[str, Any] = {
         "id": new_task_id(),
         "operation": "create-client",
+        "revision": "0123456789abcdef",
         "queue": "clients",
         "principal": "ann",
         "idempotency_key": "key",

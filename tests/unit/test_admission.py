@@ -32,7 +32,11 @@ def admission(**settings: Any) -> tuple[Admission, Any]:
     read = ProxySettings.read(
         {"database_url": "sqlite:///x.db", "broker_url": "memory://", **settings}
     )
-    return Admission(upkeep, read), upkeep
+
+    async def on_sample(_: Any) -> None:
+        return None
+
+    return Admission(upkeep, read, on_sample=on_sample), upkeep
 
 
 async def sampled(*samples: tuple[int, int], seconds: float = 2, **settings: Any) -> Admission:

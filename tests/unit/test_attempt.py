@@ -197,9 +197,9 @@ class Fake:
         return self._run()
 
 
-def runnables(runner: Fake) -> dict[str, Runnable]:
+def runnable(runner: Fake) -> Runnable:
     declared = {"name": "create-client", "route": "POST /clients", "handler": "a:b"}
-    return {"create-client": Runnable(Operation.model_validate(declared), runner)}
+    return Runnable(Operation.model_validate(declared), runner)
 
 
 async def test_the_sealed_arguments_are_there_when_it_runs():
@@ -207,7 +207,7 @@ async def test_the_sealed_arguments_are_there_when_it_runs():
     token = sealing.seal([(("password",), "correct horse")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token)
-    outcome = await run_attempt(task, runnables(runner), sealing)
+    outcome = await run_attempt(task, runnable(runner), sealing)
     assert outcome.status is TaskStatus.SUCCEEDED
     assert runner.arguments == {"email": "a@b.c", "password": "correct horse"}
     assert "correct horse" not in repr(outcome)
@@ -217,23 +217,17 @@ async def test_arguments_that_cannot_be_unsealed_fail_the_attempt_and_are_not_ru
     token = Sealing([new_sealing_key()]).seal([(("password",), "x")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token, attempt=3)
-    outcome = await run_attempt(task, runnables(runner), Sealing([new_sealing_key()]))
+    outcome = await run_attempt(task, runnable(runner), Sealing([new_sealing_key()]))
     assert outcome.error is not None
     assert outcome.error.type == "arguments-unreadable"
     assert runner.arguments is None
-
-
-async def test_an_unknown_operation_fails_the_attempt():
-    outcome = await run_attempt(replace(TASK, attempt=3), {}, Sealing([]))
-    assert outcome.error is not None
-    assert outcome.error.type == "operation-unknown"
 
 
 async def test_a_fault_of_ours_costs_one_attempt_and_is_not_shown():
     def fault() -> Answer:
         raise RuntimeError("password=hunter2")
 
-    outcome = await run_attempt(replace(TASK, attempt=3), runnables(Fake(fault)), Sealing([]))
+    outcome = await run_attempt(replace(TASK, attempt=3), runnable(Fake(fault)), Sealing([]))
     assert outcome.status is TaskStatus.FAILED
     assert outcome.error is not None
     assert "RuntimeError" in outcome.error.detail

@@ -7,9 +7,14 @@ import pytest
 
 import asyncexecutor.metrics
 import asyncproxy.metrics
+import asynctasks.operations.operations_watch
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
-SERVICES = {"Proxy": asyncproxy.metrics, "Executor": asyncexecutor.metrics}
+SERVICES = {
+    "Proxy": asyncproxy.metrics,
+    "Executor": asyncexecutor.metrics,
+    "Operations file": asynctasks.operations.operations_watch,
+}
 
 
 def section(title: str) -> list[list[str]]:

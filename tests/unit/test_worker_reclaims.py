@@ -71,15 +71,17 @@ class Delivery:
 def make_worker(claims: Claims, runner: Runner, running: RunningAttempts) -> Worker:
     anything: Any = claims
     nothing: Any = None
-    return Worker(
+    worker = Worker(
         anything,
+        misses=nothing,
         broker=nothing,
-        runnables={"wait": Runnable(OPERATION, runner)},
         sealing=Sealing([]),
         running=running,
         queue="waits",
         max_interruptions=5,
     )
+    worker.add({"wait": Runnable(OPERATION, runner)})
+    return worker
 
 
 async def test_the_earlier_attempt_is_stopped_and_the_newer_one_goes_on():

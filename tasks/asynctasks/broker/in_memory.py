@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection
 
     from asynctasks.broker.messages import Reply, TaskMessage
     from asynctasks.broker.protocol import Consumption, OnDelivery, OnReply, OnRestored
@@ -37,6 +37,9 @@ class InMemoryBroker:
     def is_connected(self) -> bool:
         """Always: it is where we are."""
         return True
+
+    async def add_queues(self, queues: Collection[str]) -> None:
+        """A queue is there as soon as it is named."""
 
     async def ping(self) -> None:
         """It answers as long as we do."""

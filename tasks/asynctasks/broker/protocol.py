@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol, Self
 
 from asynctasks.broker.messages import Reply, ReplyInRow, TaskMessage
@@ -68,6 +68,9 @@ class Broker(Protocol):
     def is_connected(self) -> bool:
         """Whether messages can be published now, as far as we know."""
         ...
+
+    async def add_queues(self, queues: Collection[str]) -> None:
+        """Have these queues too, from now on; where the broker is away, once it is there."""
 
     async def ping(self) -> None:
         """One round trip; raises BrokerUnavailableError."""

@@ -58,7 +58,7 @@ class RabbitmqBroker:
         self, url: str, *, queues: Collection[str], prefix: str, publish_seconds: float
     ) -> None:
         self._url = f"{url}{'&' if '?' in url else '?'}heartbeat={HEARTBEAT_SECONDS}"
-        self.topology = RabbitmqTopology(prefix, queues)
+        self.topology = RabbitmqTopology(prefix, set(queues))
         self._queues = RabbitmqQueues(self.topology)
         self._publish_seconds = publish_seconds
         self._tasks = asyncio.TaskGroup()
@@ -91,6 +91,17 @@ class RabbitmqBroker:
             and not is_blocked(self._confirmed.connection)
         )
 
+    async def add_queues(self, queues: Collection[str]) -> None:
+        """Declare these too, now and on each connection to come."""
+        new = set(queues) - self.topology.queues
+        self.topology.queues.update(new)
+        try:
+            with translated():
+                async with asyncio.timeout(self._publish_seconds):
+                    await self._queues.declare(self._up(self._unconfirmed).connection, new)
+        except BrokerUnavailableError as error:
+            log.warning("queues not declared yet", queues=sorted(new), reason=str(error))
+
     async def ping(self) -> None:
         """Publish as a task is published, but to no queue, and look for the queues.
 
@@ -100,7 +111,7 @@ class RabbitmqBroker:
         await self._try(channel)
         with translated():
             async with asyncio.timeout(self._publish_seconds):
-                await self._queues.declare_faulty(channel.connection)
+                await self._queues.declare(channel.connection, self._queues.faults)
         await self.count_ready(next(iter(self.topology.queues)))
         if self._queues.faults:
             raise BrokerUnavailableError("; ".join(self._queues.faults.values()))
@@ -337,7 +348,7 @@ class RabbitmqBroker:
         confirmed = await open_channel(connection, confirms=True)
         unconfirmed = await open_channel(connection)
         await self.topology.declare_exchanges(unconfirmed)
-        await self._queues.declare_all(connection)
+        await self._queues.declare(connection, self.topology.queues)
         self._confirmed, self._unconfirmed = confirmed, unconfirmed
         self._is_silent = False
         return [confirmed, unconfirmed]

@@ -9,6 +9,8 @@ import structlog
 from aiormq.exceptions import AMQPChannelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aiormq.abc import AbstractConnection
 
     from asynctasks.broker.rabbitmq_topology import RabbitmqTopology
@@ -26,14 +28,9 @@ class RabbitmqQueues:
         self.faults: dict[str, str] = {}
         """By queue; fit to be told to anybody."""
 
-    async def declare_all(self, connection: AbstractConnection) -> None:
-        """Declare every queue."""
-        for queue in self._topology.queues:
-            await self._declare(connection, queue)
-
-    async def declare_faulty(self, connection: AbstractConnection) -> None:
-        """Try those again that could not be had."""
-        for queue in list(self.faults):
+    async def declare(self, connection: AbstractConnection, queues: Iterable[str]) -> None:
+        """Declare these, or see again whether they can be had."""
+        for queue in list(queues):
             await self._declare(connection, queue)
 
     async def _declare(self, connection: AbstractConnection, queue: str) -> None:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from aiormq.abc import AbstractChannel
 
 DELIVERY_LIMIT = 20
@@ -25,7 +23,7 @@ class RabbitmqTopology:
     """A durable quorum queue for each queue, and one for its dead letters, under one prefix."""
 
     prefix: str
-    queues: Collection[str]
+    queues: set[str]
 
     @property
     def task_exchange(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asynctasks.executor import ExecutorRow
+from asynctasks.operation_revision import OperationRevisionRow
 from asynctasks.task import TaskRow
 
-TABLES = (TaskRow, ExecutorRow)
+TABLES = (TaskRow, ExecutorRow, OperationRevisionRow)
 VERSION_TABLE = "asyncapiproxy_schema_version"
 """Of our own: another application in the database may keep its revisions under Alembic's name."""

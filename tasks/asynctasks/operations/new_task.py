@@ -28,6 +28,7 @@ class NewTask:
 
     id: UUID
     operation: str
+    revision: str | None = None
     queue: str
     arguments: dict[str, Any]
     sealed_arguments: str | None
@@ -57,6 +58,7 @@ class NewTask:
         return Task(
             id=self.id,
             operation=self.operation,
+            revision=self.revision,
             queue=self.queue,
             arguments=self.arguments,
             labels=self.labels,
@@ -98,6 +100,7 @@ def new_task(
     return NewTask(
         id=task_id,
         operation=operation.name,
+        revision=operation.revision,
         queue=operation.queue,
         arguments=open_arguments,
         sealed_arguments=sealing.seal(secrets),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from functools import cached_property
@@ -45,6 +47,7 @@ ROUTE = re.compile(r"(POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
 QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
+REVISION_DIGITS = 16
 SCHEMA_FAULT = "json_schema"
 """The type of a pydantic error whose context holds the `path` in the schema."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
@@ -332,6 +335,16 @@ class Operation(_Declared):
     def path_readers(self) -> dict[str, TextReader]:
         """What reads each argument of the path."""
         return {name: TextReader(self.arguments, name) for name in self.path_arguments}
+
+    @cached_property
+    def revision(self) -> str:
+        """A hash of what is declared: equal wherever it is, however the file is written.
+
+        Defaults are left out, so that a new key in a later version changes no revision.
+        """
+        declared = self.model_dump(exclude_defaults=True)
+        canonical = json.dumps(declared, sort_keys=True, default=sorted)  # `default`: for sets
+        return hashlib.sha256(canonical.encode()).hexdigest()[:REVISION_DIGITS]
 
     @property
     def method(self) -> str:

@@ -6,7 +6,7 @@ then on nothing that the earlier executor writes finds a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
@@ -21,7 +21,7 @@ from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import TaskStatus, may_move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -50,6 +50,17 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimable:
+    """What an executor may claim: the tasks of its queue that it knows how to run."""
+
+    queue: str
+    revisions: Mapping[str, str]
+    """By name the operations that it has, each in one revision."""
+    older: set[str] = field(default_factory=set[str])
+    """Earlier revisions of these that it has met: it runs their tasks by its own declaration."""
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A claimed task that is still ours, and whether its end has been asked for."""
 
@@ -68,17 +79,27 @@ class Claims:
     """The task table as one executor uses it. Every method raises DatabaseUnavailableError."""
 
     def __init__(
-        self, database: Database, commits: GroupCommit, *, executor: str, lease_seconds: float
+        self,
+        database: Database,
+        commits: GroupCommit,
+        *,
+        executor: str,
+        lease_seconds: float,
+        claimable: Claimable,
+        revision_wait_seconds: float,
     ) -> None:
         self._database = database
         self._commits = commits
         self._executor = executor
         self._lease_seconds = lease_seconds
+        self._revision_wait_seconds = revision_wait_seconds
+        self.claimable = claimable
+        """May be replaced at any time; it holds from the next claim on."""
         self._claiming = Batch(self._claim, is_one_statement=True)
         self._finishing = Batch(self._finish)
 
     async def claim(self, task_id: UUID) -> ClaimedTask | None:
-        """Take the task; None where it is not (or not yet) anybody's to take."""
+        """Take the task; None where it is not, or not yet, this executor's to take."""
         return await self._commits.write(self._claiming, task_id)
 
     async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
@@ -87,11 +108,6 @@ class Claims:
         A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
         """
         return await self._commits.write(self._finishing, _Finish(task, outcome))
-
-    async def exists(self, task_id: UUID) -> bool:
-        """Whether there is such a task, in whatever status."""
-        async with self._database.read() as connection:
-            return (await connection.execute(_EXISTS, {"task_id": task_id})).first() is not None
 
     async def renew(self, task_ids: Iterable[UUID]) -> list[Held]:
         """Extend the leases of those tasks that are still this executor's, and return them."""
@@ -117,10 +133,15 @@ class Claims:
     async def _claim(
         self, connection: AsyncConnection, task_ids: Sequence[UUID]
     ) -> list[ClaimedTask | None]:
+        claimable = self.claimable
         rows = await connection.execute(
             _CLAIM,
             {
                 "ids": list(set(task_ids)),
+                "own_queue": claimable.queue,
+                "operations": list(claimable.revisions),
+                "revisions": [*claimable.revisions.values(), *claimable.older],
+                "revision_wait_seconds": -self._revision_wait_seconds,
                 "executor": self._executor,
                 "lease_seconds": self._lease_seconds,
             },
@@ -183,6 +204,14 @@ _CLAIMABLE = (
     .where(
         is_one_of(tasks.c.id),
         tasks.c.status.in_(_TO_RUNNING),
+        tasks.c.queue == bindparam("own_queue"),
+        is_one_of(tasks.c.operation, "operations"),
+        or_(
+            tasks.c.revision.is_(None),
+            is_one_of(tasks.c.revision, "revisions"),
+            # Whoever knows it has not come: the operation as it is known here has to do.
+            tasks.c.created_at <= seconds_from_now(bindparam("revision_wait_seconds")),
+        ),
         or_(tasks.c.run_after.is_(None), tasks.c.run_after <= seconds_from_now(0.0)),
         or_(tasks.c.deadline.is_(None), tasks.c.deadline > seconds_from_now(0.0)),
     )
@@ -209,8 +238,6 @@ _CLAIM = (
     )
     .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
 )
-
-_EXISTS = select(tasks.c.id).where(tasks.c.id == bindparam("task_id"))
 
 _HELD = (
     is_one_of(tasks.c.id),

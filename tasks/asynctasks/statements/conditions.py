@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal
+from sqlalchemy import ColumnElement, and_, bindparam, literal, or_
 from sqlmodel import SQLModel
 
 from asynctasks.instants import seconds_from_now
@@ -33,5 +33,15 @@ IS_PUBLISHED = and_(IS_QUEUED, tasks.c.published)
 """Each of these two conditions has its own partial index: one query with OR would use neither."""
 IS_DUE = and_(IS_QUEUED, ~tasks.c.published, tasks.c.next_publish_at <= NOW)
 """Queued for now without a message: with the broker away nothing else would be counted."""
+MOST_PUT_BACK_SECONDS = 30.0
+"""As long as a task is kept back at most that no executor knew how to run."""
+IS_PUT_BACK = and_(
+    IS_QUEUED,
+    ~tasks.c.published,
+    tasks.c.next_publish_at > NOW,
+    tasks.c.next_publish_at <= seconds_from_now(MOST_PUT_BACK_SECONDS),
+    or_(tasks.c.run_after.is_(None), tasks.c.run_after <= NOW),
+)
+"""Queued for now, and kept back for some seconds: no delay and no backoff, though like one."""
 HAS_JUST_FINISHED = tasks.c.finished_at > seconds_from_now(bindparam("since_seconds"))
 """Within the seconds before now that the parameter gives, negative."""

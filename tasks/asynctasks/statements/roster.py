@@ -89,6 +89,12 @@ class Roster:
             rows = await connection.execute(_OF_QUEUE, {"of_queue": queue})
             return [Executor(**row) for row in rows.mappings()]
 
+    async def consumed_queues(self, seen_seconds: float) -> set[str]:
+        """The queues with an executor that takes tasks, seen within so many seconds."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(_CONSUMED, {"seen_seconds": -seen_seconds})
+            return set(rows.scalars())
+
     async def set_draining(self, names: Collection[str], draining: bool) -> None:
         """Tell the executors to drain, or to consume again; one that is gone is passed over."""
         if not names:
@@ -141,6 +147,13 @@ _OF_QUEUE = (
     )
     .where(executors.c.queue == bindparam("of_queue"))
     .order_by(executors.c.name)
+)
+_CONSUMED = (
+    select(executors.c.queue)
+    .where(
+        executors.c.consuming, executors.c.seen_at >= seconds_from_now(bindparam("seen_seconds"))
+    )
+    .distinct()
 )
 _SET_DRAINING = (
     update(executors)

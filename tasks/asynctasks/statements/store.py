@@ -241,6 +241,7 @@ _MAKE_DUE = (
 _AS_GIVEN = (
     "id",
     "operation",
+    "revision",
     "queue",
     "principal",
     "idempotency_key",

@@ -18,6 +18,7 @@ from asynctasks.statements.conditions import (
     HAS_JUST_FINISHED,
     IS_DUE,
     IS_PUBLISHED,
+    IS_PUT_BACK,
     IS_RUNNING,
     NOW,
     is_status,
@@ -260,6 +261,7 @@ _PURGE = delete(tasks).where(
 _WAITING = union_all(
     select(tasks.c.queue, tasks.c.operation).where(IS_PUBLISHED),
     select(tasks.c.queue, tasks.c.operation).where(IS_DUE),
+    select(tasks.c.queue, tasks.c.operation).where(IS_PUT_BACK),
 ).subquery()
 _QUEUED = select(_WAITING.c.queue, _WAITING.c.operation, func.count().label("queued")).group_by(
     _WAITING.c.queue, _WAITING.c.operation

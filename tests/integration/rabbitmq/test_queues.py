@@ -60,6 +60,21 @@ async def test_a_consumer_whose_queue_was_deleted_declares_it_again_within_secon
         assert time.monotonic() - began < 5
 
 
+async def test_a_queue_that_is_added_while_rabbitmq_is_away_is_there_once_it_is_back(
+    server: RabbitmqServer, prefix: str
+):
+    broker = RabbitmqBroker(server.url, queues=["clients"], prefix=prefix, publish_seconds=5)
+    with structlog.testing.capture_logs() as logs:
+        await broker.add_queues({"late"})  # not connected yet
+    assert [(entry["event"], entry["queues"]) for entry in logs] == [
+        ("queues not declared yet", ["late"])
+    ]
+    async with broker:
+        await connected(broker)
+        await broker.publish("late", message(1))
+        await ready(broker, 1, queue="late")
+
+
 async def test_a_queue_with_other_arguments_is_told_by_name_and_stops_no_other(
     server: RabbitmqServer, prefix: str
 ):

@@ -1,0 +1,77 @@
+"""What becomes of a message whose task could not be claimed.
+
+While a changed operations file is on its way to all, an executor is handed tasks that it does not
+know how to run: they go back uncounted, for one that does.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+import structlog
+
+from asynctasks.statements.conditions import MOST_PUT_BACK_SECONDS
+from asynctasks.statements.unclaimed import Refusal, UnclaimedTask, UnclaimedTasks, refusal
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from asynctasks.database import Database
+    from asynctasks.statements.claims import Claims
+
+FIRST_PAUSE_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Miss(Enum):
+    """What is left to do with the message."""
+
+    FORGET = auto()
+    CLAIM_AGAIN = auto()
+    NO_SUCH_TASK = auto()
+
+
+class Misses:
+    """Looks why a claim found nothing, and puts back what another executor has to run."""
+
+    def __init__(self, database: Database, claims: Claims) -> None:
+        self._unclaimed = UnclaimedTasks(database)
+        self._claims = claims
+        self._told: set[tuple[str, str | None]] = set()
+
+    async def settle(self, task_id: UUID) -> Miss:
+        """Do what the task needs; what its message needs. Raises DatabaseUnavailableError."""
+        claimable = self._claims.claimable
+        task = await self._unclaimed.find(task_id, claimable)
+        why = refusal(task, claimable)
+        if task is None:
+            return Miss.NO_SUCH_TASK
+        if why is Refusal.OLDER_REVISION:
+            assert task.revision is not None
+            claimable.older.add(task.revision)
+            return Miss.CLAIM_AGAIN
+        if why is Refusal.NO_LONGER:
+            return Miss.CLAIM_AGAIN
+        if why is Refusal.OTHER_QUEUE:
+            await self._unclaimed.put_back(task_id, publish_in_seconds=0.0)
+        elif why in {Refusal.UNKNOWN_OPERATION, Refusal.UNKNOWN_REVISION}:
+            self._tell(task)
+            pause = pause_seconds(age_seconds=task.age_seconds)
+            await self._unclaimed.put_back(task_id, publish_in_seconds=pause)
+        return Miss.FORGET
+
+    def _tell(self, task: UnclaimedTask) -> None:
+        if (task.operation, task.revision) not in self._told:
+            self._told.add((task.operation, task.revision))
+            log.warning(
+                "tasks put back: this executor's operations file lacks what they need",
+                operation=task.operation,
+                revision=task.revision,
+            )
+
+
+def pause_seconds(*, age_seconds: float) -> float:
+    """How long a task of this age is kept back before it is offered again."""
+    return min(FIRST_PAUSE_SECONDS + max(0.0, age_seconds) / 10, MOST_PUT_BACK_SECONDS)

@@ -1,0 +1,72 @@
+"""Tasks that wait and that nobody will run as things stand: found beside each sample of the queues.
+
+Their queue has no executors, or the operations file no longer has their operation on that queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from asyncproxy.metrics import STRANDED_TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from asynctasks.operations.live_operations import LiveOperations
+    from asynctasks.operations.operation import Operations
+    from asynctasks.statements.roster import Roster
+    from asynctasks.statements.upkeep import Backlog
+
+SEEN_SECONDS = 90.0
+"""An executor that has not reported itself for longer is gone: it does so every minute at least."""
+
+
+class Reason(StrEnum):
+    """Why nobody runs the tasks."""
+
+    NO_OPERATION = "no-operation"
+    NO_EXECUTORS = "no-executors"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StrandedQueue:
+    """A queue with tasks that nobody runs, why, and how many they are."""
+
+    queue: str
+    reason: Reason
+    tasks: int
+
+
+class StrandedQueues:
+    """What the last look has found; empty before the first."""
+
+    def __init__(self, roster: Roster, operations: LiveOperations) -> None:
+        self._roster = roster
+        self._operations = operations
+        self.found: list[StrandedQueue] = []
+
+    async def look(self, backlogs: Mapping[str, Backlog]) -> None:
+        """Look at what a sample of the queues has found; raises DatabaseUnavailableError."""
+        queued = {name: backlog.queued for name, backlog in backlogs.items() if backlog.queued}
+        consumed = await self._roster.consumed_queues(SEEN_SECONDS) if queued else ()
+        self.found = stranded(queued, operations=self._operations.current, consumed=consumed)
+        STRANDED_TASKS.clear()
+        for each in self.found:
+            STRANDED_TASKS.labels(each.queue, each.reason).set(each.tasks)
+
+
+def stranded(
+    queued: Mapping[str, Mapping[str, int]], *, operations: Operations, consumed: Collection[str]
+) -> list[StrandedQueue]:
+    """The queues with stranded tasks; `queued` by queue and operation."""
+    found: list[StrandedQueue] = []
+    for queue, tasks in queued.items():
+        known = {name for name, operation in operations.items() if operation.queue == queue}
+        unknown = sum(count for name, count in tasks.items() if name not in known)
+        if unknown:
+            found.append(StrandedQueue(queue, Reason.NO_OPERATION, unknown))
+        if queue not in consumed:
+            found.append(StrandedQueue(queue, Reason.NO_EXECUTORS, sum(tasks.values())))
+    return sorted(found)
