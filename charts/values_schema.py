@@ -167,6 +167,13 @@ def pool() -> Json:
         scaleToZeroAfterSeconds=number(
             "after so long without work the last one leaves too (minReplicas 0); 0 is never"
         ),
+        maxSurge={
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "pattern": "^(0*[1-9][0-9]*)%$",
+            "description": "executors that are replaced at a time where pods start anew, a number "
+            "or a percentage",
+        },
         podDisruptionBudget=disruption(
             "whether voluntary disruptions are limited; it delays node drains by the longest task"
         ),

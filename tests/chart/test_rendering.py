@@ -401,15 +401,27 @@ def test_existing_secrets_are_used_and_none_is_made():
         assert found == {"stores/database-url", "stores/amqp", *sealing}
 
 
-def test_pods_start_anew_for_new_operations_and_credentials_and_for_nothing_else():
-    def checksums(values: Json) -> Any:
-        pod = one(render(values), "Deployment", "proxy")["spec"]["template"]
-        return pod["metadata"]["annotations"]
+def test_pods_start_anew_for_new_credentials_and_only_the_operator_for_new_operations():
+    def template(component: str, values: Json) -> Any:
+        return one(render(values), "Deployment", component)["spec"]["template"]
 
-    assert checksums(DEMO) == checksums(DEMO)
-    other = {"operations": {"a": {"route": "POST /a", "handler": "a:b"}}}
-    assert checksums({**DEMO, **other}) != checksums(DEMO)
-    assert checksums({**DEMO, "sealingKeys": {"keys": ["k"]}}) != checksums(DEMO)
+    before = {"operations": {"a": {"route": "POST /a", "handler": "a:b"}}}
+    after = {"operations": {"a": {"route": "POST /b", "handler": "a:b"}}}
+    for component, is_rolled in (("proxy", False), ("executor", False), ("operator", True)):
+        templates = [template(component, {**DEMO, **values}) for values in (before, after)]
+        assert (templates[0] != templates[1]) is is_rolled
+        keys = template(component, {**DEMO, **before, "sealingKeys": {"keys": ["k"]}})
+        assert keys != templates[0]
+
+
+def test_a_pool_may_roll_many_executors_at_a_time():
+    def surge(values: Json) -> Any:
+        executor = one(render({**DEMO, **values}), "Deployment", "executor")
+        return executor["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+
+    assert surge({}) == 1
+    assert surge({"executor": {"maxSurge": 5}}) == 5
+    assert surge({"pools": {"clients": {"maxSurge": "50%"}}}) == "50%"
 
 
 @pytest.mark.parametrize(

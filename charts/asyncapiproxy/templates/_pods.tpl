@@ -51,7 +51,10 @@ annotations:
 {{- end -}}
 
 {{- define "asyncapiproxy.podAnnotations" -}}
+{{- if eq .component "operator" }}
+{{- /* Proxies and executors take a changed file over as they run. */}}
 checksum/operations: {{ include "asyncapiproxy.operations" .root | sha256sum }}
+{{- end }}
 {{- /* Only what the values say: what was generated once stays. */}}
 checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Values.sealingKeys .root.Values.postgresql.password .root.Values.rabbitmq.password | toJson | sha256sum }}
 {{- with .part.podAnnotations }}
