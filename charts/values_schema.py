@@ -33,7 +33,7 @@ DECIDED_BY_THE_CHART = frozenset(
     {
         *("database_url", "broker_url", "operations_file", "sealing_keys", "host", "port"),
         *("health_port", "pod_name", "concurrency", "drain_seconds", "linger_seconds"),
-        *("namespace", "operator_deployment", "kubeconfig", "lease_name", "public_url"),
+        *("namespace", "operator_deployment", "kubeconfig", "installation", "public_url"),
     }
 )
 """Settings that have a value of their own, or none."""
@@ -309,6 +309,10 @@ def schema() -> Json:
         ),
         "rbac": part(
             create=flag("whether the operator gets its Role"),
+            admissionPolicy=flag(
+                "whether a ValidatingAdmissionPolicy, an object of the whole cluster, guards what "
+                "only the operator may write in AsyncTasks"
+            ),
             aggregateClusterRoles=flag(
                 "whether those who may view or edit a namespace may do so with our objects"
             ),

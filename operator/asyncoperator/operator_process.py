@@ -15,6 +15,7 @@ import structlog
 from asyncoperator.cluster.credentials import sign_in
 from asyncoperator.cluster.kube import Kube
 from asyncoperator.cluster.leader import Leader, LeadershipLostError
+from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.cluster.owner import owner_reference
 from asyncoperator.metrics import LEADING, METRICS
 from asyncoperator.mirror.handlers import register
@@ -74,6 +75,7 @@ async def run_operator(
             kube,
             settings.lease_name,
             f"{settings.pod_name or socket.gethostname()}-{secrets.token_hex(3)}",
+            settings.installation,
             lease_seconds=settings.leader_lease_seconds,
             renew_seconds=settings.leader_renew_seconds,
             retry_seconds=settings.leader_retry_seconds,
@@ -138,8 +140,21 @@ class Operator:
 
     async def _lead(self, stop: asyncio.Event) -> None:
         """Run the loops until `stop` is set; raises what ends one of them."""
+        await self._check_definitions()
+        try:
+            await self._run_loops(stop)
+        except BaseExceptionGroup:
+            await self._check_definitions()
+            raise
+
+    async def _check_definitions(self) -> None:
+        """Raise CrdsMissingError where they are not there, or go."""
         if not await self._kube.serves_ours():
+            # With them went the objects, and nobody asked for any task's end.
+            await Mirroring(self._connections.database).release_objects(self._kube.namespace)
             raise CrdsMissingError
+
+    async def _run_loops(self, stop: asyncio.Event) -> None:
         mirror = self._mirror(await owner_reference(self._kube, self._settings))
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
         self._kopf = KopfThread(
@@ -158,10 +173,11 @@ class Operator:
     def _mirror(self, owner: Object | None) -> MirrorLoop:
         settings, connections = self._settings, self._connections
         store = TaskStore(connections.database, connections.commits)
+        neighbours = Neighbours(self._kube, settings.installation)
         return MirrorLoop(
             kube=self._kube,
             mirroring=Mirroring(connections.database),
-            submitter=Submitter(store, self._operations, self._kube),
+            submitter=Submitter(store, self._operations, self._kube, neighbours),
             objects=ObjectCache(),
             budget=WriteBudget(
                 per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst
@@ -177,6 +193,7 @@ class Operator:
             demand=DemandReader(database),
             roster=Roster(database),
             broker=self._connections.broker,
+            neighbours=Neighbours(self._kube, self._settings.installation),
             tick_seconds=self._settings.scaling_tick_seconds,
             mirror_is_degraded=lambda: mirror.is_degraded,
         )

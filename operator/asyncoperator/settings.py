@@ -25,8 +25,10 @@ class OperatorSettings(Settings):
     """The pod it runs in: its name as a leader, and the way to its Deployment."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """Serves /healthz, /readyz and /metrics; 0 serves none."""
-    lease_name: str = Field(default="asyncapiproxy-operator", pattern=NAME)
-    """The Lease that elects the leader: one for each installation in a namespace."""
+    installation: str = Field(
+        default="asyncapiproxy", pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$"
+    )
+    """Whose objects it works on: one name for each task database, unique in the namespace."""
     leader_lease_seconds: int = Field(default=15, ge=2, le=3_600)
     """How long others wait for a leader that no longer renews; client-go's default."""
     leader_renew_seconds: float = Field(default=10, gt=0)
@@ -55,6 +57,11 @@ class OperatorSettings(Settings):
     """Where callers find the proxy: the start of the objects' links to responses."""
     scaling_tick_seconds: float = Field(default=2, gt=0, le=60)
     """How often demand is read."""
+
+    @property
+    def lease_name(self) -> str:
+        """The Lease that elects the leader among this installation's operators."""
+        return f"{self.installation}-operator"
 
     @field_validator("leader_renew_seconds", "leader_retry_seconds")
     @classmethod

@@ -71,6 +71,8 @@ class FakeKube:
         self.removed: list[str] = []
         self.statuses: list[Object] = []
         self.events: list[str] = []
+        self.neighbours: set[str] = set()
+        """The installations that have a Lease in the namespace."""
         self.pools = [self._pool(scaling)]
         self._named = 0
         self.act()
@@ -111,6 +113,9 @@ class FakeKube:
 
     async def list(self, plural: str) -> Objects:
         return self.pools
+
+    async def installations(self) -> set[str]:
+        return self.neighbours
 
     async def get_deployment(self, name: str) -> Object:
         if not self.has_deployment:

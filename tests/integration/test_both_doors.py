@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.mirror.asynctask import AsyncTaskSpec
 from asyncoperator.mirror.submitter import FIELDS, Refusal, Submitter
 from asyncproxy.options_headers import HEADERS
@@ -119,8 +120,8 @@ class Doors:
     def __init__(self, client: httpx.AsyncClient, parts: Any) -> None:
         self._client = client
         self._store = parts.store
-        fake: Any = _Kube()
-        self._submitter = Submitter(parts.store, OPERATIONS, fake)
+        kube: Any = _Kube()
+        self._submitter = Submitter(parts.store, OPERATIONS, kube, Neighbours(kube, "mine"))
 
     async def http(self, wish: Wish, **more: str) -> httpx.Response:
         given = {**ASYNC, **wish.headers, **more}

@@ -208,7 +208,15 @@ async def test_a_leading_operator_whose_loop_hangs_is_not_healthy(clock: Clock):
 
 def candidate(get_lease: Any) -> Leader:
     kube: Any = Leases(get_lease)
-    return Leader(kube, "operator", "first", lease_seconds=1, renew_seconds=0.3, retry_seconds=0.01)
+    return Leader(
+        kube,
+        "operator",
+        "first",
+        "mine",
+        lease_seconds=1,
+        renew_seconds=0.3,
+        retry_seconds=0.01,
+    )
 
 
 def operator_of(leader: Leader) -> Operator:

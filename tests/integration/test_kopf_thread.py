@@ -1,6 +1,7 @@
 """kopf in its thread, against an API server that misbehaves."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from asynctestkit.fake_api_server import (
     refusal,
 )
 
+BURST_SECONDS = 2
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
 LISTED = answer({"metadata": {"resourceVersion": "1"}, "items": []})
 
@@ -91,6 +93,23 @@ async def test_the_watch_recovers(
 
         await eventually(all_seen)
         assert thread.fault is None
+
+
+async def test_a_burst_of_objects_is_seen_at_once(server: FakeApiServer, tmp_path: Path):
+    names = {f"t{number}" for number in range(500)}
+    server.answers = [LISTED, events(*map(added, sorted(names)))]
+    async with watching(server, tmp_path) as (seen, _, _running):
+
+        def some_seen() -> None:
+            assert seen
+
+        def all_seen() -> None:
+            assert {*seen} == names
+
+        await eventually(some_seen)
+        began = time.monotonic()
+        await eventually(all_seen, timeout_seconds=60)
+    assert time.monotonic() - began < BURST_SECONDS
 
 
 async def test_a_watch_that_kopf_gives_up_ends_it(server: FakeApiServer, tmp_path: Path):

@@ -1,5 +1,6 @@
 """What becomes of each fault of an API server."""
 
+import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from asyncoperator.cluster.kube_errors import (
 )
 from asynctasks.errors import SettingsError
 from asynctestkit.fake_api_server import (
+    RESOURCES,
     Answer,
     FakeApiServer,
     answer,
@@ -28,6 +30,8 @@ from asynctestkit.fake_api_server import (
     hang,
     refusal,
 )
+
+OURS = "/apis/asyncapiproxy.dev/v1alpha1"
 
 
 @pytest.fixture
@@ -114,6 +118,29 @@ async def test_a_page_that_has_expired_starts_the_list_again(
     api_server.answers = [expired, expired]
     with pytest.raises(KubeUnavailableError, match="too old"):
         await client.list("asynctasks")
+
+
+async def test_definitions_count_for_as_long_as_they_stay(
+    api_server: FakeApiServer, client: Kube, monkeypatch: pytest.MonkeyPatch
+):
+    """One that is being deleted is served, and its objects with it, but takes no new ones."""
+    assert await client.serves_ours()
+    served = copy.deepcopy(RESOURCES[OURS])
+    served["resources"][0]["verbs"] = ["delete", "deletecollection", "get", "list", "watch"]
+    monkeypatch.setitem(RESOURCES, OURS, served)
+    assert not await client.serves_ours()
+    monkeypatch.delitem(RESOURCES, OURS)
+    api_server.answers = [refusal(404, "NotFound", "not found")]
+    assert not await client.serves_ours()
+
+
+async def test_installations_are_known_by_their_leases(api_server: FakeApiServer, client: Kube):
+    leases = [{"metadata": {"labels": {"asyncapiproxy.dev/installation": n}}} for n in ("a", "b")]
+    api_server.answers = [answer({"items": leases})]
+    assert await client.installations() == {"a", "b"}
+    (request,) = api_server.requests
+    assert request.path == "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+    assert dict(request.query) == {"labelSelector": "asyncapiproxy.dev/installation"}
 
 
 async def test_a_status_is_applied_to_the_object_of_that_uid(

@@ -1,134 +1,45 @@
 """The mirror's loop against a Kubernetes that throttles, refuses, hangs up and forgets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from asyncoperator.cluster.kube_errors import (
-    KubeError,
-    KubeExistsError,
-    KubeGoneError,
     KubeRefusedError,
     KubeThrottledError,
     KubeUnavailableError,
 )
 from asyncoperator.mirror.asynctask import parse
 from asyncoperator.mirror.loop import MirrorLoop
-from asyncoperator.mirror.object_cache import ObjectCache
-from asyncoperator.mirror.submitter import Submitter, task_id_of
-from asyncoperator.mirror.write_budget import WriteBudget
-from asyncoperator.settings import OperatorSettings
+from asyncoperator.mirror.submitter import task_id_of
 from asynctasks.operations.new_task import NewTask
-from asynctasks.operations.operations_file import parse_operations
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually
-from asynctestkit.processes import FAST_OPERATIONS
+from asynctestkit.fake_asynctasks import FakeAsyncTasks, mirror_loop, person
 
+SUBMITTED_SECONDS = 5
+CANCEL_SECONDS = 2
 MakeTask = Callable[..., NewTask]
 
 
-class FakeKube:
-    """Keeps objects as the API server does, and fails as it is told to."""
-
-    namespace = "default"
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.faults: list[KubeError] = []
-        self.writes = 0
-        self.events: list[str] = []
-        self._changes = 0
-
-    def _write(self) -> None:
-        self.writes += 1
-        if self.faults:
-            raise self.faults.pop(0)
-        self._changes += 1
-
-    async def pages(self, _plural: str) -> AsyncGenerator[list[dict[str, Any]]]:
-        for one in list(self.objects.values()):
-            yield [one]
-
-    async def get(self, _plural: str, name: str) -> dict[str, Any] | None:
-        return self.objects.get(name)
-
-    async def create(self, _plural: str, body: dict[str, Any]) -> dict[str, Any]:
-        self._write()
-        name = body["metadata"]["name"]
-        if name in self.objects:
-            raise KubeExistsError
-        metadata = {
-            **body["metadata"],
-            "uid": f"uid-{self._changes}",
-            "resourceVersion": str(self._changes),
-            "creationTimestamp": "2026-01-31T12:00:00Z",
-        }
-        self.objects[name] = {**body, "metadata": metadata}
-        return self.objects[name]
-
-    async def apply_status(
-        self, _plural: str, name: str, status: dict[str, Any], *, uid: str | None = None
-    ) -> dict[str, Any]:
-        self._write()
-        known = self.objects.get(name)
-        if known is None or known["metadata"]["uid"] != uid:
-            raise KubeGoneError
-        metadata = {**known["metadata"], "resourceVersion": str(self._changes)}
-        self.objects[name] = {**known, "metadata": metadata, "status": status}
-        return self.objects[name]
-
-    async def delete(self, _plural: str, name: str, **_: Any) -> None:
-        self._write()
-        self.objects.pop(name, None)
-
-    async def post_event(self, _involved: dict[str, Any], *, reason: str, **_: Any) -> None:
-        self._write()
-        self.events.append(reason)
-
-    async def namespace_is_there(self) -> bool:
-        return True
-
-    async def owner_is_there(self, _reference: dict[str, Any]) -> bool:
-        return True
-
-    def status_of(self, task_id: UUID) -> str | None:
-        found = self.objects.get(f"t-{task_id}", {})
-        return found.get("status", {}).get("taskStatus")
+@pytest.fixture
+def kube() -> FakeAsyncTasks:
+    return FakeAsyncTasks()
 
 
 @pytest.fixture
-def kube() -> FakeKube:
-    return FakeKube()
-
-
-@pytest.fixture
-def make_loop(parts: Any, kube: FakeKube) -> Callable[..., MirrorLoop]:
-    def make(**settings: Any) -> MirrorLoop:
-        given: dict[str, Any] = {
-            "database_url": "sqlite:///unused.db",
-            "broker_url": "memory://",
-            "mirror_min_age_seconds": 0,
-        }
-        operations = parse_operations(FAST_OPERATIONS, name="operations.yaml")
-        fake: Any = kube
-        return MirrorLoop(
-            kube=fake,
-            mirroring=Mirroring(parts.database),
-            submitter=Submitter(parts.store, operations, fake),
-            objects=ObjectCache(),
-            budget=WriteBudget(per_second=20, burst=40),
-            settings=OperatorSettings(**{**given, **settings}),
-        )
-
-    return make
+def make_loop(parts: Any, kube: FakeAsyncTasks) -> Callable[..., MirrorLoop]:
+    return partial(mirror_loop, parts, kube)
 
 
 async def add(parts: Any, new: NewTask) -> UUID:
@@ -137,7 +48,7 @@ async def add(parts: Any, new: NewTask) -> UUID:
 
 
 async def test_a_task_is_shown_followed_and_told_of(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     await loop.tick()
@@ -151,7 +62,7 @@ async def test_a_task_is_shown_followed_and_told_of(
 
 
 async def test_throttled_it_waits_and_loses_nothing(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     kube.faults = [KubeThrottledError(0.3)]
@@ -168,7 +79,7 @@ async def test_throttled_it_waits_and_loses_nothing(
 
 
 async def test_an_object_without_its_status_gets_it(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     """As after a crash between the two writes."""
     task_id = await add(parts, new_task())
@@ -188,7 +99,7 @@ async def test_an_object_without_its_status_gets_it(
 
 
 async def test_one_that_is_refused_holds_up_no_other(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop = make_loop()
     first, second = await add(parts, new_task()), await add(parts, new_task())
@@ -200,7 +111,7 @@ async def test_one_that_is_refused_holds_up_no_other(
 
 
 async def test_an_object_of_another_by_the_name_is_left_alone(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     name = f"t-{task_id}"
@@ -215,7 +126,7 @@ async def test_an_object_of_another_by_the_name_is_left_alone(
 
 
 async def test_a_resync_repairs_both_directions(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     missing, wrong, forgotten = [await add(parts, new_task()) for _ in range(3)]
     await make_loop().tick()
@@ -231,7 +142,7 @@ async def test_a_resync_repairs_both_directions(
 
 
 async def test_a_success_that_was_never_marked_is_shown_at_the_resync(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     task_id = await add(parts, new_task(published=True, publish_in_seconds=60))
     await make_loop().tick()
@@ -243,33 +154,92 @@ async def test_a_success_that_was_never_marked_is_shown_at_the_resync(
     assert kube.status_of(task_id) == "Succeeded"
 
 
-async def test_only_a_live_deletion_cancels(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+async def test_an_object_that_changed_after_its_task_had_ended_is_told_of_as_it_is(
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop]
+):
+    """Helm waits for as long as the status is of an earlier generation."""
+    loop = make_loop()
+    await kube.create("asynctasks", person("mine"))
+    await loop.tick()
+    await loop.tick()
+    before = kube.objects["mine"]
+    assert before["status"]["observedGeneration"] == 1
+    kube.objects["mine"] = before | {"metadata": before["metadata"] | {"generation": 2}}
+    loop.see(parse(kube.objects["mine"]))
+    await loop.tick()
+    assert kube.objects["mine"]["status"] == before["status"] | {
+        "observedGeneration": 2,
+        "conditions": [one | {"observedGeneration": 2} for one in before["status"]["conditions"]],
+    }
+
+
+async def test_many_objects_are_submitted_before_any_is_written(
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop]
+):
+    loop = make_loop(mirror_min_age_seconds=3_600)
+    many = [parse(await kube.create("asynctasks", person(f"p{n}"))) for n in range(300)]
+    for one in many:
+        loop.see(one)
+    before, began = kube.writes, time.monotonic()
+    while await loop.tick():
+        pass
+    assert time.monotonic() - began < SUBMITTED_SECONDS
+    tasks = await Mirroring(parts.database).live_of_objects(after="", limit=500)
+    assert len(tasks) == 300
+    assert kube.writes - before < 100
+
+
+async def test_a_cancel_is_not_held_up_by_a_burst(
+    parts: Any,
+    kube: FakeAsyncTasks,
+    make_loop: Callable[..., MirrorLoop],
+    new_task: MakeTask,
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     await loop.tick()
-    loop.see(parse(kube.objects.pop(f"t-{task_id}"), is_gone=True))
-    await loop.tick()
-    assert (await parts.store.find(task_id)).status is TaskStatus.CANCELLED
+    burst = [parse(await kube.create("asynctasks", person(f"p{number}"))) for number in range(500)]
+    mine = kube.objects[f"t-{task_id}"]
+    kube.write_seconds = 0.1
+    running = asyncio.create_task(loop.loop.run())
+    for one in burst:
+        loop.see(one)
+
+    def has_begun() -> None:
+        assert any("status" in kube.objects[one.name] for one in burst)
+
+    await eventually(has_begun)
+    began = time.monotonic()
+    loop.see(replace(parse(mine), cancel_requested=True))
+
+    async def cancelled() -> None:
+        assert (await parts.store.find(task_id)).status is TaskStatus.CANCELLED
+
+    await eventually(cancelled)
+    assert time.monotonic() - began < CANCEL_SECONDS
+    running.cancel()
+    await asyncio.wait([running])
 
 
-async def test_a_persons_object_that_goes_before_it_showed_its_task_ends_it(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop]
+async def test_one_object_that_cannot_be_stored_is_refused_and_the_rest_goes_on(
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop]
 ):
     loop = make_loop()
-    spec = {"operation": "create-client", "arguments": {"email": "a@example.com", "name": "A"}}
-    mine = parse(await kube.create("asynctasks", {"metadata": {"name": "mine"}, "spec": spec}))
-    loop.see(mine)
-    await loop._submit()
-    kube.objects.clear()
-    loop.see(replace(mine, is_going=True))
+    large = person("large")
+    large["spec"]["arguments"]["n"] = 1 << 64
+    lost = await kube.create("asynctasks", person("lost")) | {"status": {"taskStatus": "Lost"}}
+    kube.objects["lost"] = lost
+    await kube.create("asynctasks", large)
+    good = parse(await kube.create("asynctasks", person("good")))
     await loop.tick()
-    task = await parts.store.find(task_id_of(mine.uid, mine.created_at))
-    assert task.status is TaskStatus.CANCELLED
+    refused = kube.objects["large"]["status"]["conditions"][0]
+    assert (refused["type"], refused["status"]) == ("Accepted", "False")
+    assert kube.objects["lost"] == lost
+    task = await parts.store.find(task_id_of(good.uid, good.created_at))
+    assert task.status is TaskStatus.QUEUED
 
 
 async def test_the_api_server_away_is_waited_for(
-    parts: Any, kube: FakeKube, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
+    parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop, task_id = make_loop(), await add(parts, new_task())
     kube.faults = [KubeUnavailableError("away")]

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.metrics import DEMAND_UNKNOWN, EXECUTORS, OLDEST_QUEUED, QUEUED, RUNNING
 from asyncoperator.scaling.loop import PoolsLoop
 from asynctasks.broker.in_memory import InMemoryBroker
@@ -51,6 +52,7 @@ class Scene:
             demand=DemandReader(database or self.parts.database),
             roster=self.roster if database is None else Roster(database),
             broker=cast("Broker", self.broker),
+            neighbours=Neighbours(cast("Kube", self.kube), "mine"),
             tick_seconds=2,
             mirror_is_degraded=lambda: False,
         )
@@ -477,3 +479,20 @@ async def test_none_becomes_one_at_the_first_task(scene: OpenScene):
     await it.submit(1)
     await it.tick()
     assert it.kube.replicas == 1
+
+
+async def test_a_pool_of_another_installation_is_left_alone(scene: OpenScene):
+    it = scene(replicas=1)
+    it.kube.pools[0]["spec"]["installation"] = "bakery"
+    await it.loop.tick()
+    assert it.kube.statuses == []
+
+
+async def test_a_pool_that_may_be_anothers_is_told_so_once(scene: OpenScene):
+    it = scene(replicas=1)
+    it.kube.neighbours = {"bakery"}
+    for _ in range(2):
+        await it.loop.tick()
+        it.kube.pools[0]["status"] = it.kube.status
+    assert len(it.kube.statuses) == 1
+    assert it.kube.condition("ScalingActive")["reason"] == "InstallationAmbiguous"

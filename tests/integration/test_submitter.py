@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from asyncoperator.cluster.kube_errors import KubeUnavailableError
+from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
 from asyncoperator.mirror.submitter import Refusal, Submitter, task_id_of
 from asynctasks.operations.operations_file import parse_operations
@@ -25,6 +26,10 @@ class FakeKube:
         self.is_there = True
         self.owners_there: set[str] = set()
         self.is_away = False
+        self.leases = {"asyncapiproxy"}
+
+    async def installations(self) -> set[str]:
+        return self.leases
 
     async def namespace_is_there(self) -> bool:
         if self.is_away:
@@ -43,7 +48,7 @@ def kube() -> FakeKube:
 @pytest.fixture
 def submitter(parts: Any, kube: FakeKube) -> Submitter:
     fake: Any = kube
-    return Submitter(parts.store, OPERATIONS, fake)
+    return Submitter(parts.store, OPERATIONS, fake, Neighbours(fake, "asyncapiproxy"))
 
 
 def asking(arguments: dict[str, Any] | None = None, **spec: Any) -> ObservedTask:
@@ -131,3 +136,41 @@ async def test_only_what_people_deleted_ends_a_task(submitter: Submitter, kube: 
     assert await submitter.ended_by_people([mirrored, mine]) == []
     kube.is_there, kube.is_away = True, True
     assert await submitter.ended_by_people([mirrored, mine]) == []
+
+
+@pytest.mark.parametrize("number", [1 << 64, -(1 << 63) - 1])
+async def test_what_the_store_cannot_hold_is_refused_as_by_http(submitter: Submitter, number: int):
+    refusal = await submitter.submit(asking({**ANN, "name": "Ann", "n": number}))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "ArgumentsInvalid"
+    assert refusal.message.startswith("/n: is an integer of more than 64 bits")
+
+
+async def test_a_person_names_no_task(submitter: Submitter):
+    refusal = await submitter.submit(asking(task_id="01a20d31-d3a4-76ba-b9b9-5230a7b10230"))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "TaskIdGiven"
+
+
+async def test_whatever_is_wrong_with_one_object_is_its_own(
+    parts: Any, submitter: Submitter, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(_: object) -> None:
+        raise RuntimeError("tell-nobody")
+
+    monkeypatch.setattr(parts.store, "add", fail)
+    refusal = await submitter.submit(asking())
+    assert refusal == Refusal("SubmissionFailed", "It cannot be stored: RuntimeError.")
+
+
+async def test_an_object_that_may_be_anothers_is_refused(submitter: Submitter, kube: FakeKube):
+    kube.leases = {"asyncapiproxy", "bakery"}
+    refusal = await submitter.submit(replace(asking(), installation=None))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "InstallationAmbiguous"
+    assert "(asyncapiproxy, bakery)" in refusal.message
+    assert not isinstance(await submitter.submit(asking()), Refusal)
+
+
+async def test_where_there_is_one_installation_an_object_need_not_name_it(submitter: Submitter):
+    assert not isinstance(await submitter.submit(replace(asking(), installation=None)), Refusal)

@@ -7,11 +7,18 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from asyncoperator.mirror.asynctask import AsyncTaskSpec, AsyncTaskStatus
+from asyncoperator.mirror.asynctask import (
+    DEFAULTED,
+    AsyncTaskSpec,
+    AsyncTaskStatus,
+    refused_status,
+    task_status,
+)
 from asyncoperator.scaling.executorpool import ExecutorPoolSpec, ExecutorPoolStatus
 from asynctasks.operations.operation import NAME, QUEUE
 from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS, MAX_SECONDS
 from asynctasks.task import TaskStatus
+from asynctestkit.mirrored import NOW, row, seen
 
 CRDS = Path(__file__).parents[2] / "charts/asyncapiproxy/crds"
 
@@ -70,6 +77,7 @@ def test_fields_types_words_and_defaults_are_the_same(
     truth = facts(crd_schema(plural)[part], {})
     for path in words:
         assert truth.pop(f"{path}:enum")
+    truth.pop(".conditions:default", None)
     assert ours == truth
 
 
@@ -77,6 +85,17 @@ def test_the_words_for_a_status_are_those_of_tasks():
     assert crd_schema("asynctasks")["status"]["properties"]["taskStatus"]["enum"] == [
         status.capitalize() for status in TaskStatus
     ]
+
+
+def test_each_condition_that_an_object_begins_with_is_one_that_an_operator_writes():
+    """Else it would stay as it began, since nobody but the API server owns it."""
+    begins = crd_schema("asynctasks")["status"]["properties"]["conditions"]["default"]
+    for written in (
+        task_status(row(), seen(), installation="shop", now=NOW, public_url=""),
+        refused_status(seen(), installation="shop", reason="No", message="no", now=NOW),
+    ):
+        assert {one["type"] for one in begins} == {one["type"] for one in written["conditions"]}
+    assert {one["lastTransitionTime"] for one in begins} == {DEFAULTED}
 
 
 def test_names_are_those_that_an_operations_file_may_have():

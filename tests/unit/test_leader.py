@@ -91,6 +91,7 @@ def candidate(leases: FakeLeases, identity: str) -> Leader:
         cast("Kube", leases),
         "operator",
         identity,
+        "mine",
         lease_seconds=15,
         renew_seconds=10,
         retry_seconds=2,
@@ -99,10 +100,27 @@ def candidate(leases: FakeLeases, identity: str) -> Leader:
 
 
 @in_virtual_time
+async def test_a_lease_that_names_no_installation_does_once_it_is_taken():
+    leases = FakeLeases()
+    first = candidate(leases, "first")
+    await first.acquire()
+    await first.release()
+    assert leases.lease is not None
+    leases.lease["metadata"]["labels"] = {"team": "shop"}
+    await candidate(leases, "second").acquire()
+    assert leases.lease["metadata"]["labels"] == {
+        "team": "shop",
+        "asyncapiproxy.dev/installation": "mine",
+    }
+
+
+@in_virtual_time
 async def test_of_two_one_leads_until_it_releases():
     leases = FakeLeases()
     first, second = candidate(leases, "first"), candidate(leases, "second")
     await first.acquire()
+    assert leases.lease is not None
+    assert leases.lease["metadata"]["labels"] == {"asyncapiproxy.dev/installation": "mine"}
     waiting = asyncio.create_task(second.acquire())
     holding = asyncio.create_task(first.hold())
     done, _ = await asyncio.wait([waiting, holding], timeout=3_600)

@@ -47,6 +47,7 @@ def make_writer(kube: Kube, clock: Clock) -> MirrorWriter:
         anything,
         objects=ObjectCache(),
         budget=WriteBudget(per_second=20, burst=40, clock=clock),
+        installation="asyncapiproxy",
         owner=None,
         public_url="",
         clock=clock,

@@ -19,6 +19,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Releases may share a broker, and a name where their namespaces differ. */}}
+{{- define "asyncapiproxy.brokerPrefix" -}}
+{{- default (printf "%s.%s" .Release.Namespace (include "asyncapiproxy.fullname" .)) .Values.settings.brokerPrefix -}}
+{{- end -}}
+
 {{- define "asyncapiproxy.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}

@@ -124,7 +124,7 @@ valueFrom:
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
-{{- range $name, $value := mergeOverwrite (dict "logFormat" "json") (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
+{{- range $name, $value := mergeOverwrite (dict "logFormat" "json" "brokerPrefix" (include "asyncapiproxy.brokerPrefix" .root)) (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
 - name: ASYNCAPIPROXY_{{ $name | snakecase | upper }}
   value: {{ include "asyncapiproxy.text" $value }}
 {{- end }}

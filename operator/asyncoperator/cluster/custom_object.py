@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from asynctasks.json_values import as_object
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
@@ -18,9 +20,18 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 OPERATOR = "asyncapiproxy-operator"
 """Who made an object, or posted an Event."""
+INSTALLATION = f"{GROUP}/installation"
+"""The label that says whose an object is."""
 
 Object = dict[str, Any]
 Truth = Literal["True", "False", "Unknown"]
+
+
+def installation_of(body: Mapping[str, Any]) -> str | None:
+    """Whose an object says that it is: what an operator took is its, whatever was asked for."""
+    spec, status = as_object(body.get("spec")) or {}, as_object(body.get("status")) or {}
+    labels = as_object(body["metadata"].get("labels")) or {}
+    return status.get("installation") or spec.get("installation") or labels.get(INSTALLATION)
 
 
 class Part(BaseModel):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from asyncoperator.cluster.custom_object import API_VERSION, OPERATOR, timestamp
+from asyncoperator.cluster.custom_object import API_VERSION, INSTALLATION, OPERATOR, timestamp
 from asyncoperator.cluster.kube_errors import (
     KubeConflictError,
     KubeError,
@@ -62,9 +62,16 @@ class Kube:
         await self._client.close()
 
     async def serves_ours(self) -> bool:
-        """Whether our CustomResourceDefinitions are there."""
+        """Whether our CustomResourceDefinitions are there and are to stay.
+
+        Of one that is being deleted the API server lists no `create` any more, and deletes its
+        objects only then.
+        """
         served = await self._found(f"/apis/{API_VERSION}")
-        return served is not None and {each["name"] for each in served["resources"]} >= set(KINDS)
+        if served is None:
+            return False
+        staying = {each["name"] for each in served["resources"] if "create" in each["verbs"]}
+        return staying >= set(KINDS)
 
     async def list(self, plural: str) -> list[Object]:
         """All of ours of a kind, read in pages."""
@@ -208,6 +215,12 @@ class Kube:
     async def get_lease(self, name: str) -> Object | None:
         """None where there is none."""
         return await self._found(f"{self._leases}/{quote(name)}")
+
+    async def installations(self) -> set[str]:
+        """The installations that have an operator in our namespace, or had one."""
+        query = {"labelSelector": INSTALLATION}
+        found = await self._request("GET", self._leases, query=query, seconds=LIST_SECONDS)
+        return {each["metadata"]["labels"][INSTALLATION] for each in found["items"]}
 
     async def create_lease(self, body: Object) -> Object:
         """Raises KubeExistsError."""

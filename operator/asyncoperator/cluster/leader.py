@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from asyncoperator.cluster.custom_object import INSTALLATION
 from asyncoperator.cluster.kube_errors import (
     KubeConflictError,
     KubeError,
@@ -102,6 +103,8 @@ class Leader:
     kube: Kube
     name: str
     identity: str
+    installation: str
+    """By the Lease's label, other installations in the namespace know of ours."""
     lease_seconds: int
     renew_seconds: float
     retry_seconds: float
@@ -221,16 +224,22 @@ class Leader:
         self._lease = lease
 
     async def _write(self, lease: Object, spec: Object) -> None:
-        body = lease | {"spec": _spec(lease) | spec}
+        metadata = lease["metadata"]
+        labels = (as_object(metadata.get("labels")) or {}) | self._labels
+        body = lease | {"metadata": metadata | {"labels": labels}, "spec": _spec(lease) | spec}
         self._lease = await self.kube.replace_lease(self.name, body)
 
     def _new(self) -> Object:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": self.name},
+            "metadata": {"name": self.name, "labels": self._labels},
             "spec": self._ours(acquired=True) | {"leaseTransitions": 0},
         }
+
+    @property
+    def _labels(self) -> Object:
+        return {INSTALLATION: self.installation}
 
     def _ours(self, *, acquired: bool = False) -> Object:
         now = _now()

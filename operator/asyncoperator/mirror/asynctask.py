@@ -11,16 +11,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
+import structlog
 from pydantic import Field
 
 from asyncoperator.cluster.custom_object import (
     API_VERSION,
+    INSTALLATION,
     OPERATOR,
     Condition,
     Finding,
     Object,
     Part,
     conditions,
+    installation_of,
     timestamp,
 )
 from asynctasks.instants import utc_now
@@ -34,13 +37,19 @@ if TYPE_CHECKING:
 
 PLURAL = "asynctasks"
 MANAGED_BY = "app.kubernetes.io/managed-by"
+DEFAULTED = "1970-01-01T00:00:00Z"
+"""When the conditions began that the API server gives an object which no operator has seen yet."""
 MESSAGE_BYTES = 1_000
 """Kubernetes' conditions hold 32 kB; one line of a table holds far less."""
+
+log = structlog.get_logger(__name__)
 
 
 class AsyncTaskSpec(Part):
     """What an AsyncTask asks for: a person's is to become a task, the mirror's own has one."""
 
+    installation: str | None = None
+    """Only needed in a person's, where several installations share the namespace."""
     task_id: str | None = None
     """Only in the mirror's own objects."""
     operation: str
@@ -58,6 +67,10 @@ class AsyncTaskSpec(Part):
 class AsyncTaskStatus(Part):
     """What the operator shows of a task in its AsyncTask."""
 
+    installation: str | None = None
+    """Whose task it is."""
+    finished: bool = False
+    """For `--field-selector`: one of a task that a retry has revived shows it no more."""
     task_id: str | None = None
     task_status: str | None = None
     version: int | None = None
@@ -85,13 +98,22 @@ class ObservedTask:
     created_at: datetime
     is_going: bool
     """Whether it is being deleted, or is gone."""
+    installation: str | None
+    """Whose it is; None where it does not say."""
     is_ours: bool
     """Whether the mirror made it, and not a person."""
+    is_stray: bool
+    """Whether it claims to be the mirror's, and nobody who may write a status has confirmed that.
+
+    Anyone who may create objects can make one. The mirror's own is one for a moment.
+    """
     task_id: UUID | None
     """The task that it shows."""
     task_status: TaskStatus | None
     version: int
     """Of the row, as it is shown; 0 where nothing is."""
+    observed_generation: int
+    """The generation of which the status tells; kstatus waits until it is the object's."""
     finished_at: datetime | None
     ttl_seconds: int | None
     cancel_requested: bool
@@ -127,15 +149,18 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> ObservedTask:
     """What an object of the API server says; its schema has been checked there."""
     metadata, spec = body["metadata"], as_object(body.get("spec")) or {}
     status = as_object(body.get("status")) or {}
+    labels = as_object(metadata.get("labels")) or {}
     said = {
         one["type"]: (one["status"], one["lastTransitionTime"])
         for one in status.get("conditions") or ()
+        if one["lastTransitionTime"] != DEFAULTED
     }
-    is_ours = bool(spec.get("taskId"))
+    named, shown = spec.get("taskId"), status.get("taskId")
+    is_claimed = named is not None and labels.get(MANAGED_BY) == OPERATOR and INSTALLATION in labels
+    is_ours = is_claimed and named == shown
     is_refused = said.get("Accepted", ("",))[0] == "False"
     task_status = status.get("taskStatus")
-    task_id = spec.get("taskId") or status.get("taskId")
-    is_asking = not is_ours and task_id is None and not is_refused
+    is_asking = not is_claimed and shown is None and not is_refused
     return ObservedTask(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -143,10 +168,13 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> ObservedTask:
         generation=metadata.get("generation", 1),
         created_at=_instant(metadata["creationTimestamp"]) or utc_now(),
         is_going=is_gone or "deletionTimestamp" in metadata,
+        installation=installation_of(body),
         is_ours=is_ours,
-        task_id=_uuid(task_id),
+        is_stray=is_claimed and not is_ours,
+        task_id=_uuid(shown),
         task_status=TaskStatus(task_status.lower()) if task_status else None,
         version=status.get("version", 0),
+        observed_generation=status.get("observedGeneration", 0),
         finished_at=_instant(status.get("finishedAt")),
         ttl_seconds=spec.get("ttlSecondsAfterFinished"),
         cancel_requested=bool(spec.get("cancelRequested")),
@@ -158,27 +186,40 @@ def parse(body: Mapping[str, Any], *, is_gone: bool = False) -> ObservedTask:
     )
 
 
-def mirrored_object(row: MirroredTask, *, owner: Object | None) -> Object:
+def parse_known(body: Mapping[str, Any], *, is_gone: bool = False) -> ObservedTask | None:
+    """The same; None, and a line in the log, of one that has come past the schema."""
+    try:
+        return parse(body, is_gone=is_gone)
+    except Exception as error:  # noqa: BLE001 - one object, whatever is in it, stops no other
+        name = (as_object(body.get("metadata")) or {}).get("name")
+        log.error("object not understood", asynctask=name, fault=type(error).__name__)  # noqa: TRY400 - its text quotes what the object holds
+        return None
+
+
+def mirrored_object(row: MirroredTask, *, installation: str, owner: Object | None) -> Object:
     """The mirror's own object of a task, without its status."""
-    metadata: Object = {"name": object_name(row.id), "labels": {MANAGED_BY: OPERATOR}}
+    labels = {MANAGED_BY: OPERATOR, INSTALLATION: installation}
+    metadata: Object = {"name": object_name(row.id), "labels": labels}
     if owner is not None:
         metadata["ownerReferences"] = [owner]
     spec = AsyncTaskSpec(task_id=str(row.id), operation=row.operation, queue=row.queue)
     return {"metadata": metadata, "spec": spec.to_json()}
 
 
-def task_status(row: MirroredTask, seen: ObservedTask, *, now: datetime, public_url: str) -> Object:
+def task_status(
+    row: MirroredTask, seen: ObservedTask, *, installation: str, now: datetime, public_url: str
+) -> Object:
     """The status that shows the row in the object."""
     reason, message = _reason(row), _message(row)
+    text = f"It is the task {row.id}."
     findings = [
-        Finding(type="Succeeded", holds=_has_succeeded(row.status), reason=reason, message=message),
-        Finding(type="Finished", holds=row.status.is_final, reason=reason, message=message),
+        Finding(type="Accepted", holds=True, reason="Submitted", message=text),
+        *_endings(_has_succeeded(row.status), reason=reason, message=message),
     ]
-    if row.asynctask is not None:
-        text = f"It is the task {row.id}."
-        findings.insert(0, Finding(type="Accepted", holds=True, reason="Submitted", message=text))
     has_response = row.response_status is not None
     return AsyncTaskStatus(
+        installation=installation,
+        finished=row.status.is_final,
         task_id=str(row.id),
         task_status=row.status.capitalize(),
         version=row.version,
@@ -200,22 +241,42 @@ def task_status(row: MirroredTask, seen: ObservedTask, *, now: datetime, public_
     ).to_json()
 
 
-def refused_status(seen: ObservedTask, *, reason: str, message: str, now: datetime) -> Object:
+def refused_status(
+    seen: ObservedTask, *, installation: str, reason: str, message: str, now: datetime
+) -> Object:
     """The status of an object that cannot become a task."""
     message = _shortened(message)
+    findings = [
+        Finding(type="Accepted", holds=False, reason=reason, message=message),
+        # It has ended, so that who waits for that does not wait for ever.
+        *_endings(False, reason=reason, message=message),  # noqa: FBT003 - as tasks have it
+    ]
     return AsyncTaskStatus(
+        installation=installation,
+        finished=True,
         message=message,
         observed_generation=seen.generation,
-        conditions=_conditions(
-            seen,
-            [
-                Finding(type=kind, holds=holds, reason=reason, message=message)
-                # It has ended, so that who waits for that does not wait for ever.
-                for kind, holds in (("Accepted", False), ("Succeeded", False), ("Finished", True))
-            ],
-            now,
-        ),
+        conditions=_conditions(seen, findings, now),
     ).to_json()
+
+
+def _endings(has_succeeded: bool | None, *, reason: str, message: str) -> list[Finding]:
+    """How it ended, in our own words and in kstatus', by which Helm and others wait.
+
+    https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+    """
+    has_ended = has_succeeded is not None
+    held = {
+        "Succeeded": has_succeeded,
+        "Finished": has_ended,
+        "Ready": has_succeeded is True,
+        "Reconciling": not has_ended,
+        "Stalled": has_succeeded is False,
+    }
+    return [
+        Finding(type=kind, holds=holds, reason=reason, message=message)
+        for kind, holds in held.items()
+    ]
 
 
 def _conditions(seen: ObservedTask, findings: list[Finding], now: datetime) -> list[Condition]:

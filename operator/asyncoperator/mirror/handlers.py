@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from asyncoperator.cluster.custom_object import GROUP, VERSION
-from asyncoperator.mirror.asynctask import PLURAL, ObservedTask, parse
+from asyncoperator.mirror.asynctask import PLURAL, ObservedTask, parse_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,8 @@ def register(registry: kopf.OperatorRegistry, on_seen: Callable[[ObservedTask], 
     """Have `on_seen` called, in kopf's thread, with each AsyncTask as it is or was at its end."""
 
     async def seen(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        on_seen(parse(body, is_gone=type == "DELETED"))
+        found = parse_known(body, is_gone=type == "DELETED")
+        if found is not None:
+            on_seen(found)
 
     kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(seen)

@@ -136,6 +136,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = SERVER_SECONDS
     settings.networking.request_timeout = 30
-    settings.queueing.worker_limit = 50
+    # Each object seen has a worker, for as long as this after it was. Limited, or long, they would
+    # hold up the watch: fifty workers of 5 s see ten objects a second.
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 0.1
     settings.process.ultimate_exiting_timeout = None  # it would end the process; we do that
     return settings

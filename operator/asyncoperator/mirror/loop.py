@@ -18,6 +18,7 @@ from asynctasks.instants import utc_now
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from asyncoperator.cluster.custom_object import Object
@@ -38,6 +39,8 @@ SHARE_OF_SLOW = 0.1
 """Looking for slow tasks may take this part of the time: a burst of young ones is read in vain."""
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries while the API server or the database is away."""
+DOUBT_SECONDS = 1.0
+"""A deletion ends a task when it is so old: by then the API server tells if the definition goes."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +62,7 @@ class MirrorLoop:
         settings: OperatorSettings,
         owner: Object | None = None,
     ) -> None:
+        self._kube = kube
         self._mirroring = mirroring
         self._submitter = submitter
         self._objects = objects
@@ -71,10 +75,15 @@ class MirrorLoop:
             object_limit=settings.mirror_object_limit,
         )
         self._writer = MirrorWriter(
-            kube, objects=objects, budget=budget, owner=owner, public_url=settings.public_url
+            kube,
+            objects=objects,
+            budget=budget,
+            installation=settings.installation,
+            owner=owner,
+            public_url=settings.public_url,
         )
         self._resync = Resync(kube, mirroring, submitter, objects)
-        self._gone: dict[str, ObservedTask] = {}
+        self._gone: dict[str, tuple[float, ObservedTask]] = {}
         self._asked: set[str] = set()
         self._fresh: set[UUID] = set()
         self._pressure = Pressure(settings.mirror_min_age_seconds)
@@ -96,12 +105,19 @@ class MirrorLoop:
 
     def see(self, seen: ObservedTask) -> None:
         """Take note of an object that the watch has shown."""
+        if seen.is_stray:
+            return
+        if seen.installation not in (None, self._settings.installation):
+            self._objects.forget(seen)
+            return
         known = self._objects.get(seen.name)
         is_lost = seen.is_going and known is not None and known.uid == seen.uid
         self._objects.see(seen)
-        if is_lost and not seen.is_final:
-            self._gone[seen.uid] = seen
-        if is_lost or seen.request is not None or seen.cancel_requested:
+        is_doubtful = is_lost and not seen.is_final
+        if is_doubtful:
+            self._gone[seen.uid] = self._now, seen
+            asyncio.get_running_loop().call_later(DOUBT_SECONDS, self.loop.poke)
+        if is_doubtful or seen.request is not None or seen.cancel_requested:
             self.loop.poke()
 
     async def tick(self) -> bool:
@@ -111,7 +127,7 @@ class MirrorLoop:
             self._asked.intersection_update(seen.uid for seen in self._objects)
             self._resync_at = self._now
         await self._end_tasks()
-        await self._submit()
+        has_more = await self._submit()
         await self._delete_forgotten()
         await self._feel_pressure()
         rows = await self._rows()
@@ -134,7 +150,7 @@ class MirrorLoop:
         self._is_full = planned.is_full
         MIRROR_OBJECTS.set(len(self._objects))
         MIRROR_DEGRADED.set(self.is_degraded)
-        return len(planned.settled) >= BATCH
+        return has_more or len(planned.settled) >= BATCH
 
     @property
     def _now(self) -> float:
@@ -147,20 +163,44 @@ class MirrorLoop:
 
     async def _end_tasks(self) -> None:
         """Cancel what people asked the end of, by a word in the object or by deleting it."""
-        for seen in await self._submitter.ended_by_people(gone := list(self._gone.values())):
-            await self._cancel(seen, "its object was deleted")
-        for seen in gone:
-            self._gone.pop(seen.uid, None)
-        for seen in list(self._objects):
-            if seen.cancel_requested and not seen.is_final and seen.uid not in self._asked:
-                await self._cancel(seen, "its object asks for it")
+        asking = [
+            seen
+            for seen in self._objects
+            if seen.cancel_requested and not seen.is_final and seen.uid not in self._asked
+        ]
+        await self._cancel(asking, "its object asks for it")
+        if self._gone:
+            await self._end_tasks_of(dict(self._gone))
 
-    async def _cancel(self, seen: ObservedTask, reason: str) -> None:
+    async def _end_tasks_of(self, gone: dict[str, tuple[float, ObservedTask]]) -> None:
+        """Cancel those of deleted objects, unless these went with their definition.
+
+        Looked at as soon as one goes, too: a definition may be back when the doubt is over.
+        """
+        if await self._kube.serves_ours():
+            certain_from = self._now - DOUBT_SECONDS
+            certain = [seen for at, seen in gone.values() if at <= certain_from]
+            by_people = await self._submitter.ended_by_people(certain)
+            await self._cancel(by_people, "its object was deleted")
+        else:
+            certain = [seen for _, seen in gone.values()]
+            log.warning("deletions end no task: the definitions go", objects=len(certain))
+            await self._mirroring.release_objects(self._kube.namespace)
+        for seen in certain:
+            self._gone.pop(seen.uid, None)
+
+    async def _cancel(self, ended: list[ObservedTask], reason: str) -> None:
         # A person's object may be a task already, and not say so yet.
-        task_id = seen.task_id or task_id_of(seen.uid, seen.created_at)
-        if await self._submitter.cancel(task_id):
-            log.info("cancelled", task_id=str(task_id), reason=reason)
-            self._asked.add(seen.uid)
+        by_id = {seen.task_id or task_id_of(seen.uid, seen.created_at): seen for seen in ended}
+        ids = list(by_id)
+        for start in range(0, len(ids), BATCH):
+            for row in await self._mirroring.of_ids(ids[start : start + BATCH]):
+                seen = by_id[row.id]
+                if row.asynctask != (None if seen.is_ours else self._submitter.asking(seen)):
+                    continue  # not the object of that task, whatever it says
+                if await self._submitter.cancel(row.id):
+                    log.info("cancelled", task_id=str(row.id), reason=reason)
+                    self._asked.add(seen.uid)
 
     async def _delete_forgotten(self) -> None:
         forgotten = self._resync.forgotten
@@ -170,21 +210,29 @@ class MirrorLoop:
             await self._writer.delete(seen)
             forgotten.remove(seen)
 
-    async def _submit(self) -> None:
-        asking = [
-            seen
-            for seen in self._objects
-            if seen.request is not None and not self._writer.is_paused(seen.uid)
-        ]
-        for seen in asking[: self._budget.available]:
-            if self._objects.get(seen.name) is not seen:
-                continue  # it has changed, or gone, meanwhile
-            outcome = await self._submitter.submit(seen)
-            if isinstance(outcome, Refusal):
-                await self._writer.refuse(seen, reason=outcome.reason, message=outcome.message)
-            else:
+    async def _submit(self) -> bool:
+        """Make tasks of objects that ask for it; whether there may be more of them."""
+        asking = [seen for seen in self._objects if self._is_asking(seen)][:BATCH]
+        # Side by side, so that they are committed together, and before anything is written.
+        outcomes = await asyncio.gather(
+            *(self._submitter.submit(seen) for seen in asking), return_exceptions=True
+        )
+        for seen, outcome in zip(asking, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if not isinstance(outcome, Refusal):
                 log.info("submitted by an object", asynctask=seen.name, task_id=str(outcome))
                 self._fresh.add(outcome)
+            elif self._objects.get(seen.name) is seen and self._budget.available > 0:
+                await self._writer.refuse(seen, reason=outcome.reason, message=outcome.message)
+        return len(asking) == BATCH
+
+    def _is_asking(self, seen: ObservedTask) -> bool:
+        return (
+            seen.request is not None
+            and not self._writer.is_paused(seen.uid)
+            and task_id_of(seen.uid, seen.created_at) not in self._fresh
+        )
 
     async def _feel_pressure(self) -> None:
         if self._now - self._pressure_at < PRESSURE_SECONDS:
@@ -207,9 +255,15 @@ class MirrorLoop:
         if self._settings.mirror_failures:
             rows += await self._mirroring.unsuccessful(limit=BATCH)
         rows += await self._slow()
-        rows += await self._mirroring.of_ids(list(self._fresh)[:BATCH])
+        rows += await self._mirroring.of_ids([*self._fresh, *self._unobserved()][:BATCH])
         by_id = {row.id: row for row in rows if not self._writer.is_paused(row.id)}
         return list(by_id.values())
+
+    def _unobserved(self) -> Iterator[UUID]:
+        """Tasks of which all is shown, in objects that have been changed since."""
+        for seen in self._objects:
+            if seen.task_id is not None and seen.observed_generation != seen.generation:
+                yield seen.task_id
 
     async def _slow(self) -> list[MirroredTask]:
         is_idle = self._pressure.is_degraded or self._budget.available == 0

@@ -36,7 +36,8 @@ class ObjectCache:
     def of_task(self, row: MirroredTask) -> ObservedTask | None:
         """The object that shows the task, or that asked for it."""
         if row.asynctask is None:
-            return self._by_task.get(row.id)
+            seen = self._by_task.get(row.id)
+            return seen if seen is not None and seen.is_ours else None
         _, name, uid = row.asynctask.split("/")
         seen = self._by_name.get(name)
         return seen if seen is not None and seen.uid == uid else None

@@ -3,7 +3,7 @@
 Each row that was read is in one of these situations, by the object that shows its task:
 
        the object            the task                                 what is done
-    A  shows this version                                             settled
+    A  shows this version, of the object as it is                     settled
     B  shows another                                                  Show
     C  there is none         lives, and had an object before          Create
     D  there is none         lives, and never had one                 Create; degraded, it waits
@@ -219,7 +219,11 @@ class _Needs:
             self.settled[row.id] = row.version
 
     def _add_to_object(self, row: MirroredTask, seen: ObservedTask) -> None:
-        if seen.version == row.version and seen.task_status is row.status:
+        if (
+            seen.version == row.version
+            and seen.task_status is row.status
+            and seen.observed_generation == seen.generation
+        ):
             self.settled[row.id] = row.version
         else:
             self.shows.append(Show(row, seen))

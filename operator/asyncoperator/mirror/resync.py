@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from asyncoperator.mirror.asynctask import PLURAL, parse
+from asyncoperator.mirror.asynctask import PLURAL, parse_known
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,7 +38,8 @@ class Resync:
         self._submitter = submitter
         self._objects = objects
         self.forgotten: list[ObservedTask] = []
-        """Objects of tasks that there are no more, to be deleted."""
+        """Our objects of tasks that there are no more, and half-made ones, to be deleted."""
+        self._uids: set[str] = set()
 
     async def run(self) -> None:
         """Read all objects, and set the marks so that the next ticks repair what differs.
@@ -46,13 +47,22 @@ class Resync:
         A task of a person's object that is gone is cancelled.
         """
         self._objects.begin_listing()
-        self._objects.listed(
-            [parse(one) async for page in self._kube.pages(PLURAL) for one in page]
-        )
-        self.forgotten.clear()
+        found = await self._list()
+        mine = [seen for seen in found if seen.installation in (None, self._submitter.installation)]
+        self._objects.listed([seen for seen in mine if not seen.is_stray])
+        # Nothing is written meanwhile: the mirror's own has its status, or never gets it.
+        self.forgotten = [seen for seen in mine if seen.is_stray and seen.installation is not None]
         await self._repair_objects()
         await self._repair_missing()
         await self._cancel_orphans()
+
+    async def _list(self) -> list[ObservedTask]:
+        self._uids.clear()
+        found: list[ObservedTask] = []
+        async for page in self._kube.pages(PLURAL):
+            self._uids.update(body["metadata"]["uid"] for body in page)
+            found += [seen for body in page if (seen := parse_known(body)) is not None]
+        return found
 
     async def _repair_objects(self) -> None:
         shown = [seen for seen in self._objects if seen.task_id is not None]
@@ -88,9 +98,17 @@ class Resync:
             orphans += [
                 row.id
                 for row in rows
-                if (row.asynctask or "").startswith(prefix) and self._objects.of_task(row) is None
+                if (row.asynctask or "").startswith(prefix) and self._is_gone(row)
             ]
-        if orphans and await self._kube.namespace_is_there():
+        if not orphans or not await self._kube.namespace_is_there():
+            return
+        # The definition, too, may have gone while they were listed.
+        if await self._kube.serves_ours():
             for task_id in orphans:
                 log.info("cancelled: the object that asked for it is gone", task_id=str(task_id))
                 await self._submitter.cancel(task_id)
+
+    def _is_gone(self, row: MirroredTask) -> bool:
+        """Whether the object that asked for the task is; one that we do not understand is not."""
+        uid = (row.asynctask or "").rpartition("/")[2]
+        return uid not in self._uids and self._objects.of_task(row) is None

@@ -12,6 +12,7 @@ import structlog
 from asyncoperator.cluster.kube_errors import KubeError
 from asynctasks.errors import (
     ArgumentsInvalidError,
+    DatabaseUnavailableError,
     TaskFinishedError,
     TaskNotFoundError,
     TaskOptionsError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asyncoperator.cluster.kube import Kube
+    from asyncoperator.cluster.neighbours import Neighbours
     from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
     from asynctasks.errors import TaskOption
     from asynctasks.operations.new_task import NewTask
@@ -61,19 +63,40 @@ def task_id_of(uid: str, created_at: datetime) -> UUID:
 
 
 class Submitter:
-    """Submits and cancels for the objects of one namespace."""
+    """Submits and cancels for the objects of one installation in one namespace."""
 
-    def __init__(self, store: TaskStore, operations: Operations, kube: Kube) -> None:
+    def __init__(
+        self, store: TaskStore, operations: Operations, kube: Kube, neighbours: Neighbours
+    ) -> None:
         self._store = store
         self._operations = operations
         self._kube = kube
+        self._neighbours = neighbours
+
+    @property
+    def installation(self) -> str:
+        """Whose objects these are."""
+        return self._neighbours.installation
 
     async def submit(self, seen: ObservedTask) -> UUID | Refusal:
         """Store the task that the object asks for, unless it is stored already.
 
-        Raises DatabaseUnavailableError.
+        Raises DatabaseUnavailableError and KubeError; any other fault is the object's.
         """
+        try:
+            return await self._submit(seen)
+        except (DatabaseUnavailableError, KubeError):
+            raise
+        except Exception as error:  # one object, whatever is in it, stops no other
+            log.exception("object not submitted", asynctask=seen.name)
+            return Refusal("SubmissionFailed", f"It cannot be stored: {type(error).__name__}.")
+
+    async def _submit(self, seen: ObservedTask) -> UUID | Refusal:
         assert seen.request is not None
+        if seen.installation is None:
+            ambiguity = await self._neighbours.ambiguity()
+            if ambiguity is not None:
+                return Refusal("InstallationAmbiguous", ambiguity)
         operation = self._operations.get(seen.request.operation)
         if operation is None:
             known = ", ".join(sorted(self._operations))
@@ -94,19 +117,26 @@ class Submitter:
         if refusal is not None:
             return refusal
         try:
-            return new_task(
+            new = new_task(
                 operation,
                 arguments=request.arguments or {},
                 options=_options(request),
                 sealing=_NO_SEALING,
                 task_id=task_id_of(seen.uid, seen.created_at),
                 created_at=seen.created_at,
-                asynctask=f"{self._kube.namespace}/{seen.name}/{seen.uid}",
+                asynctask=self.asking(seen),
             )
         except ArgumentsInvalidError as error:
             return Refusal("ArgumentsInvalid", str(error))
         except TaskOptionsError as error:
             return Refusal("OptionsInvalid", f"{FIELDS[error.option]}: expected {error.expected}.")
+        if not is_storable(new.arguments):
+            return Refusal("ArgumentsInvalid", "They are nested too deeply to be stored.")
+        return new
+
+    def asking(self, seen: ObservedTask) -> str:
+        """A person's object as the row of its task names it."""
+        return f"{self._kube.namespace}/{seen.name}/{seen.uid}"
 
     async def cancel(self, task_id: UUID) -> bool:
         """Ask for the task's end; False where there is nothing to end any more."""
@@ -140,14 +170,17 @@ class Submitter:
 
 
 def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
+    if request.task_id is not None:
+        return Refusal(
+            "TaskIdGiven",
+            "Only the operator makes objects with spec.taskId; leave it out to submit a task.",
+        )
     if request.queue not in (None, operation.queue):
         return Refusal(
             "QueueUnknown",
             f"The operation {operation.name} runs on the queue {operation.queue}; leave queue out.",
         )
     arguments = request.arguments or {}
-    if not is_storable(arguments):
-        return Refusal("ArgumentsInvalid", "They are nested too deeply to be stored.")
     # Before the schema's own complaints: a secret is to be mended first.
     _, secrets = operation.schema.part(arguments)
     if secrets:

@@ -70,6 +70,7 @@ class MirrorWriter:
         *,
         objects: ObjectCache,
         budget: WriteBudget,
+        installation: str,
         owner: Object | None,
         public_url: str,
         clock: Callable[[], float] = time.monotonic,
@@ -77,6 +78,7 @@ class MirrorWriter:
         self._kube = kube
         self._objects = objects
         self._budget = budget
+        self._installation = installation
         self._owner = owner
         self._public_url = public_url
         self._clock = clock
@@ -99,7 +101,9 @@ class MirrorWriter:
 
     async def refuse(self, seen: ObservedTask, *, reason: str, message: str) -> None:
         """Show a person why their object cannot become a task."""
-        status = refused_status(seen, reason=reason, message=message, now=utc_now())
+        status = refused_status(
+            seen, installation=self._installation, reason=reason, message=message, now=utc_now()
+        )
         try:
             await self._show(seen, status)
         except KubeGoneError:
@@ -135,18 +139,27 @@ class MirrorWriter:
             self._budget.throttled(error.retry_after_seconds)
         except (KubeRefusedError, KubeConflictError) as error:
             self._pause(key, error)
+        except KubeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one task, whatever is in its row, stops no other
+            self._pause(key, error)
 
     async def _create(self, write: Create) -> ObservedTask | None:
-        body = mirrored_object(write.row, owner=self._owner)
+        body = mirrored_object(write.row, installation=self._installation, owner=self._owner)
         try:
             async with self._budget.write():
                 made = await self._kube.create(PLURAL, body)
             MIRROR_WRITES.labels("create").inc()
+            return parse(made)
         except KubeExistsError:
             made = await self._kube.get(PLURAL, object_name(write.row.id))
-            if made is None:
-                return None
-        seen = parse(made)
+        seen = None if made is None else parse(made)
+        if seen is None:
+            return None
+        if seen.is_stray and seen.installation == self._installation:
+            # Of a mirror that ended between its two writes; or somebody's, who foresaw the name.
+            await self.delete(seen)
+            return None
         if seen.task_id != write.row.id or not seen.is_ours:
             self._pause(write.row.id, KubeError(f"{seen.name} is another's object"))
             return None
@@ -154,7 +167,13 @@ class MirrorWriter:
         return seen
 
     async def _show_row(self, row: MirroredTask, seen: ObservedTask) -> None:
-        status = task_status(row, seen, now=utc_now(), public_url=self._public_url)
+        status = task_status(
+            row,
+            seen,
+            installation=self._installation,
+            now=utc_now(),
+            public_url=self._public_url,
+        )
         await self._show(seen, status)
         has_ended = row.status.is_final and seen.task_status is not row.status
         if has_ended and row.status is not TaskStatus.SUCCEEDED:
@@ -178,6 +197,6 @@ class MirrorWriter:
         except (KubeRefusedError, KubeGoneError, KubeConflictError) as error:
             log.warning("event not posted", asynctask=seen.name, reason=str(error))
 
-    def _pause(self, key: str | UUID, error: KubeError) -> None:
+    def _pause(self, key: str | UUID, error: Exception) -> None:
         self._paused_until[key] = self._clock() + PAUSE_SECONDS
         log.warning("object refused", key=str(key), reason=str(error), again_in=PAUSE_SECONDS)

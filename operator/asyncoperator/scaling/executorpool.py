@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from asyncoperator.cluster.custom_object import Condition, Finding, Part
+from asyncoperator.cluster.custom_object import Condition, Finding, Part, conditions
 from asyncoperator.scaling.decision import ScalingConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from asyncoperator.scaling.decision import Decision
     from asyncoperator.scaling.shortfall import Shortfall
 
@@ -39,6 +42,8 @@ class Scaling(Part):
 class ExecutorPoolSpec(Part):
     """What a person asks of an ExecutorPool."""
 
+    installation: str | None = None
+    """Only needed where several installations share the namespace."""
     target_ref: TargetRef
     queue: str
     concurrency_per_pod: int = 100
@@ -101,6 +106,22 @@ def without_deployment(name: str) -> tuple[Finding, ...]:
         Finding(type="Ready", holds=False, reason="DeploymentMissing", message=message),
         Finding(type="ScalingActive", holds=False, reason="DeploymentMissing", message=message),
     )
+
+
+def refused_status(
+    body: Mapping[str, Any], *, message: str, now: datetime
+) -> dict[str, Any] | None:
+    """The status of a pool that may be another installation's; None where it has that already."""
+    shown = ExecutorPoolStatus.model_validate(body.get("status") or {})
+    if any(one.message == message for one in shown.conditions):
+        return None
+    finding = Finding(
+        type="ScalingActive", holds=False, reason="InstallationAmbiguous", message=message
+    )
+    generation = body["metadata"]["generation"]
+    return ExecutorPoolStatus(
+        conditions=conditions([finding], {}, generation=generation, now=now)
+    ).to_json()
 
 
 def scaling_findings(

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from asyncoperator.cluster.custom_object import installation_of
 from asyncoperator.cluster.kube_errors import (
+    KubeGoneError,
     KubeRefusedError,
     KubeThrottledError,
     KubeUnavailableError,
 )
-from asyncoperator.scaling.executorpool import PLURAL
+from asyncoperator.scaling.executorpool import PLURAL, refused_status
 from asyncoperator.scaling.pool import Pool, Reading
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asynctasks.instants import utc_now
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncoperator.cluster.kube import Kube
+    from asyncoperator.cluster.neighbours import Neighbours
     from asynctasks.broker.protocol import Broker
     from asynctasks.statements.demand import Demand, DemandReader
     from asynctasks.statements.roster import Roster
@@ -45,6 +50,7 @@ class PoolsLoop:
         demand: DemandReader,
         roster: Roster,
         broker: Broker,
+        neighbours: Neighbours,
         tick_seconds: float,
         mirror_is_degraded: Callable[[], bool],
     ) -> None:
@@ -52,6 +58,7 @@ class PoolsLoop:
         self._demand = demand
         self._roster = roster
         self._broker = broker
+        self._neighbours = neighbours
         self._tick_seconds = tick_seconds
         self._mirror_is_degraded = mirror_is_degraded
         self._pools: dict[str, Pool] = {}
@@ -67,7 +74,7 @@ class PoolsLoop:
 
     async def tick(self) -> None:
         """Let every pool take a step."""
-        await self._see(await self._kube.list(PLURAL))
+        await self._see(await self._ours(await self._kube.list(PLURAL)))
         now = self._now
         demands = await self._read(now)
         for pool in self._pools.values():
@@ -87,6 +94,24 @@ class PoolsLoop:
     @property
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    async def _ours(self, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of our installation; one that may be another's as well is told so."""
+        ours: list[dict[str, Any]] = []
+        for body in bodies:
+            installation = installation_of(body)
+            unclear = None if installation else await self._neighbours.ambiguity()
+            if unclear is not None:
+                await self._refuse(body, unclear)
+            elif installation in (None, self._neighbours.installation):
+                ours.append(body)
+        return ours
+
+    async def _refuse(self, body: dict[str, Any], message: str) -> None:
+        status, metadata = refused_status(body, message=message, now=utc_now()), body["metadata"]
+        with suppress(KubeGoneError):
+            if status is not None:
+                await self._kube.apply_status(PLURAL, metadata["name"], status, uid=metadata["uid"])
 
     async def _see(self, bodies: list[dict[str, Any]]) -> None:
         seen = {body["metadata"]["uid"]: body for body in bodies}

@@ -114,6 +114,11 @@ class Mirroring:
         """Have these tasks shown anew, whatever is remembered of their objects."""
         await self._write(_SHOW_AGAIN, task_ids)
 
+    async def release_objects(self, namespace: str) -> None:
+        """Have the live tasks of a namespace's objects go on without those, as any other task."""
+        async with self._database.write() as connection:
+            await connection.execute(_RELEASE, {"prefix": f"{namespace}/"})
+
     async def _tasks(self, statement: Any, **parameters: Any) -> list[MirroredTask]:
         async with self._database.read() as connection:
             rows = await connection.execute(statement, parameters)
@@ -182,6 +187,15 @@ _MARK = (
     .values(mirrored_version=bindparam("shown"))
 )
 _UNMARK = update(tasks).where(is_one_of(tasks.c.id)).values(mirrored_version=0)
+_RELEASE = (
+    update(tasks)
+    .where(
+        tasks.c.asynctask.is_not(None),
+        is_status(TaskStatus.QUEUED, TaskStatus.RUNNING),
+        tasks.c.asynctask.startswith(bindparam("prefix", type_=String())),
+    )
+    .values(asynctask=None, mirrored_version=0)
+)
 # One below, so that it is stale; a version of 1 is a queued task's, which is then as good as new.
 _SHOW_AGAIN = (
     update(tasks).where(is_one_of(tasks.c.id)).values(mirrored_version=tasks.c.version - 1)
