@@ -67,6 +67,7 @@ async def run(
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{system.url(DEMO_API)}/stats") as answer:
             upstream = await answer.json()
+        stale = [name for name in PROXIES if not await _is_current(session, system, name)]
         waiting = {name: await _waiting(session, system.url(name)) for name in PROXIES}
     await read_neighbour(neighbour, system.neighbour_url)
     customers, refusals = read_customers(system.customers)
@@ -81,6 +82,7 @@ async def run(
         memory_before=before,
         memory_after=after,
         neighbour=neighbour,
+        stale=stale,
         waiting=waiting,
         exceptions=[
             f"{service.name}: {line}"
@@ -95,6 +97,12 @@ async def _waiting(session: aiohttp.ClientSession, url: str) -> float:
         families = text_string_to_metric_families(await answer.text())
     (gauge,) = (family for family in families if family.name == "asyncapiproxy_parked_callers")
     return sum(sample.value for sample in gauge.samples)
+
+
+async def _is_current(session: aiohttp.ClientSession, system: System, name: str) -> bool:
+    async with session.get(f"{system.url(name)}/openapi.json") as answer:
+        document = await answer.json()
+    return not system.changes or system.newest_path in document["paths"]
 
 
 async def _quiet(system: System) -> None:

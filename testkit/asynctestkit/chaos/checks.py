@@ -38,6 +38,8 @@ class Evidence:
     memory_before: dict[str, int]
     memory_after: dict[str, int]
     neighbour: Neighbour
+    stale: list[str]
+    """Proxies that do not serve what the last change of the operations file has added."""
     waiting: dict[str, float]
     """Callers that each proxy says are waiting, when none is."""
     exceptions: list[str]
@@ -284,6 +286,12 @@ def who_has_left_keeps_no_place(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(f"{proxy} counts {waiting:g} callers that wait")
 
 
+def a_changed_file_is_taken_over(evidence: Evidence) -> Iterator[Violation]:
+    """Every proxy serves by the operations file as it was last written."""
+    for proxy in evidence.stale:
+        yield Violation(f"{proxy} has not taken over the last operations file")
+
+
 def a_neighbour_is_left_alone(evidence: Evidence) -> Iterator[Violation]:
     """Another installation on the same servers loses, fails and cancels nothing."""
     for fault in faults_of(evidence.neighbour):
@@ -333,6 +341,7 @@ CHECKS: tuple[Check, ...] = (
     deadlines_are_kept,
     every_caller_is_answered,
     who_has_left_keeps_no_place,
+    a_changed_file_is_taken_over,
     a_neighbour_is_left_alone,
     processes_live_until_ended,
     nothing_meets_the_unexpected,

@@ -38,6 +38,7 @@ FAULTS = {
     "close AMQP connections": 2,
     "terminate database backends": 2,
     "read-only postgresql": 1,
+    "change operations": 2,
 }
 """How often each is drawn, relative to the others."""
 
@@ -138,6 +139,8 @@ class Injector:
                     await self._terminate_backends()
                 elif fault.name == "read-only postgresql":
                     stops.create_task(self._read_only())
+                elif fault.name == "change operations":
+                    stops.create_task(self._change_operations(fault))
                 else:
                     await self._do(self._action(fault), fault)
 
@@ -233,6 +236,12 @@ class Injector:
                 )
             finally:
                 await connection.close()
+
+    async def _change_operations(self, fault: Fault) -> None:
+        """As a roll does: one executor has the old file for a while."""
+        text = self._system.change_operations()
+        await asyncio.sleep(fault.seconds)
+        self._system.change_late_operations(text)
 
     async def _read_only(self) -> None:
         """As a failover leaves the old server: it answers, and takes nothing."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from asynctestkit.chaos.supervised import Supervised
-from asynctestkit.processes import Installation
+from asynctestkit.processes import Installation, Service
 from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 PROXIES = ("proxy-1", "proxy-2")
@@ -27,6 +27,9 @@ SETTINGS = {
     "max_response_bytes": 2_000_000,
 }
 """Times so short that each of them ends between two faults."""
+OPERATIONS = Path(__file__).with_name("operations.yaml").read_text()
+LATE_EXECUTOR = EXECUTORS[-1]
+"""Its operations file changes after the others' has."""
 
 
 class System:
@@ -43,6 +46,9 @@ class System:
         self.neighbour = self._installation(
             folder / NEIGHBOUR, self.neighbour_url, NEIGHBOUR, demo_url=self.installation.demo_url
         )
+        self.changes = 0
+        self._late_operations = folder / "late-operations.yaml"
+        self._late_operations.write_text(OPERATIONS)
         self.services = {service.name: service for service in self._services()}
 
     def __enter__(self) -> Self:
@@ -79,6 +85,31 @@ class System:
         return {queue["name"]: queue["messages"] for queue in json.loads(listed)}
 
     @property
+    def newest_path(self) -> str:
+        """Of the operation that the last change has added."""
+        return f"/clients-{self.changes}"
+
+    def change_operations(self) -> str:
+        """Another revision of the operation, and one operation more; returns the file's text."""
+        self.changes += 1
+        timeout = f"timeoutSeconds: {15 + self.changes / 10}"
+        changed = OPERATIONS.replace("timeoutSeconds: 15", timeout)
+        more = OPERATIONS.partition("operations:")[2]
+        more = more.replace("create-client:", f"create-client-{self.changes}:")
+        text = changed + more.replace("POST /clients", f"POST {self.newest_path}")
+        self._replace(self.installation.folder / "operations.yaml", text)
+        return text
+
+    def change_late_operations(self, text: str) -> None:
+        self._replace(self._late_operations, text)
+
+    @staticmethod
+    def _replace(file: Path, text: str) -> None:
+        new = file.with_suffix(".new")
+        new.write_text(text)
+        new.rename(file)
+
+    @property
     def customers(self) -> Path:
         """The database of the demo Customer API."""
         return self.installation.demo_data / "customers.db"
@@ -91,17 +122,22 @@ class System:
             database_url=database_url,
             broker_url=self.rabbitmq.url,
             broker_prefix=prefix,
-            operations=Path(__file__).with_name("operations.yaml").read_text(),
+            operations=OPERATIONS,
             settings=SETTINGS,
             environment={"CUSTOMER_API_URL": demo_url} if demo_url else {},
         )
+
+    def _executor(self, name: str) -> Service:
+        if name != LATE_EXECUTOR:
+            return self.installation.executor(name)
+        return self.installation.executor(name, operations_file=self._late_operations)
 
     def _services(self) -> list[Supervised]:
         install, neighbour = self.installation, self.neighbour
         return [
             Supervised(install.demo_api(DEMO_API), sign="demo Customer API listens"),
             *(Supervised(install.proxy(name), sign="proxy listens") for name in PROXIES),
-            *(Supervised(install.executor(name), sign="executor consumes") for name in EXECUTORS),
+            *(Supervised(self._executor(name), sign="executor consumes") for name in EXECUTORS),
             Supervised(neighbour.proxy(NEIGHBOUR_PROXY), sign="proxy listens"),
             Supervised(neighbour.executor(NEIGHBOUR_EXECUTOR), sign="executor consumes"),
         ]
