@@ -53,7 +53,7 @@ LINGER_SECONDS = 2.0
 """How long a refused peer is read on, so that it sees why."""
 MAX_LINGERING = 1_000
 LEAST_BYTES_PER_SECOND = 1_024
-"""What a body has to bring on the average, beside its `body_seconds`."""
+"""What a body has to bring in each `body_seconds` that it takes beyond the first."""
 _CLOSED = 7
 """TCP_CLOSE of linux/tcp_states.h: the peer has reset the connection."""
 _ON_DISCONNECT = "asyncproxy.on_disconnect"
@@ -113,7 +113,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_upgrading = False
         self._heads_begun = 0
         self._head_bytes = 0
-        self._body_began = 0.0
         self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - asyncio gives it a meaning
@@ -230,7 +229,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._is_in_body = True
-        self._body_began = self.loop.time()
         self._body_bytes = 0
         self._expect_within(self._limits.body_seconds)
 
@@ -249,8 +247,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_deaf or self._is_upgrading:
             return
         self._body_bytes += len(body)
-        allowed = self._limits.body_seconds + self._body_bytes / LEAST_BYTES_PER_SECOND
-        self._deadline = self._body_began + allowed
+        # By what came lately, or who has sent much could then hold it for long.
+        if self._body_bytes >= self._limits.body_seconds * LEAST_BYTES_PER_SECOND:
+            self._body_bytes = 0
+            self._expect_within(self._limits.body_seconds)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

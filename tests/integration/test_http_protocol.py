@@ -186,6 +186,24 @@ async def test_a_body_that_comes_drop_by_drop_is_408():
         assert ended.result() == (408, "request-timeout")
 
 
+async def test_a_body_that_stops_after_much_of_it_is_408_as_soon_as_any_other():
+    async with served(body_seconds=0.5) as it:
+        reader, writer = await it.connect()
+        await send(writer, ECHO + b"Content-Length: 100000\r\n\r\n" + b"x" * 90_000)
+        async with asyncio.timeout(10):  # at a KiB a second they would last 88 s
+            assert await refused(reader) == (408, "request-timeout")
+
+
+async def test_a_body_that_keeps_coming_may_take_its_time():
+    async with served(body_seconds=0.5) as it:
+        reader, writer = await it.connect()
+        await send(writer, ECHO + b"Content-Length: 10000\r\n\r\n")
+        for _ in range(20):
+            await send(writer, b"x" * 500)
+            await asyncio.sleep(0.05)
+        assert (await answered(reader))[0] == 200
+
+
 async def test_an_idle_connection_is_closed_and_a_parked_one_is_not():
     async with served(keep_alive_seconds=1, head_seconds=0.2, body_seconds=0.2) as it:
         idle, _ = await it.connect()
