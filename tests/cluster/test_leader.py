@@ -83,4 +83,4 @@ async def test_a_label_on_the_lease_disturbs_nobody(
         assert lease(kubectl)["renewTime"] > before
 
     await eventually(renewed)
-    assert kubectl.get("lease", LEASE)["metadata"]["labels"] == {"team": "shop"}
+    assert kubectl.get("lease", LEASE)["metadata"]["labels"]["team"] == "shop"
