@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
 from asyncproxy.problems import (
+    on_disconnect,
     on_error,
     on_http_exception,
     on_parameters_invalid,
@@ -56,6 +58,7 @@ def create_app(
             AsyncApiProxyError: _handler(on_error),
             HTTPException: _handler(on_http_exception),
             RequestValidationError: _handler(on_parameters_invalid),
+            ClientDisconnect: _handler(on_disconnect),
             Exception: _handler(on_unknown_error),
         },
     )

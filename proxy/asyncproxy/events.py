@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from asyncproxy.task_view import task_document
@@ -17,16 +18,20 @@ from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError, TaskU
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from asyncproxy.caller import Caller
     from asyncproxy.watch import Watch
     from asynctasks.task import Task
 
 HEARTBEAT_SECONDS = 15.0
 """Below the idle time-out of the proxies on the way."""
+COMMENT = b": still here\n\n"
 
 log = structlog.get_logger(__name__)
 
 
-def events_response(task: Task, watch: Watch, *, last_event_id: str | None) -> Response:
+def events_response(
+    task: Task, watch: Watch, caller: Caller, *, last_event_id: str | None
+) -> Response:
     """The task as it stands, unless that was seen, then each change, until it has finished.
 
     204 where nothing can follow: by that a client stops connecting anew (HTML §9.2.3).
@@ -36,18 +41,24 @@ def events_response(task: Task, watch: Watch, *, last_event_id: str | None) -> R
         return Response(status_code=204, headers=headers)
     # Made here, where an error is still a problem for the caller and not a stream that breaks.
     first = b"" if str(task.version) == last_event_id else _event(task)
-    events = _events(task, watch, first)
+    events = _events(task, watch, caller, first)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
-async def _events(task: Task, watch: Watch, first: bytes) -> AsyncGenerator[bytes, None]:
+async def _events(
+    task: Task, watch: Watch, caller: Caller, first: bytes
+) -> AsyncGenerator[bytes, None]:
+    caller.filler = COMMENT
     if first:
         yield first
     # Without room for one more watcher, as on an error, the client connects again in a while.
     while not task.status.is_final and watch.has_room:
         try:
-            changed = await watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
-            event = _event(changed) if changed.version != task.version else b": still here\n\n"
+            changing = watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
+            changed = await caller.unless_gone(changing)
+            event = _event(changed) if changed.version != task.version else COMMENT
+        except ClientDisconnect:
+            return
         except (TaskNotFoundError, TaskUnreadableError, DatabaseUnavailableError) as error:
             log.info("events ended", task_id=str(task.id), reason=str(error))
             return

@@ -7,7 +7,7 @@ upgrade. A connection's way, with what may end it at each step:
     made ──▶ idle ──▶ head ──▶ body ──▶ parked ──▶ answered ──▶ idle …
      │        │        │        │         │           │
      │        │        │        │         │           └ not read for write_seconds: cut
-     │        │        │        │         └ the peer is gone: whoever asked by on_disconnect is told
+     │        │        │        │         └ the peer is gone: what waits for its `Caller` ends
      │        │        │        └ slower than allowed: 408
      │        │        └ too long: 414, 431; not done in head_seconds: 408; no HTTP: 400
      │        └ nothing for keep_alive_seconds: closed
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from asyncproxy.caller import caller_of, set_caller
 from asyncproxy.metrics import CONNECTIONS, REFUSED_CONNECTIONS
 from asyncproxy.problems import (
     HeadersTooLargeError,
@@ -39,7 +40,6 @@ from asyncproxy.problems import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, MutableMapping
 
     from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -56,7 +56,6 @@ LEAST_BYTES_PER_SECOND = 1_024
 """What a body has to bring in each `body_seconds` that it takes beyond the first."""
 _CLOSED = 7
 """TCP_CLOSE of linux/tcp_states.h: the peer has reset the connection."""
-_ON_DISCONNECT = "asyncproxy.on_disconnect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +79,6 @@ class ConnectionCount:
     """How many connections of one server are taken; what is refused is not, though it lingers."""
 
     taken: int = 0
-
-
-def on_disconnect(scope: MutableMapping[str, Any], callback: Callable[[], None]) -> None:
-    """Have the callback called if the caller of this request goes before it has been answered.
-
-    A server that is not ours never calls it.
-    """
-    scope.get(_ON_DISCONNECT, []).append(callback)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -139,21 +130,25 @@ class BoundedProtocol(HttpToolsProtocol):
         for cycle in waiting:
             cycle.disconnected = True
             cycle.message_event.set()
-            for callback in cycle.scope.get(_ON_DISCONNECT, ()):  # type: ignore[attr-defined]
-                callback()
+            caller_of(cycle.scope).leave()  # type: ignore[arg-type]
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] - asyncio gives it a meaning
         """Answer a client that has sent all and only listens: shutdown(SHUT_WR), as scripts do.
 
         One that has closed looks the same until something is sent to it. An interim response says
-        nothing to the first (RFC 9110 §15.2) and makes the second's system reset the connection.
+        nothing to the first (RFC 9110 §15.2) and makes the second's system reset the connection;
+        so does a stream's filler.
         """
         if self._is_in_head or self._is_in_body or not self._is_answering:
             return False
         self._is_half_closed = True
         started = self._started
-        if started and started.scope["http_version"] == "1.1" and not started.response_started:
-            self.transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        if started and started.scope["http_version"] == "1.1":
+            filler = caller_of(started.scope).filler  # type: ignore[arg-type]
+            if not started.response_started:
+                self.transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            elif filler is not None:
+                self.transport.write(b"%x\r\n%s\r\n" % (len(filler), filler))
         return True
 
     def enforce(self, now: float) -> None:
@@ -207,7 +202,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope[_ON_DISCONNECT] = []  # type: ignore[typeddict-unknown-key]
+        set_caller(self.scope)  # type: ignore[arg-type]
         self._is_in_head = True
         self._heads_begun += 1
         self._head_bytes = 0

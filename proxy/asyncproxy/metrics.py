@@ -68,7 +68,7 @@ METRICS = (
     PUBLISH_FAILURES,
     STRANDED_TASKS,
 )
-OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed")
+OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed", "left")
 
 
 class RequestMetrics:

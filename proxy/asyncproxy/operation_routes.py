@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from asyncproxy.body import read_arguments
+from asyncproxy.caller import caller_of
 from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
@@ -49,6 +50,7 @@ def _endpoint(
             call, applied = await _read_call(request, operation, settings)
             submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
+            metrics.answered("left")
             raise
         except TaskOptionsError as error:
             metrics.answered("rejected")
@@ -73,7 +75,8 @@ async def _read_call(
         default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
     )
     options = read_options(request.headers)
-    return Call(operation, arguments, options, window), preferences.applied(window)
+    call = Call(operation, arguments, options, window, caller_of(request.scope))
+    return call, preferences.applied(window)
 
 
 async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -> Submitted:

@@ -222,6 +222,12 @@ def on_parameters_invalid(_: Request, error: Exception) -> Response:
     )
 
 
+def on_disconnect(request: Request, error: Exception) -> Response:
+    """What nobody reads: the caller has left."""
+    del request, error
+    return Response()
+
+
 def on_unknown_error(request: Request | None, error: Exception) -> Response:
     """A fault of ours: the log has it, the caller only learns that it is not theirs."""
     log.error("request failed", path=request and request.url.path, exc_info=error)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from starlette.requests import ClientDisconnect
 
+from asyncproxy.caller import Caller
 from asyncproxy.metrics import PUBLISH_FAILURES
 from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.errors import (
@@ -50,6 +52,7 @@ class Call:
     arguments: Any
     options: TaskOptions
     window_seconds: float
+    caller: Caller = field(default_factory=Caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,16 @@ class Submission:
 
         Raises TaskOptionsError, ArgumentsInvalidError, OverloadedError, QueueFullError,
         IdempotencyKeyReusedError, DatabaseUnavailableError; after any of them the caller has no
-        task.
+        task. Raises ClientDisconnect where the caller leaves while it waits; the task goes on.
         """
         window_ends = time.monotonic() + call.window_seconds
         task = self._new_task(call)
         with self.admission.admit(call.operation) as permit:
-            submitted = await self._admitted(call, task, window_ends)
+            try:
+                submitted = await self._admitted(call, task, window_ends)
+            except ClientDisconnect:
+                permit.leaves_task = True
+                raise
             permit.leaves_task = not submitted.is_final
             return submitted
 
@@ -125,7 +132,8 @@ class Submission:
         will_run = task.delay_seconds is not None or (task.published and await self._publish(task))
         if not will_run or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
-        return Submitted(await self._wait(task, expected, window_ends))
+        waiting = self._wait(task, expected, window_ends)
+        return Submitted(await call.caller.unless_gone(waiting))
 
     async def _add(self, task: NewTask) -> Added:
         try:
@@ -174,5 +182,6 @@ class Submission:
             raise IdempotencyKeyReusedError
         task = await self.store.find(added.id)
         was_final = task.status.is_final
-        task = await self.watch.until_final(task, seconds=window_ends - time.monotonic())
+        waiting = self.watch.until_final(task, seconds=window_ends - time.monotonic())
+        task = await call.caller.unless_gone(waiting)
         return Submitted(task, is_replay=was_final)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
+from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.task_view import (
@@ -75,6 +76,7 @@ class TaskEndpoints:
 
     async def get_task(
         self,
+        request: Request,
         task_id: str,
         if_none_match: Annotated[str | None, Header(), _AS_TEXT] = None,
         prefer: Annotated[list[str] | None, Header(), _AS_TEXT] = None,
@@ -91,7 +93,8 @@ class TaskEndpoints:
             seconds = min(wait, self.max_wait_seconds)
             headers["Preference-Applied"] = f"wait={seconds:g}"
             if if_none_match is None or _matches(if_none_match, etag(task)):
-                task = await self.watch.until_changed(task, seconds=seconds)
+                changed = self.watch.until_changed(task, seconds=seconds)
+                task = await caller_of(request.scope).unless_gone(changed)
         if if_none_match is not None and _matches(if_none_match, etag(task)):
             return Response(status_code=304, headers={"ETag": etag(task), **headers})
         return task_response(task, retry_after_seconds=self._retry_after(task), headers=headers)
@@ -127,11 +130,15 @@ class TaskEndpoints:
         return page_response(page, next_page=f"{request.url.path}?{query}")
 
     async def get_events(
-        self, task_id: str, last_event_id: Annotated[str | None, Header(), _AS_TEXT] = None
+        self,
+        request: Request,
+        task_id: str,
+        last_event_id: Annotated[str | None, Header(), _AS_TEXT] = None,
     ) -> Response:
         """Follow a task by server-sent events, one for each change, until it has finished."""
         task = await self.store.find(_parsed(task_id))
-        return events_response(task, self.watch, last_event_id=last_event_id)
+        caller = caller_of(request.scope)
+        return events_response(task, self.watch, caller, last_event_id=last_event_id)
 
     async def cancel(self, task_id: str) -> Response:
         """End a task: 200 where it was queued, 202 where its executor has to stop it."""

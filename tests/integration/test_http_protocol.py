@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
-from asyncproxy.http_protocol import HttpLimits, on_disconnect
+from asyncproxy.caller import caller_of
+from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import REFUSED_CONNECTIONS
 from asyncproxy.server import listen, serve
 from asynctestkit.eventually import eventually
@@ -32,7 +34,6 @@ class App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             return
-        on_disconnect(scope, lambda: self.gone.append(scope["path"]))
         body = b""
         while True:
             message = await receive()
@@ -43,7 +44,11 @@ class App:
                 break
         self.seen.append((scope["path"], body))
         if scope["path"] == "/park":
-            await self.answer.wait()
+            try:
+                await caller_of(scope).unless_gone(self.answer.wait())
+            except ClientDisconnect:
+                self.gone.append(scope["path"])
+                return
         answer = b"x" * 48_000_000 if scope["path"] == "/big" else scope["path"].encode() + body
         length = str(len(answer)).encode()
         headers = [(b"content-length", length)]

@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.responses import StreamingResponse
 
+from asyncproxy.caller import Caller
 from asyncproxy.events import HEARTBEAT_SECONDS, events_response
 from asynctasks.instants import utc_now
 from asynctasks.task import Task, TaskStatus, new_task_id
@@ -37,7 +38,7 @@ class IdleWatch:
 
 async def test_events_of_an_idle_task_keep_the_connection_alive():
     watch: Any = IdleWatch(times=2)
-    response = events_response(TASK, watch, last_event_id=None)
+    response = events_response(TASK, watch, Caller(), last_event_id=None)
     assert isinstance(response, StreamingResponse)
     first, *rest = [part async for part in response.body_iterator]
     assert isinstance(first, bytes)
