@@ -14,15 +14,19 @@ from asynctasks.json_values import as_object
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from asyncproxy.body_budget import HeldBody
     from asynctasks.operations.operation import Operation
 
 
-async def read_arguments(request: Request, operation: Operation, *, max_bytes: int) -> Any:
-    """What the caller sent, not yet checked against the schema.
+async def read_arguments(
+    request: Request, operation: Operation, held: HeldBody, *, max_bytes: int
+) -> Any:
+    """What the caller sent, not yet checked against the schema; its body is `held` then.
 
-    Raises BodyTooLargeError, UnsupportedMediaTypeError, MalformedJsonError, ArgumentsInvalidError.
+    Raises BodyTooLargeError, OverloadedError, UnsupportedMediaTypeError, MalformedJsonError,
+    ArgumentsInvalidError.
     """
-    body = await _read_body(request, max_bytes)
+    body = await _read_body(request, held, max_bytes)
     arguments: Any = {}
     if body:
         _check_headers(request)
@@ -33,7 +37,7 @@ async def read_arguments(request: Request, operation: Operation, *, max_bytes: i
     return arguments  # whatever it is: the schema says what is wrong with it
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytes:
+async def _read_body(request: Request, held: HeldBody, max_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
         raise _too_large(max_bytes)
@@ -43,6 +47,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             body += chunk
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)
+            held.add(len(chunk))
     except ClientDisconnect as error:
         raise MalformedJsonError("The connection ended before the body did.") from error
     return bytes(body)

@@ -22,6 +22,11 @@ WAIT_SECONDS = Histogram(
     registry=None,
 )
 PARKED_CALLERS = Gauge("asyncapiproxy_parked_callers", "Callers that are held now.", registry=None)
+HELD_BODY_BYTES = Gauge(
+    "asyncapiproxy_held_body_bytes",
+    "Bytes of bodies that came and are not stored yet.",
+    registry=None,
+)
 CONNECTIONS = Gauge("asyncapiproxy_connections", "Open HTTP connections.", registry=None)
 REFUSED_CONNECTIONS = Counter(
     "asyncapiproxy_refused_connections",
@@ -58,6 +63,7 @@ METRICS = (
     REQUESTS,
     WAIT_SECONDS,
     PARKED_CALLERS,
+    HELD_BODY_BYTES,
     CONNECTIONS,
     REFUSED_CONNECTIONS,
     RELAY_PUBLISHED,

@@ -14,41 +14,41 @@ from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
-from asyncproxy.submission import Call
 from asyncproxy.task_view import accepted_response, reply_response, row_response
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError, TaskOptionsError
 
 if TYPE_CHECKING:
     from asyncproxy.admission import Admission
-    from asyncproxy.settings import ProxySettings
-    from asyncproxy.submission import Submission, Submitted
+    from asyncproxy.body_budget import BodyBudget, HeldBody
+    from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def operation_endpoints(
-    operations: Operations, *, submission: Submission, admission: Admission, settings: ProxySettings
+    operations: Operations, *, submission: Submission, admission: Admission, bodies: BodyBudget
 ) -> dict[tuple[str, str], Endpoint]:
     """What serves each operation, by its method and path, with and without a trailing slash."""
     endpoints: dict[tuple[str, str], Endpoint] = {}
     for operation in operations.values():
-        endpoint = _endpoint(operation, submission, admission, settings)
+        endpoint = _endpoint(operation, submission, admission, bodies)
         for path in (operation.path, operation.path + "/"):
             endpoints[operation.method, path] = endpoint
     return endpoints
 
 
 def _endpoint(
-    operation: Operation, submission: Submission, admission: Admission, settings: ProxySettings
+    operation: Operation, submission: Submission, admission: Admission, bodies: BodyBudget
 ) -> Endpoint:
     metrics = RequestMetrics(operation.name)
 
     async def serve(request: Request) -> Response:
         try:
-            call, applied = await _read_call(request, operation, settings)
-            submitted = await _submit(call, submission, metrics)
+            with bodies.hold() as body:
+                call, applied = await _read_call(request, operation, submission, body)
+                submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
             metrics.answered("left")
             raise
@@ -66,16 +66,23 @@ def _endpoint(
 
 
 async def _read_call(
-    request: Request, operation: Operation, settings: ProxySettings
+    request: Request, operation: Operation, submission: Submission, body: HeldBody
 ) -> tuple[Call, str | None]:
     """The call, and what of the caller's preferences is heeded."""
-    arguments = await read_arguments(request, operation, max_bytes=settings.max_body_bytes)
+    settings = submission.settings
+    arguments = await read_arguments(request, operation, body, max_bytes=settings.max_body_bytes)
     preferences = parse_prefer(request.headers.getlist("prefer"))
     window = preferences.window(
         default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
     )
-    options = read_options(request.headers)
-    call = Call(operation, arguments, options, window, caller_of(request.scope))
+    call = submission.call(
+        operation,
+        arguments=arguments,
+        options=read_options(request.headers),
+        window_seconds=window,
+        body=body,
+        caller=caller_of(request.scope),
+    )
     return call, preferences.applied(window)
 
 

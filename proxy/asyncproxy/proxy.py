@@ -10,6 +10,7 @@ import structlog
 
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
+from asyncproxy.body_budget import BodyBudget
 from asyncproxy.fast_path import FastPath
 from asyncproxy.health_routes import HealthEndpoints
 from asyncproxy.http_protocol import HttpLimits
@@ -92,6 +93,7 @@ class Proxy:
         self._queues: set[str] = set()
         self._stranded = StrandedQueues(roster, operations)
         self._admission = Admission(upkeep, settings, on_sample=self._stranded.look)
+        self._bodies = BodyBudget(settings.max_held_body_bytes)
         self._database_probe = Probe("database", database.ping)
         self._broker_probe = Probe("broker", self._broker.ping)
         self._loops = (
@@ -176,7 +178,7 @@ class Proxy:
             operations,
             submission=self._submission(replies),
             admission=self._admission,
-            settings=self._settings,
+            bodies=self._bodies,
         )
         app = create_app(
             operations, calls=calls, tasks=self._tasks(operations), health=self._health(replies)

@@ -27,6 +27,9 @@ class ProxySettings(Settings):
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
+    max_held_body_bytes: int = Field(default=67_108_864, ge=1_024)
+    """Bytes of bodies that came and are not stored yet, of all callers; further ones are answered
+    503. One alone may be larger."""
     max_url_bytes: int = Field(default=16_384, ge=1_024, le=1_048_576)
     """A request with a longer URL is answered 414."""
     max_header_bytes: int = Field(default=65_536, ge=4_096, le=1_048_576)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -24,9 +24,11 @@ from asynctasks.operations.new_task import new_task
 from asynctasks.task import new_task_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from asyncproxy.admission import Admission
+    from asyncproxy.body_budget import HeldBody
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
     from asyncproxy.watch import Watch
@@ -44,14 +46,16 @@ LAST_LOOK_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a caller asks for."""
+    """What a caller asks for, and all that is held for it while it waits."""
 
     operation: Operation
-    arguments: Any
-    options: TaskOptions
+    task: NewTask
+    fingerprints: Sequence[str]
+    """The arguments' digests by each sealing key; none where the call has no idempotency key."""
     window_seconds: float
+    body: HeldBody
     caller: Caller = field(default_factory=Caller)
 
 
@@ -82,29 +86,24 @@ class Submission:
     sealing: Sealing
     settings: ProxySettings
 
-    async def submit(self, call: Call) -> Submitted:
-        """Accept the call and wait for its end as long as its window lasts.
+    def call(
+        self,
+        operation: Operation,
+        *,
+        arguments: Any,
+        options: TaskOptions,
+        window_seconds: float,
+        body: HeldBody,
+        caller: Caller,
+    ) -> Call:
+        """The call for these arguments, which it holds only as their text.
 
-        Raises TaskOptionsError, ArgumentsInvalidError, OverloadedError, QueueFullError,
-        IdempotencyKeyReusedError, DatabaseUnavailableError; after any of them the caller has no
-        task. Raises ClientDisconnect where the caller leaves while it waits; the task goes on.
+        Raises TaskOptionsError, ArgumentsInvalidError.
         """
-        window_ends = time.monotonic() + call.window_seconds
-        task = self._new_task(call)
-        with self.admission.admit(call.operation) as permit:
-            try:
-                submitted = await self._admitted(call, task, window_ends)
-            except ClientDisconnect:
-                permit.leaves_task = True
-                raise
-            permit.leaves_task = not submitted.is_final
-            return submitted
-
-    def _new_task(self, call: Call) -> NewTask:
-        return new_task(
-            call.operation,
-            arguments=call.arguments,
-            options=call.options,
+        task = new_task(
+            operation,
+            arguments=arguments,
+            options=options,
             sealing=self.sealing,
             task_id=new_task_id(),
             created_at=utc_now(),
@@ -113,25 +112,54 @@ class Submission:
                 self.settings.publish_grace_seconds if self.broker.is_connected else None
             ),
         )
+        has_key = task.idempotency_key is not None
+        return Call(
+            operation=operation,
+            task=task,
+            fingerprints=fingerprints(arguments, self.sealing.keys) if has_key else (),
+            window_seconds=window_seconds,
+            body=body,
+            caller=caller,
+        )
 
-    async def _admitted(self, call: Call, task: NewTask, window_ends: float) -> Submitted:
+    async def submit(self, call: Call) -> Submitted:
+        """Accept the call and wait for its end as long as its window lasts.
+
+        Raises OverloadedError, QueueFullError, IdempotencyKeyReusedError, DatabaseUnavailableError;
+        after any of them the caller has no task. Raises ClientDisconnect where the caller leaves
+        while it waits; the task goes on.
+        """
+        window_ends = time.monotonic() + call.window_seconds
+        with self.admission.admit(call.operation) as permit:
+            try:
+                submitted = await self._admitted(call, window_ends)
+            except ClientDisconnect:
+                permit.leaves_task = True
+                raise
+            permit.leaves_task = not submitted.is_final
+            return submitted
+
+    async def _admitted(self, call: Call, window_ends: float) -> Submitted:
         window = self.admission.window_seconds(call.operation, call.window_seconds)
-        if window <= (task.delay_seconds or 0.0):
-            return await self._submit(call, task, None, time.monotonic())
-        async with self.replies.expect(task.id) as expected:
-            task = replace(task, reply_to=expected.reply_to)
-            return await self._submit(call, task, expected, window_ends)
+        if window <= (call.task.delay_seconds or 0.0):
+            return await self._submit(call, None, time.monotonic())
+        async with self.replies.expect(call.task.id) as expected:
+            call.task.reply_to = expected.reply_to
+            return await self._submit(call, expected, window_ends)
 
     async def _submit(
-        self, call: Call, task: NewTask, expected: ExpectedReply | None, window_ends: float
+        self, call: Call, expected: ExpectedReply | None, window_ends: float
     ) -> Submitted:
+        task = call.task
         added = await self._add(task)
+        call.body.release()
         if not added.is_new:
             return await self._join(call, added, window_ends)
         # A task that starts within the window is worth waiting for; the relay publishes it.
         will_run = task.delay_seconds is not None or (task.published and await self._publish(task))
         if not will_run or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
+        task.arguments = None
         waiting = self._wait(task, expected, window_ends)
         return Submitted(await call.caller.unless_gone(waiting))
 
@@ -178,8 +206,9 @@ class Submission:
 
     async def _join(self, call: Call, added: Added, window_ends: float) -> Submitted:
         """Wait with the earlier call of the same key, or replay its answer."""
-        if added.fingerprint not in fingerprints(call.arguments, self.sealing.keys):
+        if added.fingerprint not in call.fingerprints:
             raise IdempotencyKeyReusedError
+        call.task.arguments = None
         task = await self.store.find(added.id)
         was_final = task.status.is_final
         waiting = self.watch.until_final(task, seconds=window_ends - time.monotonic())

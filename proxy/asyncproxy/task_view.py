@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 
 
 def task_json(task: Task) -> dict[str, Any]:
-    """The task document; of the arguments only what is not `writeOnly`."""
+    """The task document; of the arguments only what is not `writeOnly`, if they are at hand."""
+    arguments: Any = task.arguments
     return {
         "id": str(task.id),
         "operation": task.operation,
@@ -53,7 +54,7 @@ def task_json(task: Task) -> dict[str, Any]:
         "progress": task.progress,
         "message": task.message,
         "labels": task.labels or {},
-        "arguments": task.arguments,
+        **({} if arguments is None else {"arguments": arguments}),
         "attempts": task.attempts or [],
         "response": _response_json(task),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},

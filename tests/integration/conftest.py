@@ -13,6 +13,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
 from asynctasks.instants import utc_now
+from asynctasks.json_values import written
 from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.store import TaskStore
@@ -85,14 +86,14 @@ def _new_task(**values: Any) -> NewTask:
         "id": new_task_id(),
         "operation": "create-client",
         "queue": "clients",
-        "arguments": {"name": "Ann"},
         "sealed_arguments": None,
         "max_attempts": 3,
         "created_at": utc_now(),
         "published": False,
         "publish_in_seconds": 0.0,
     }
-    return NewTask(**(defaults | values))
+    arguments = written(values.pop("arguments", {"name": "Ann"}))
+    return NewTask(**(defaults | values), arguments=arguments)
 
 
 def rabbitmq_broker(url: str, prefix: str, *, publish_seconds: float = 20) -> RabbitmqBroker:

@@ -18,6 +18,7 @@ import asynctasks.statements.upkeep
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
+from asynctasks.json_values import written
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
@@ -56,7 +57,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "deadline_seconds": None,
     }
     assert NewTask.__dataclass_fields__.keys() == as_given.keys() | seconds.keys()
-    new = NewTask(**as_given, **seconds)
+    new = NewTask(**{**as_given, "arguments": written(as_given["arguments"])}, **seconds)
     added = await parts.store.add(new)
     assert (added.id, added.is_new) == (new.id, True)
     task = await parts.store.find(new.id)

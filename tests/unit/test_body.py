@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from asyncproxy.body import read_arguments
+from asyncproxy.body_budget import BodyBudget
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import write_json
@@ -54,6 +55,11 @@ class Connection:
         return self._messages.pop(0)
 
 
+async def read_arguments_of(asked: Request, operation: Operation = CREATE) -> Any:
+    with BodyBudget(MAX_BYTES).hold() as held:
+        return await read_arguments(asked, operation, held, max_bytes=MAX_BYTES)
+
+
 def request(
     connection: Connection, headers: dict[str, str], path: dict[str, str] | None = None
 ) -> Request:
@@ -72,7 +78,7 @@ async def read(
 ) -> Any:
     operation = CHANGE if path else CREATE
     asked = request(Connection([body]), headers, path)
-    return await read_arguments(asked, operation, max_bytes=MAX_BYTES)
+    return await read_arguments_of(asked, operation)
 
 
 async def test_the_arguments_are_the_body():
@@ -160,7 +166,7 @@ async def test_a_body_that_says_it_is_too_large_is_not_even_read():
     connection = Connection([b"x" * 2_000])
     asked = request(connection, JSON | {"content-length": "1001"})
     with pytest.raises(BodyTooLargeError, match="larger than 1000 bytes"):
-        await read_arguments(asked, CREATE, max_bytes=MAX_BYTES)
+        await read_arguments_of(asked)
     assert connection.taken == 0
 
 
@@ -169,7 +175,7 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_it_says(length:
     connection = Connection([b"x" * 400] * 100)
     asked = request(connection, JSON | ({"content-length": length} if length is not None else {}))
     with pytest.raises(BodyTooLargeError):
-        await read_arguments(asked, CREATE, max_bytes=MAX_BYTES)
+        await read_arguments_of(asked)
     assert connection.taken <= 3
 
 
@@ -182,13 +188,13 @@ async def test_a_body_of_just_the_limit_is_read():
 async def test_a_body_may_come_byte_by_byte():
     chunks = [bytes([byte]) for byte in '{"a": "é"}'.encode()]
     asked = request(Connection(chunks), JSON)
-    assert await read_arguments(asked, CREATE, max_bytes=MAX_BYTES) == {"a": "é"}
+    assert await read_arguments_of(asked) == {"a": "é"}
 
 
 async def test_a_body_that_breaks_off_is_refused():
     asked = request(Connection([b'{"a": 1}'], breaks=True), JSON)
     with pytest.raises(MalformedJsonError, match="ended before the body did"):
-        await read_arguments(asked, CREATE, max_bytes=MAX_BYTES)
+        await read_arguments_of(asked)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from asynctasks.json_values import written
 from asynctasks.operations.fingerprint import fingerprints
 from asynctasks.operations.task_options import check_options, check_order
 from asynctasks.task import Task
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    import orjson
+
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Sealing
     from asynctasks.operations.task_options import TaskOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class NewTask:
     """All that is decided about a task before it is stored."""
 
@@ -30,7 +33,8 @@ class NewTask:
     operation: str
     revision: str | None = None
     queue: str
-    arguments: dict[str, Any]
+    arguments: orjson.Fragment | None
+    """As JSON's text; None once they are stored, for whoever still waits with the task."""
     sealed_arguments: str | None
     max_attempts: int
     created_at: datetime
@@ -55,16 +59,18 @@ class NewTask:
         deadline = self.deadline
         if self.deadline_seconds is not None:
             deadline = self.created_at + timedelta(seconds=self.deadline_seconds)
-        return Task(
-            id=self.id,
-            operation=self.operation,
-            revision=self.revision,
-            queue=self.queue,
-            arguments=self.arguments,
-            labels=self.labels,
-            max_attempts=self.max_attempts,
-            created_at=self.created_at,
-            deadline=deadline,
+        return Task.of_row(
+            {
+                "id": self.id,
+                "operation": self.operation,
+                "revision": self.revision,
+                "queue": self.queue,
+                "arguments": self.arguments,
+                "labels": self.labels,
+                "max_attempts": self.max_attempts,
+                "created_at": self.created_at,
+                "deadline": deadline,
+            }
         )
 
 
@@ -102,7 +108,7 @@ def new_task(
         operation=operation.name,
         revision=operation.revision,
         queue=operation.queue,
-        arguments=open_arguments,
+        arguments=written(open_arguments),
         sealed_arguments=sealing.seal(secrets),
         max_attempts=operation.retry.max_attempts,
         created_at=created_at,
