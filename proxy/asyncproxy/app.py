@@ -54,6 +54,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
         exception_handlers={
             AsyncApiProxyError: _handler(on_error),
             HTTPException: _handler(on_http_exception),
@@ -64,8 +65,9 @@ def create_app(
     )
     for (method, path), endpoint in calls.items():
         app.router.routes.append(Route(path, endpoint, methods=[method]))
-    app.include_router(task_routes(tasks))
-    app.include_router(health_routes(health))
+    # Flat, so that what a path allows can be told.
+    for routes in (task_routes(tasks).routes, health_routes(health).routes):
+        app.router.routes.extend(routes)
     app.router.routes.extend(docs_routes(title=app.title))
     document: dict[str, Any] = {}
 

@@ -11,6 +11,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from asynctasks import errors
 from asynctasks.errors import ArgumentsInvalidError, AsyncApiProxyError, UnavailableError
@@ -134,6 +135,9 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ),
     OverloadedError: _Kind("overloaded", "Too many callers wait", 503),
     QueueFullError: _Kind("queue-full", "The operation's queue is full", 429),
+    errors.ReadTooLongError: _Kind(
+        "list-timeout", "The list took too long", 503, retry_after_seconds=5
+    ),
     errors.DatabaseUnavailableError: _Kind(
         "database-unavailable", "The task database is away", 503, retry_after_seconds=2
     ),
@@ -193,6 +197,9 @@ def on_error(request: Request | None, error: Exception) -> Response:
 def on_http_exception(request: Request, error: Exception) -> Response:
     """What the router refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
     details = {
         404: f"Nothing is served at {request.url.path}; /docs lists what is.",
         405: f"{request.method} is not served at {request.url.path}.",
@@ -202,8 +209,18 @@ def on_http_exception(request: Request, error: Exception) -> Response:
         title=HTTPStatus(error.status_code).phrase,
         status=error.status_code,
         detail=details.get(error.status_code, str(error.detail)),
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _methods_at(request: Request) -> set[str]:
+    """All that the path has: the router tells those of the first route that it finds."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
 
 
 def on_parameters_invalid(_: Request, error: Exception) -> Response:

@@ -193,6 +193,7 @@ class Proxy:
             broker=self._broker,
             operations=operations,
             max_wait_seconds=self._settings.max_wait_seconds,
+            list_seconds=self._settings.list_seconds,
         )
 
     def _health(self, replies: Replies) -> HealthEndpoints:

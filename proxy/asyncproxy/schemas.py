@@ -125,7 +125,7 @@ PAGE: Responses = {
         },
     },
     422: problem("A filter has a value that cannot be used"),
-    503: _STORE_AWAY,
+    503: problem("The task database is away, or the list took too long"),
     "default": _OTHERWISE,
 }
 EVENTS: Responses = {

@@ -50,6 +50,9 @@ class ProxySettings(Settings):
     """The longest wait window a caller may ask for by `Prefer: wait=N`."""
     write_seconds: float = Field(default=5, gt=0, le=60)
     """How long a caller waits for the task database to commit before it is told 503."""
+    list_seconds: float = Field(default=5, gt=0, le=60)
+    """How long a page of tasks may take to be found; then it is answered 503. A quarter of the
+    connections are for that."""
     publish_grace_seconds: float = Field(default=30, ge=1, le=3_600)
     """When a task that nobody has claimed is published again: its message may be lost."""
     relay_interval_seconds: float = Field(default=0.5, gt=0, le=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,7 @@ from asyncproxy.task_view import (
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import TaskNotFoundError
 from asynctasks.response import Problem
-from asynctasks.statements.store import Filter
+from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from asynctasks.task import Task
 
 MAX_PAGE_SIZE = 1_000
+_PACKED = re.compile(r'(?:[-;]+(?:gzip|br|deflate|zstd))+"$|"(?:[-;]+(?:gzip|br|deflate|zstd))+$')
+"""What proxies that compress add to an ETag: Apache's mod_deflate `"7-gzip"`, Jetty `"7--gzip"`."""
 _LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
 
@@ -73,6 +76,7 @@ class TaskEndpoints:
     broker: Broker
     operations: Operations
     max_wait_seconds: float
+    list_seconds: float
 
     async def get_task(
         self,
@@ -122,12 +126,14 @@ class TaskEndpoints:
             label=(name, value) if label else None,
             created_after=created_after,
         )
-        page = await self.store.page(which, before=page_token, size=page_size)
+        page = await self.store.page(
+            which, before=page_token, size=page_size, seconds=self.list_seconds
+        )
         if page.following is None:
-            return page_response(page, next_page=None)
+            return await page_response(page, next_page=None)
         # A page's token is the id that the next one goes on below.
         query = urlencode({**request.query_params, "page_token": str(page.following)})
-        return page_response(page, next_page=f"{request.url.path}?{query}")
+        return await page_response(page, next_page=f"{request.url.path}?{query}")
 
     async def get_events(
         self,
@@ -199,6 +205,11 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
             status_code=status,
             responses=responses,
         )
+        # Not by a redirect, which would lead to the host that the request names.
+        also = [method, "HEAD"] if method == "GET" and endpoint != tasks.get_events else [method]
+        router.add_api_route(f"{path}/", endpoint, methods=also, include_in_schema=False)
+        if also != [method]:
+            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     router.add_api_route("/task/{task_id}", tasks.get_task, include_in_schema=False)
     return router
 
@@ -211,6 +222,6 @@ def _parsed(task_id: str) -> UUID:
 
 
 def _matches(header: str, tag: str) -> bool:
-    """If-None-Match by weak comparison (RFC 9110 §13.1.2)."""
-    given = {value.strip().removeprefix("W/") for value in header.split(",")}
+    """If-None-Match by weak comparison (RFC 9110 §13.1.2), whatever a proxy added to our ETag."""
+    given = {_PACKED.sub('"', value.strip().removeprefix("W/")) for value in header.split(",")}
     return tag in given or "*" in given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from asynctasks import response as upstream
     from asynctasks.broker.messages import Reply
-    from asynctasks.statements.store import Page
+    from asynctasks.statements.pages import Page
     from asynctasks.task import Task
 
 _LINKS = {
@@ -30,6 +31,12 @@ _LINKS = {
 }
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """For JSON, whose strings hold no line breaks of their own."""
+LARGE_BYTES = 65_536
+_HARMLESS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+"""Upstreams' answers are served on our origin: in a browser, nothing of them may run there."""
 _BODILESS = frozenset({204, 205, 304})
 _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What making JSON of a row raises where it holds JSON of another shape or depth than we write."""
@@ -39,7 +46,6 @@ log = structlog.get_logger(__name__)
 
 def task_json(task: Task) -> dict[str, Any]:
     """The task document; of the arguments only what is not `writeOnly`, if they are at hand."""
-    arguments: Any = task.arguments
     return {
         "id": str(task.id),
         "operation": task.operation,
@@ -54,7 +60,7 @@ def task_json(task: Task) -> dict[str, Any]:
         "progress": task.progress,
         "message": task.message,
         "labels": task.labels or {},
-        **({} if arguments is None else {"arguments": arguments}),
+        **({} if task.arguments is None else {"arguments": task.arguments}),
         "attempts": task.attempts or [],
         "response": _response_json(task),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
@@ -98,26 +104,30 @@ def accepted_response(
     )
 
 
-def page_response(page: Page, *, next_page: str | None) -> Response:
+async def page_response(page: Page, *, next_page: str | None) -> Response:
     """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more.
 
-    A task that cannot be read is left out, and the log says which.
+    A task that cannot be read is left out, and the log says which. Others have their turn between
+    two large ones.
     """
     documents: list[orjson.Fragment] = []
     unreadable = list(page.unreadable)
     for task in page.tasks:
         try:
-            documents.append(orjson.Fragment(task_document(task)))
+            document = task_document(task)
         except TaskUnreadableError:
             unreadable.append(task.id)
+            continue
+        documents.append(orjson.Fragment(document))
+        if len(document) > LARGE_BYTES:
+            await asyncio.sleep(0)
     if unreadable:
         log.warning("tasks cannot be read", task_ids=list(map(str, unreadable)))
     token = None if page.following is None else str(page.following)
-    document = {"tasks": documents, "nextPageToken": token}
     headers = {"Cache-Control": "no-store"}
     if next_page is not None:
         headers["Link"] = f'<{next_page}>; rel="next"'
-    body = orjson.dumps(document)
+    body = orjson.dumps({"tasks": documents, "nextPageToken": token})
     return Response(body, 200, headers, media_type="application/json")
 
 
@@ -134,7 +144,8 @@ def row_response(task: Task, headers: Mapping[str, str] | None = None) -> Respon
     if not task.status.is_final:
         raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
     try:
-        return _answer(task.id, task.response, task.error, headers or {})
+        own = {"Cache-Control": "no-store", **(headers or {})}
+        return _answer(task.id, task.response, task.error, own)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -155,12 +166,12 @@ def _answer(
         return problem_response(
             **error, headers=own, instance=_links(task_id)["self"], taskId=str(task_id)
         )
+    own |= _HARMLESS
     if response is None:
         return Response(status_code=204, headers=own)
     if response.status in _BODILESS:
         return Response(status_code=response.status, headers=own)
-    if response.content_type:
-        own["Content-Type"] = response.content_type
+    own["Content-Type"] = response.content_type or "application/octet-stream"
     return Response(response.body, response.status, own)
 
 

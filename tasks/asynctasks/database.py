@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from asynctasks.database_url import parse_database_url
-from asynctasks.errors import DatabaseUnavailableError, SettingsError
+from asynctasks.errors import DatabaseUnavailableError, ReadTooLongError, SettingsError
 from asynctasks.json_values import read_json, write_json
 from asynctasks.postgresql import CONNECT_SECONDS, Postgresql
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 STATEMENT_SECONDS = 10
 """No statement of a service takes as long: one that does has a database that hangs."""
+LONG_READS_SHARE = 4
+"""One in so many connections may be used by reads that may be dear."""
+INTERRUPT_BEFORE_SECONDS = 0.05
 UNAVAILABLE_SQLSTATES = ("08", "25006", "25P03", "28", "3D", "40", "53", "57")
 """How the answers begin with which PostgreSQL serves no statement now, or lets it be tried again:
 
@@ -52,7 +55,11 @@ _ENGINE: dict[str, Any] = {
 
 
 class Database:
-    """The task database. On SQLite one connection writes and others read."""
+    """The task database. On SQLite one connection writes and others read.
+
+    On PostgreSQL one connection more than the callers may use is for `ping` alone: a service is not
+    away because it is busy.
+    """
 
     def __init__(
         self,
@@ -65,6 +72,8 @@ class Database:
         self.dialect = url.get_backend_name()
         self.has_one_writer = self.dialect == "sqlite"
         self._postgresql: Postgresql | None = None
+        self._places = asyncio.Semaphore(connections)
+        self._long_reads = asyncio.Semaphore(max(1, connections // LONG_READS_SHARE))
         if self.has_one_writer:
             check_sqlite_file(Path(url.database or ""))
             self._writers = _sqlite_engine(url, connections=1)
@@ -72,7 +81,7 @@ class Database:
         else:
             self._postgresql = Postgresql(
                 url,
-                connections=connections,
+                connections=connections + 1,
                 statement_seconds=statement_seconds,
                 engine_options=_ENGINE,
             )
@@ -83,6 +92,11 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction, committed on leaving; raises DatabaseUnavailableError."""
+        async with self._place(), self._write() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncGenerator[AsyncConnection]:
         with _translated():
             async with self._writers.begin() as connection:
                 if start := self._postgresql and self._postgresql.transaction_start:
@@ -95,8 +109,13 @@ class Database:
 
         On PostgreSQL that is one round trip, where BEGIN and COMMIT make three of it.
         """
+        async with self._place(), self._statement() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _statement(self) -> AsyncGenerator[AsyncConnection]:
         needs_begin = self.has_one_writer or self._is_pooled
-        async with self.write() if needs_begin else self.read() as connection:
+        async with self._write() if needs_begin else self._read() as connection:
             yield connection
 
     @property
@@ -106,9 +125,59 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to read from; raises DatabaseUnavailableError."""
+        async with self._place(), self._read() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncGenerator[AsyncConnection]:
         with _translated():
             async with self._readers.connect() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def read_long(self, *, seconds: float) -> AsyncGenerator[AsyncConnection]:
+        """A connection for a read that may be dear: few have one, and each so long at most.
+
+        Raises ReadTooLongError, also where no such connection came free; DatabaseUnavailableError.
+        """
+        ends = asyncio.get_running_loop().time() + seconds
+        limit = asyncio.timeout_at(ends)
+        try:
+            async with limit, self._long_reads, self.read() as connection:
+                raw: Any = await connection.get_raw_connection()
+                with self._interrupted(raw.driver_connection, at=ends - INTERRUPT_BEFORE_SECONDS):
+                    yield connection
+        except TimeoutError as error:
+            if limit.expired():
+                raise ReadTooLongError from error
+            raise
+
+    @contextmanager
+    def _interrupted(self, driver: Any, *, at: float) -> Generator[None]:
+        """Let SQLite end by itself: cancelling waits for its thread, however long that takes."""
+        if not self.has_one_writer:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_at(at, driver._conn.interrupt)  # noqa: SLF001
+        try:
+            yield
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise ReadTooLongError from error
+            raise
+        finally:
+            timer.cancel()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncGenerator[None]:
+        """One of the connections that callers have among them; raises DatabaseUnavailableError."""
+        with _translated():
+            async with asyncio.timeout(CONNECT_SECONDS if self._places.locked() else None):
+                await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def ping(self) -> None:
         """A write that changes nothing; raises DatabaseUnavailableError.
@@ -117,7 +186,7 @@ class Database:
         """
         try:
             with _translated():
-                async with asyncio.timeout(CONNECT_SECONDS), self.statement() as connection:
+                async with asyncio.timeout(CONNECT_SECONDS), self._statement() as connection:
                     await connection.execute(_WRITES_NOTHING)
         except DBAPIError as error:
             raise DatabaseUnavailableError(

@@ -115,6 +115,10 @@ class DatabaseUnavailableError(UnavailableError):
     """The task database does not answer."""
 
 
+class ReadTooLongError(AsyncApiProxyError):
+    """Looking through the tasks took too long: narrow it by `operation`, `status` or a time."""
+
+
 class SchemaOutdatedError(AsyncApiProxyError):
     """The task database lacks migrations that this version needs: run `asyncapiproxy migrate`."""
 

@@ -101,8 +101,8 @@ class Task(SQLModel):
     fingerprint: str | None = None
     """A keyed digest of the arguments, to tell a repeat from another use of the same key."""
 
-    arguments: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    """What the caller sent, less the `writeOnly` parts."""
+    arguments: Any = Field(sa_column=Column(JSON, nullable=False))
+    """What the caller sent, less the `writeOnly` parts; of a task that is only shown, its text."""
     sealed_arguments: str | None = Field(default=None, sa_column=Column(Text))
     """The `writeOnly` parts, encrypted (see `asynctasks.operations.sealing`)."""
     labels: dict[str, str] = Field(
@@ -211,6 +211,13 @@ class TaskRow(Task, table=True):
             **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         Index("ix_tasks_operation", "operation", "id"),
+        # Only PostgreSQL can look into them; a task without labels costs nothing.
+        Index(
+            "ix_tasks_labels",
+            text("(labels::jsonb) jsonb_path_ops"),
+            postgresql_using="gin",
+            postgresql_where=text("labels::text <> '{}'"),
+        ).ddl_if(dialect="postgresql"),
         Index(
             "ix_tasks_deadline",
             "deadline",

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
-from asynctasks.statements.store import Filter
+from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import orjson
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, InternalError, StatementError
 
 import asynctasks.database
@@ -18,11 +19,12 @@ import asynctasks.statements.upkeep
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
-from asynctasks.json_values import written
+from asynctasks.json_values import read_json, written
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
 from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.conditions import tasks
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus, new_task_id
 from asynctestkit.eventually import eventually
@@ -60,11 +62,12 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
     new = NewTask(**{**as_given, "arguments": written(as_given["arguments"])}, **seconds)
     added = await parts.store.add(new)
     assert (added.id, added.is_new) == (new.id, True)
-    task = await parts.store.find(new.id)
+    async with parts.database.read() as connection:
+        task = (await connection.execute(select(tasks).where(tasks.c.id == new.id))).one()
     assert {name: getattr(task, name) for name in as_given} == as_given
     assert (task.run_after - task.next_publish_at).total_seconds() == pytest.approx(30, abs=0.1)
     assert (task.status, task.version, task.attempt) == (TaskStatus.QUEUED, 1, 0)
-    assert (task.started_at, task.finished_at, task.response, task.error) == (None,) * 4
+    assert (task.started_at, task.finished_at, task.response_status, task.error) == (None,) * 4
 
 
 async def test_an_unknown_task_is_not_found(parts: Any):
@@ -85,7 +88,8 @@ async def test_an_unknown_task_is_not_found(parts: Any):
 async def test_arguments_come_back_as_they_were(parts: Any, new_task: MakeTask, value: Any):
     new = new_task(arguments={"value": value})
     await parts.store.add(new)
-    assert (await parts.store.find(new.id)).arguments == {"value": value}
+    shown = (await parts.store.find(new.id)).arguments
+    assert read_json(orjson.dumps(shown)) == {"value": value}
     claimed = await parts.claims("one").claim(new.id)
     assert claimed.arguments == {"value": value}
 

@@ -1,8 +1,20 @@
 """Which tasks a caller is listed, and how a list is paged."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
 import httpx
+import orjson
 import pytest
 
+from asyncproxy.task_view import page_response
+from asynctasks.operations.new_task import NewTask
+from asynctasks.outcome import Outcome
+from asynctasks.response import Response
+from asynctasks.statements.pages import PAGE_BYTES, Filter
+from asynctasks.task import TaskStatus
 from asynctestkit.calls import get_task
 from asynctestkit.inside import (
     ASYNC,
@@ -77,3 +89,46 @@ async def test_pages_hold_each_task_once_though_tasks_are_added_meanwhile(instal
         assert bool(path) is (page.json()["nextPageToken"] is not None)
         await accepted(client)
     assert seen == ids[::-1]
+
+
+async def test_a_page_of_large_tasks_ends_early_and_the_next_goes_on_there(database_url: str):
+    async with inside(database_url=database_url, broker_url="memory://") as installation:
+        client = await installation.client(await installation.proxy())
+        large = {"name": "x" * 900_000}
+        ids: list[str] = []
+        for arguments in (*[large] * 6, {}, *[large] * 5):
+            answer = await client.post("/create-client", json=arguments, headers=ASYNC)
+            ids.append(answer.json()["id"])
+        pages: list[list[str]] = []
+        path = "/tasks?page_size=12"
+        while path:
+            page = await client.get(path)
+            pages.append([task["id"] for task in page.json()["tasks"]])
+            assert len(page.content) < PAGE_BYTES + 1_000_000
+            path = page.links.get("next", {}).get("url", "")
+        assert [task for page in pages for task in page] == ids[::-1]
+        assert [len(page) for page in pages] == [5, 6, 1]
+
+
+async def test_a_page_of_many_small_values_takes_no_more_memory_than_their_text(
+    parts: Any, new_task: Callable[..., NewTask]
+):
+    small: dict[str, Any] = {"values": [{}] * 330_000}
+    answer = Outcome(
+        TaskStatus.SUCCEEDED, Response(200, "application/json", orjson.dumps(small["values"]))
+    )
+    for _ in range(6):
+        task_id = (await parts.store.add(new_task(arguments=small))).id
+        claims = parts.claims("one")
+        await claims.finish(await claims.claim(task_id), answer)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        page = await parts.store.page(Filter(), before=None, size=50)
+        response = await page_response(page, next_page=None)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(page.tasks) == 3
+    assert len(response.body) > PAGE_BYTES
+    assert peak_bytes < 64 * 1024 * 1024

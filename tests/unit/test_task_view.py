@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 
 from asyncproxy.schemas import TASK_SCHEMA
-from asyncproxy.task_view import task_response
+from asyncproxy.task_view import reply_response, row_response, task_response
+from asynctasks.broker.messages import Reply
 from asynctasks.task import Task, TaskStatus, new_task_id
 
 ACCEPTED, STARTED, FINISHED = (datetime(2026, 1, 1, 12, 0, n, tzinfo=UTC) for n in range(3))
@@ -71,3 +73,25 @@ def test_the_document_holds_each_fact_of_the_row():
 
 def test_the_document_has_just_the_members_that_openapi_tells_of():
     assert set(document(failed_task())) == set(TASK_SCHEMA["properties"])
+
+
+@pytest.mark.parametrize("content_type", ["text/html", ""])
+def test_a_stored_answer_is_served_so_that_nothing_of_it_runs(content_type: str):
+    task = Task(
+        id=new_task_id(),
+        operation="a",
+        queue="a",
+        arguments={},
+        max_attempts=1,
+        created_at=ACCEPTED,
+        status=TaskStatus.SUCCEEDED,
+        response_status=200,
+        response_content_type=content_type,
+        response_body=b"<script>alert(1)</script>",
+    )
+    reply = Reply(task.id, task.status, task.response)
+    for answer in (row_response(task), reply_response(reply, {})):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert answer.headers["content-type"] == (content_type or "application/octet-stream")
+    assert row_response(task).headers["cache-control"] == "no-store"

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     bindparam,
     case,
     delete,
@@ -32,22 +30,21 @@ from asynctasks.errors import (
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import is_status, tasks
+from asynctasks.statements.conditions import tasks
 from asynctasks.statements.id_list import is_one_of
+from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
+from asynctasks.statements.shown import shown_columns
 from asynctasks.task import Task, TaskStatus, may_move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
     from asynctasks.operations.new_task import NewTask
-
-UNREADABLE = (LookupError, TypeError, ValueError)
-"""What the columns' types raise at an unknown status, at JSON or an instant that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +54,6 @@ class Added:
     id: UUID
     is_new: bool
     fingerprint: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which tasks to list; what is None is not looked at."""
-
-    status: TaskStatus | None = None
-    operation: str | None = None
-    label: tuple[str, str] | None = None
-    created_after: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of tasks, the newest first."""
-
-    tasks: list[Task]
-    following: UUID | None
-    """The id below which the next page begins; None where this one is the last."""
-    unreadable: list[UUID]
-    """Those whose rows cannot be read; they are left out."""
 
 
 class TaskStore:
@@ -93,9 +69,9 @@ class TaskStore:
         return await self._commits.write(batch, task)
 
     async def find(self, task_id: UUID) -> Task:
-        """The task as it stands; raises TaskNotFoundError, TaskUnreadableError."""
+        """The task as it is shown; raises TaskNotFoundError, TaskUnreadableError."""
         async with self._database.read() as connection:
-            return await _one(connection, task_id, _FIND)
+            return await _one(connection, task_id, _SHOWN[connection.dialect.name])
 
     async def versions(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
         """The versions of those of the tasks that there are."""
@@ -108,18 +84,16 @@ class TaskStore:
         async with self._database.read() as connection:
             return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
 
-    async def page(self, which: Filter, *, before: UUID | None, size: int) -> Page:
-        """The newest tasks that fit, below the id `before`. A page costs the same however deep."""
-        conditions = _conditions(which, before)
-        async with self._database.read() as connection:
-            newest = select(tasks).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
-            try:
-                rows = (await connection.execute(newest)).mappings().all()
-            except UNREADABLE:
-                ids = (await connection.execute(newest.with_only_columns(tasks.c.id))).scalars()
-                return await _page_by_one(connection, list(ids), size=size)
-        found = [Task.of_row(row) for row in rows]
-        return Page(found, following=found[-1].id if len(found) == size else None, unreadable=[])
+    async def page(
+        self, which: Filter, *, before: UUID | None, size: int, seconds: float = 60
+    ) -> Page:
+        """The newest tasks that fit, below the id `before`, to be shown.
+
+        A page costs the same however deep, and ends early where it holds many bytes. Raises
+        ReadTooLongError after so many seconds.
+        """
+        async with self._database.read_long(seconds=seconds) as connection:
+            return await read_page(connection, which, before=before, size=size)
 
     async def make_due(self, task_ids: Sequence[UUID]) -> None:
         """Let the relay publish these at once: publishing them has just failed."""
@@ -190,45 +164,12 @@ class TaskStore:
             await connection.execute(delete(tasks).where(tasks.c.id == task_id))
 
 
-def _conditions(which: Filter, before: UUID | None) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if before is not None:
-        conditions.append(tasks.c.id < before)
-    if which.status is not None:
-        conditions.append(is_status(which.status))
-    if which.operation is not None:
-        conditions.append(tasks.c.operation == which.operation)
-    if which.label is not None:
-        name, value = which.label
-        conditions.append(tasks.c.labels[name].as_string() == value)
-    if which.created_after is not None:
-        # What is older lies below it by the key, so a filter that finds nothing ends there.
-        conditions.append(tasks.c.created_at > which.created_after)
-        conditions.append(tasks.c.id >= _first_id_since(which.created_after))
-    return conditions
-
-
-async def _page_by_one(connection: AsyncConnection, ids: list[UUID], *, size: int) -> Page:
-    """A page with a row that cannot be read, and no way to tell which but to read each alone."""
-    page = Page([], following=ids[-1] if len(ids) == size else None, unreadable=[])
-    for task_id in ids:
-        try:
-            page.tasks.append(await _one(connection, task_id, _FIND))
-        except TaskUnreadableError:
-            page.unreadable.append(task_id)
-        except TaskNotFoundError:
-            pass  # deleted meanwhile
-    return page
-
-
-def _first_id_since(instant: datetime) -> UUID:
-    """No task that was created then or later has a lower id; a second for making both is ample."""
-    milliseconds = int(instant.timestamp() * 1000) - 1000
-    return UUID(int=max(0, milliseconds) << 80)
-
-
-_FIND = select(tasks).where(tasks.c.id == bindparam("task_id"))
-_LOCK = _FIND.with_for_update()
+_IS_ASKED_FOR = tasks.c.id == bindparam("task_id")
+_SHOWN = {
+    dialect: select(*shown_columns(dialect)).where(_IS_ASKED_FOR)
+    for dialect in ("postgresql", "sqlite")
+}
+_LOCK = select(tasks).where(_IS_ASKED_FOR).with_for_update()
 _VERSIONS = select(tasks.c.id, tasks.c.version).where(is_one_of(tasks.c.id))
 _FINISHED = select(tasks.c.id).where(is_one_of(tasks.c.id), tasks.c.finished_at.is_not(None))
 # Bookkeeping that nobody sees: it is no change of the task, so `version` stays.

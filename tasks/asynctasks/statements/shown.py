@@ -1,0 +1,60 @@
+"""What of a task's row its callers are shown: its bodies as text, and nothing sealed.
+
+Arguments as Python's values take 25 times their text and, of a row full of small ones, longer to
+make than an event loop may stand still; whoever shows them only passes them on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import ColumnElement, LargeBinary, Text, TypeDecorator, case, cast, func
+from sqlalchemy import type_coerce as as_type
+
+from asynctasks.statements.conditions import tasks
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+
+class _WrittenJson(TypeDecorator[orjson.Fragment]):
+    """JSON as its text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> orjson.Fragment:
+        """Raise ValueError where it is none."""
+        del dialect
+        if value is None:
+            raise ValueError("no JSON")
+        return orjson.Fragment(value)
+
+
+def shown_columns(dialect: str) -> list[ColumnElement[Any]]:
+    """The columns of a `Task` that is only shown; `arguments` as an `orjson.Fragment`."""
+    text: ColumnElement[Any] = cast(tasks.c.arguments, Text)
+    if dialect == "sqlite":  # which lets anything be written there
+        text = case((func.json_valid(text), text))
+    arguments = as_type(text, _WrittenJson).label("arguments")
+    return [
+        arguments if column.name == "arguments" else column
+        for column in tasks.c
+        if column.name != "sealed_arguments"
+    ]
+
+
+def shown_bytes(dialect: str) -> ColumnElement[int]:
+    """How large a row's bodies are."""
+    if dialect == "sqlite":
+        sizes = [
+            func.length(cast(column, LargeBinary))
+            for column in (tasks.c.arguments, tasks.c.response_body)
+        ]
+    else:
+        sizes = [
+            func.octet_length(cast(tasks.c.arguments, Text)),
+            func.octet_length(tasks.c.response_body),
+        ]
+    return func.coalesce(sizes[0], 0) + func.coalesce(sizes[1], 0)

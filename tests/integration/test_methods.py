@@ -1,0 +1,41 @@
+"""Methods, and paths that end in a slash."""
+
+from typing import Any
+
+import pytest
+
+from asynctestkit.inside import Inside, accepted
+
+
+async def test_each_path_says_all_that_it_allows(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    for path, allowed in {
+        "/tasks": "GET, HEAD",
+        "/tasks/": "GET, HEAD",
+        "/tasks/x": "DELETE, GET, HEAD",
+        "/tasks/x/events": "GET",
+        "/tasks/x/cancel": "POST",
+        "/create-client": "POST",
+        "/healthz": "GET, HEAD",
+    }.items():
+        answer = await client.request("PUT", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
+
+
+async def test_head_is_answered_as_get_without_its_body(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    task_id = await accepted(client)
+    for path in ("/ping", "/healthz", "/readyz", "/tasks", f"/tasks/{task_id}", "/tasks/none"):
+        got, headed = await client.get(path), await client.head(path)
+        assert (headed.status_code, headed.content) == (got.status_code, b"")
+        assert headed.headers["content-type"] == got.headers["content-type"]
+
+
+@pytest.mark.parametrize("path", ["/tasks/", "/tasks/{id}/", "/"])
+async def test_nothing_repeats_the_host_that_a_request_names(installation: Inside, path: str):
+    client = await installation.client(await installation.proxy())
+    task_id = await accepted(client)
+    headers: dict[str, Any] = {"Host": "evil.example"}
+    answer = await client.get(path.format(id=task_id), headers=headers)
+    assert answer.status_code in {200, 307}
+    assert "evil" not in str(answer.headers) + answer.text
