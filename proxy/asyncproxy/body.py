@@ -18,15 +18,11 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
 
 
-async def read_arguments(
-    request: Request, operation: Operation, held: HeldBody, *, max_bytes: int
-) -> Any:
-    """What the caller sent, not yet checked against the schema; its body is `held` then.
+def parse_arguments(request: Request, operation: Operation, body: bytes) -> Any:
+    """What the caller sent, not yet checked against the schema.
 
-    Raises BodyTooLargeError, OverloadedError, UnsupportedMediaTypeError, MalformedJsonError,
-    ArgumentsInvalidError.
+    Raises UnsupportedMediaTypeError, MalformedJsonError, ArgumentsInvalidError.
     """
-    body = await _read_body(request, held, max_bytes)
     arguments: Any = {}
     if body:
         _check_headers(request)
@@ -37,7 +33,11 @@ async def read_arguments(
     return arguments  # whatever it is: the schema says what is wrong with it
 
 
-async def _read_body(request: Request, held: HeldBody, max_bytes: int) -> bytes:
+async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> bytes:
+    """The whole body, which is `held` then.
+
+    Raises BodyTooLargeError, OverloadedError, MalformedJsonError where it breaks off.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
         raise _too_large(max_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Self
 
 from asyncproxy.metrics import HELD_BODY_BYTES
@@ -20,6 +21,8 @@ class BodyBudget:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.held = 0
+        self.reading_large = asyncio.Lock()
+        """As values a body takes 25 times its text: only one large one is read at a time."""
 
     def hold(self) -> HeldBody:
         """Enter it to read a body; leaving releases what is still held."""

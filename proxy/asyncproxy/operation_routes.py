@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from asyncproxy.body import read_arguments
+from asyncproxy.body import parse_arguments, read_body
 from asyncproxy.caller import caller_of
 from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
 
+LARGE_BYTES = 32_768
+"""Of a body whose reading and checking may take some ten milliseconds."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -47,7 +50,7 @@ def _endpoint(
     async def serve(request: Request) -> Response:
         try:
             with bodies.hold() as body:
-                call, applied = await _read_call(request, operation, submission, body)
+                call, applied = await _read_call(request, operation, submission, bodies, body)
                 submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
             metrics.answered("left")
@@ -66,24 +69,36 @@ def _endpoint(
 
 
 async def _read_call(
-    request: Request, operation: Operation, submission: Submission, body: HeldBody
+    request: Request,
+    operation: Operation,
+    submission: Submission,
+    bodies: BodyBudget,
+    held: HeldBody,
 ) -> tuple[Call, str | None]:
     """The call, and what of the caller's preferences is heeded."""
     settings = submission.settings
-    arguments = await read_arguments(request, operation, body, max_bytes=settings.max_body_bytes)
+    body = await read_body(request, held, max_bytes=settings.max_body_bytes)
     preferences = parse_prefer(request.headers.getlist("prefer"))
     window = preferences.window(
         default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
     )
-    call = submission.call(
-        operation,
-        arguments=arguments,
-        options=read_options(request.headers),
-        window_seconds=window,
-        body=body,
-        caller=caller_of(request.scope),
-    )
-    return call, preferences.applied(window)
+
+    def call() -> Call:
+        return submission.call(
+            operation,
+            arguments=parse_arguments(request, operation, body),
+            options=read_options(request.headers),
+            window_seconds=window,
+            body=held,
+            caller=caller_of(request.scope),
+        )
+
+    applied = preferences.applied(window)
+    if len(body) < LARGE_BYTES:
+        return call(), applied
+    # What takes long to read and to check keeps no other caller waiting in a thread of its own.
+    async with bodies.reading_large:
+        return await asyncio.to_thread(call), applied
 
 
 async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -> Submitted:
@@ -100,6 +115,8 @@ def _render(submitted: Submitted, applied: str | None, *, retry_after_seconds: i
         headers["Preference-Applied"] = applied
     if submitted.is_replay:
         headers["Idempotency-Replayed"] = "true"
+    elif submitted.is_join:
+        headers["Idempotency-Joined"] = "true"
     result = submitted.result
     if isinstance(result, Reply):
         return reply_response(result, headers)

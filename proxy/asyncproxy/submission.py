@@ -68,6 +68,9 @@ class Submitted:
     is_replay: bool = False
     """Whether the answer is that of an earlier call with the same idempotency key."""
 
+    is_join: bool = False
+    """Whether an earlier call with the same key made the task, which had not finished by then."""
+
     @property
     def is_final(self) -> bool:
         """Whether the task has finished."""
@@ -213,4 +216,4 @@ class Submission:
         was_final = task.status.is_final
         waiting = self.watch.until_final(task, seconds=window_ends - time.monotonic())
         task = await call.caller.unless_gone(waiting)
-        return Submitted(task, is_replay=was_final)
+        return Submitted(task, is_replay=was_final, is_join=not was_final)

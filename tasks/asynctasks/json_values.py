@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
-from typing import Any, Self
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_VALUES = 5_000
+"""In what is not large."""
 MAX_EXACT = 100
+SMALLEST_INEXACT = 2.0**53
+"""From here on not every integer is a float."""
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 SMALLEST_EXACT = 1e-300
 _DELICATE = re.compile(r"\d(?:[.eE]|\d{18})")
 _DELICATE_IN_BYTES = re.compile(rb"\d(?:[.eE]|\d{18})")
@@ -50,8 +58,46 @@ def numbers_as_written(text: bytes | str, value: Any) -> Any:
 
 
 def exact_numbers(value: Any) -> Any:
-    """The value with Decimal for each WrittenNumber: what calculates to the digit takes those."""
-    return _with_decimals(value) if _has_written_number(value) else value
+    """The value with Decimal for each WrittenNumber: what calculates to the digit takes those.
+
+    A large value gets floats, since to check a hundred thousand Decimals takes a second.
+    """
+    if not _has_written_number(value):
+        return value
+    return _with_numbers(value, float if is_large(value) else _decimal)
+
+
+def is_large(value: Any) -> bool:
+    """Whether it has more than MAX_VALUES values, told without looking at many more."""
+    values = 0
+    waiting = [value]
+    while waiting and values <= MAX_VALUES:
+        one = waiting.pop()
+        members = as_object(one)
+        below = list(members.values()) if members is not None else as_array(one) or []
+        values += 1 + len(below)
+        waiting.extend(below)
+    return values > MAX_VALUES
+
+
+def by_value(value: Any) -> Any:
+    """The value with equal numbers in one way of writing: `1`, `1.0` and `1e0` are all `1`."""
+    if isinstance(value, float):
+        return _plain(value)
+    if (members := as_object(value)) is not None:
+        return {name: by_value(member) for name, member in members.items()}
+    if (items := as_array(value)) is not None:
+        return [by_value(item) for item in items]
+    return value
+
+
+def _plain(number: float) -> float:
+    if type(number) is WrittenNumber:
+        exact = Decimal(number.text)
+        if exact != Decimal(repr(float(number))):  # more digits than a float has
+            return WrittenNumber(str(exact.normalize(_EXACT)))
+    is_whole = number.is_integer() and abs(number) < SMALLEST_INEXACT
+    return int(number) if is_whole else float(number)
 
 
 def write_json(value: Any, option: int = 0) -> bytes:
@@ -94,15 +140,19 @@ def _has_written_number(value: Any) -> bool:
     return type(value) is WrittenNumber
 
 
-def _with_decimals(value: Any) -> Any:
+def _decimal(number: WrittenNumber) -> Decimal | float:
+    # A long exponent or fraction costs those who calculate to the digit more than it is worth.
+    is_short = len(number.text) <= MAX_EXACT and abs(number) > SMALLEST_EXACT
+    return Decimal(number.text) if is_short else float(number)
+
+
+def _with_numbers(value: Any, make: Callable[[WrittenNumber], Any]) -> Any:
     if isinstance(value, WrittenNumber):
-        # A long exponent or fraction costs those who calculate to the digit more than it is worth.
-        is_short = len(value.text) <= MAX_EXACT and abs(value) > SMALLEST_EXACT
-        return Decimal(value.text) if is_short else float(value)
+        return make(value)
     if (members := as_object(value)) is not None:
-        return {name: _with_decimals(member) for name, member in members.items()}
+        return {name: _with_numbers(member, make) for name, member in members.items()}
     if (items := as_array(value)) is not None:
-        return [_with_decimals(item) for item in items]
+        return [_with_numbers(item, make) for item in items]
     return value
 
 

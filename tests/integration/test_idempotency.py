@@ -73,6 +73,9 @@ async def test_a_repeat_while_it_runs_waits_with_the_first_and_replays_nothing(
         (201, answers[0].content)
     }
     assert not any("idempotency-replayed" in answer.headers for answer in answers)
+    joined = [answer.headers.get("idempotency-joined") for answer in answers]
+    assert joined == [None, *["true"] * 5]
+    assert impatient.headers["idempotency-joined"] == "true"
     assert len(installation.upstream.keys) == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from asyncproxy.body import read_arguments
+from asyncproxy.body import parse_arguments, read_body
 from asyncproxy.body_budget import BodyBudget
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.errors import ArgumentsInvalidError, Violation
@@ -57,7 +57,8 @@ class Connection:
 
 async def read_arguments_of(asked: Request, operation: Operation = CREATE) -> Any:
     with BodyBudget(MAX_BYTES).hold() as held:
-        return await read_arguments(asked, operation, held, max_bytes=MAX_BYTES)
+        body = await read_body(asked, held, max_bytes=MAX_BYTES)
+        return parse_arguments(asked, operation, body)
 
 
 def request(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctasks.json_values import as_array, as_object
+from asynctasks.json_values import as_array, as_object, read_json
 from asynctasks.operations.fingerprint import fingerprints
 
 OLD, NEW = "old-key", "new-key"
@@ -52,3 +52,18 @@ def sorted_all(value: object) -> object:
         return sorted((key, sorted_all(inner)) for key, inner in members.items())
     items = as_array(value)
     return value if items is None else [sorted_all(inner) for inner in items]
+
+
+def test_numbers_are_compared_by_value():
+    for equal in (
+        ("1", "1.0", "1e0", "10e-1", "1.000"),
+        ("0", "-0.0", "0e9"),
+        ("0.1", "1e-1", "0.10"),
+        ("-12e3", "-12000"),
+        ("1e30", "1000000000000000000000000000000.0"),
+        ("9007199254740993.0", "9007199254740993.00"),
+    ):
+        prints = {fingerprints(read_json(f'{{"n":[{text}]}}'), [NEW])[0] for text in equal}
+        assert len(prints) == 1, equal
+    different = ("1", "1.0000000000000000001", "true", '"1"', "1e1", "-1", "1.1")
+    assert len({fingerprints(read_json(f'{{"n":{n}}}'), [NEW])[0] for n in different}) == 7

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from asynctasks.errors import ArgumentsInvalidError, Violation
-from asynctasks.json_values import as_array, as_object, exact_numbers
+from asynctasks.json_values import as_object, exact_numbers, is_large
 from asynctasks.operations.schema_faults import schema_fault
 from asynctasks.operations.schema_keywords import check_keywords
 from asynctasks.operations.storable import unstorable
@@ -17,8 +17,6 @@ from asynctasks.operations.write_only import Path, Schema, write_only_paths
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
-MAX_VALUES = 5_000
-"""Of larger arguments one violation is told: finding all took seconds, and held up all callers."""
 
 
 class ArgumentsSchema:
@@ -46,8 +44,11 @@ class ArgumentsSchema:
         )
 
     def _errors(self, arguments: Any) -> list[jsonschema_rs.ValidationError]:
-        """Up to MAX_VIOLATIONS; of large arguments the first, since the validator finds all."""
-        if not _is_large(arguments):
+        """Up to MAX_VIOLATIONS; of large arguments the first.
+
+        The validator finds all: seconds of it held up all callers.
+        """
+        if not is_large(arguments):
             return list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
         try:
             self._validator.validate(arguments)
@@ -70,19 +71,6 @@ def join(arguments: dict[str, Any], secrets: list[tuple[Path, Any]]) -> dict[str
     for path, value in secrets:
         arguments = _with(arguments, path, value)
     return arguments
-
-
-def _is_large(arguments: Any) -> bool:
-    """Whether it has more than MAX_VALUES values, told without looking at many more."""
-    values = 0
-    waiting = [arguments]
-    while waiting and values <= MAX_VALUES:
-        value = waiting.pop()
-        members = as_object(value)
-        below = list(members.values()) if members is not None else as_array(value) or []
-        values += 1 + len(below)
-        waiting.extend(below)
-    return values > MAX_VALUES
 
 
 def _compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from asynctasks.json_values import write_json
+from asynctasks.json_values import by_value, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def fingerprints(arguments: dict[str, Any], keys: Sequence[str]) -> list[str]:
     """The digest by each key, the newest key's first; the last is that of no key.
 
-    The first is for keeping. A kept one is compared with all, so that keys can be rotated.
+    Numbers are compared by value: `1`, `1.0` and `1e0` are the same. The first is for keeping. A
+    kept one is compared with all, so that keys can be rotated.
     """
-    canonical = write_json(arguments, orjson.OPT_SORT_KEYS)
+    canonical = write_json(by_value(arguments), orjson.OPT_SORT_KEYS)
     return [hmac.new(key.encode(), canonical, hashlib.sha256).hexdigest() for key in (*keys, "")]
