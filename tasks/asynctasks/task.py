@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
 import uuid_utils.compat
-from sqlalchemy import JSON, Column, Enum, Index, LargeBinary, Text, false, text
+from sqlalchemy import DDL, JSON, Column, Enum, Index, LargeBinary, Text, event, false, text
 from sqlalchemy import Uuid as UuidType
 from sqlmodel import Field, SQLModel
 
@@ -211,13 +211,6 @@ class TaskRow(Task, table=True):
             **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         Index("ix_tasks_operation", "operation", "id"),
-        # Only PostgreSQL can look into them; a task without labels costs nothing.
-        Index(
-            "ix_tasks_labels",
-            text("(labels::jsonb) jsonb_path_ops"),
-            postgresql_using="gin",
-            postgresql_where=text("labels::text <> '{}'"),
-        ).ddl_if(dialect="postgresql"),
         Index(
             "ix_tasks_deadline",
             "deadline",
@@ -242,3 +235,15 @@ class TaskRow(Task, table=True):
             }
         },
     )
+
+
+# Only PostgreSQL can look into labels, and a task without any costs nothing. It is no Index of the
+# table, since Alembic cannot compare one of an expression on SQLite.
+event.listen(
+    SQLModel.metadata.tables[str(TaskRow.__tablename__)],
+    "after_create",
+    DDL(
+        "CREATE INDEX ix_tasks_labels ON tasks USING gin ((labels::jsonb) jsonb_path_ops)"
+        " WHERE labels::text <> '{}'"
+    ).execute_if(dialect="postgresql"),
+)
