@@ -158,7 +158,15 @@ class Database:
         if not self.has_one_writer:
             yield
             return
-        timer = asyncio.get_running_loop().call_at(at, driver._conn.interrupt)  # noqa: SLF001
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            nonlocal timer
+            driver._conn.interrupt()  # noqa: SLF001
+            # Again: the statement may not have begun.
+            timer = loop.call_later(INTERRUPT_BEFORE_SECONDS, interrupt)
+
+        timer = loop.call_at(at, interrupt)
         try:
             yield
         except OperationalError as error:
