@@ -198,7 +198,7 @@ def on_http_exception(request: Request, error: Exception) -> Response:
     """What the router refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "app" in request.scope:
         headers["Allow"] = ", ".join(sorted(_methods_at(request)))
     details = {
         404: f"Nothing is served at {request.url.path}; /docs lists what is.",
