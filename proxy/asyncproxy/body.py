@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
 
 
-def parse_arguments(request: Request, operation: Operation, body: bytes) -> Any:
+_TEXT_OR_SEPARATOR = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([,\[{])', re.DOTALL)
+
+
+def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_values: int) -> Any:
     """What the caller sent, not yet checked against the schema.
 
-    Raises UnsupportedMediaTypeError, MalformedJsonError, ArgumentsInvalidError.
+    Raises UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, ArgumentsInvalidError.
     """
     arguments: Any = {}
     if body:
         _check_headers(request)
+        if _has_more_values(body, max_values):
+            raise BodyTooLargeError(f"The body has more than {max_values} values.")
         arguments = read_json(body)
     properties = as_object(arguments)
     if request.path_params and properties is not None:
@@ -55,6 +62,15 @@ async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> byte
 
 def _too_large(max_bytes: int) -> BodyTooLargeError:
     return BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
+
+
+def _has_more_values(body: bytes, most: int) -> bool:
+    """Told without reading them: of each but the first, a comma or bracket outside of texts."""
+    separators = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if separators < most:
+        return False
+    found = (match for match in _TEXT_OR_SEPARATOR.finditer(body) if match.lastindex)
+    return next(islice(found, most - 1, None), None) is not None
 
 
 def _check_headers(request: Request) -> None:

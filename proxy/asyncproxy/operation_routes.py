@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
 
-LARGE_BYTES = 32_768
+LARGE_BYTES = 16_384
 """Of a body whose reading and checking may take some ten milliseconds."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -86,7 +86,9 @@ async def _read_call(
     def call() -> Call:
         return submission.call(
             operation,
-            arguments=parse_arguments(request, operation, body),
+            arguments=parse_arguments(
+                request, operation, body, max_values=settings.max_body_values
+            ),
             options=read_options(request.headers),
             window_seconds=window,
             body=held,

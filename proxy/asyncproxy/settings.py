@@ -27,6 +27,9 @@ class ProxySettings(Settings):
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
+    max_body_values: int = Field(default=20_000, ge=1_000)
+    """A request whose body has more values, objects and arrays included, is answered 413: checking
+    them keeps all others waiting."""
     max_held_body_bytes: int = Field(default=67_108_864, ge=1_024)
     """Bytes of bodies that came and are not stored yet, of all callers; further ones are answered
     503. One alone may be larger."""

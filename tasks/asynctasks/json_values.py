@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
@@ -12,9 +13,13 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_VALUES = 5_000
+MAX_VALUES = 250
 """In what is not large."""
+MAX_LONG_NUMBERS = 5_000
+"""To check one takes ten times as long as another number."""
 MAX_EXACT = 100
+FLOAT_DIGITS = 15
+"""A float gives back as many, whichever they are."""
 SMALLEST_INEXACT = 2.0**53
 """From here on not every integer is a float."""
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
@@ -22,6 +27,10 @@ SMALLEST_EXACT = 1e-300
 _DELICATE = re.compile(r"\d(?:[.eE]|\d{18})")
 _DELICATE_IN_BYTES = re.compile(rb"\d(?:[.eE]|\d{18})")
 """What may be a number that orjson gives back otherwise; it may stand in a string as well."""
+
+
+class TooManyLongNumbersError(ValueError):
+    """It has more numbers of many digits than can be calculated with while others wait."""
 
 
 class WrittenNumber(float):
@@ -58,26 +67,33 @@ def numbers_as_written(text: bytes | str, value: Any) -> Any:
 
 
 def exact_numbers(value: Any) -> Any:
-    """The value with Decimal for each WrittenNumber: what calculates to the digit takes those.
+    """The value with Decimal for each number that a float would alter, else with a float.
 
-    A large value gets floats, since to check a hundred thousand Decimals takes a second.
+    Raises TooManyLongNumbersError beyond MAX_LONG_NUMBERS of the first.
     """
     if not _has_written_number(value):
         return value
-    return _with_numbers(value, float if is_large(value) else _decimal)
+    left = iter(range(MAX_LONG_NUMBERS))
+
+    def exact(number: WrittenNumber) -> Decimal | float:
+        found = _exact(number)
+        if type(found) is Decimal and next(left, None) is None:
+            raise TooManyLongNumbersError
+        return found
+
+    return _with_numbers(value, exact)
 
 
 def is_large(value: Any) -> bool:
     """Whether it has more than MAX_VALUES values, told without looking at many more."""
     values = 0
     waiting = [value]
-    while waiting and values <= MAX_VALUES:
+    while waiting and values + len(waiting) <= MAX_VALUES:
         one = waiting.pop()
+        values += 1
         members = as_object(one)
-        below = list(members.values()) if members is not None else as_array(one) or []
-        values += 1 + len(below)
-        waiting.extend(below)
-    return values > MAX_VALUES
+        waiting.extend(as_array(one) or [] if members is None else members.values())
+    return bool(waiting)
 
 
 def by_value(value: Any) -> Any:
@@ -93,9 +109,11 @@ def by_value(value: Any) -> Any:
 
 def _plain(number: float) -> float:
     if type(number) is WrittenNumber:
-        exact = Decimal(number.text)
-        if exact != Decimal(repr(float(number))):  # more digits than a float has
-            return WrittenNumber(str(exact.normalize(_EXACT)))
+        try:
+            if not _is_float(number):
+                return WrittenNumber(str(Decimal(number.text).normalize(_EXACT)))
+        except InvalidOperation:  # an exponent of more than 18 digits
+            return number
     is_whole = number.is_integer() and abs(number) < SMALLEST_INEXACT
     return int(number) if is_whole else float(number)
 
@@ -140,10 +158,17 @@ def _has_written_number(value: Any) -> bool:
     return type(value) is WrittenNumber
 
 
-def _decimal(number: WrittenNumber) -> Decimal | float:
+def _exact(number: WrittenNumber) -> Decimal | float:
     # A long exponent or fraction costs those who calculate to the digit more than it is worth.
     is_short = len(number.text) <= MAX_EXACT and abs(number) > SMALLEST_EXACT
-    return Decimal(number.text) if is_short else float(number)
+    return Decimal(number.text) if is_short and not _is_float(number) else float(number)
+
+
+def _is_float(number: WrittenNumber) -> bool:
+    """Whether a float has the very value that was written, if by other digits."""
+    if len(number.text) <= FLOAT_DIGITS and SMALLEST_EXACT < abs(number) < math.inf:
+        return True
+    return Decimal(number.text) == Decimal(repr(float(number)))
 
 
 def _with_numbers(value: Any, make: Callable[[WrittenNumber], Any]) -> Any:

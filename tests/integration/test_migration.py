@@ -87,6 +87,11 @@ async def test_an_empty_database_gets_the_schema_and_a_second_time_changes_nothi
     await check(empty_url)
 
 
+def _is_compared(_: Any, name: str | None, *__: Any) -> bool:
+    """Not the index of labels: on SQLite Alembic cannot compare one of an expression."""
+    return name != "ix_tasks_labels"
+
+
 async def test_models_and_migrations_do_not_drift(empty_url: str):
     await migrate(empty_url)
 
@@ -96,7 +101,7 @@ async def test_models_and_migrations_do_not_drift(empty_url: str):
             opts={
                 "compare_type": True,
                 "version_table": VERSION_TABLE,
-                "include_object": lambda _object, name, *_: name != "ix_tasks_labels",
+                "include_object": _is_compared,
             },
         )
         return compare_metadata(context, TABLES[0].metadata)

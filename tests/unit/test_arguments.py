@@ -81,7 +81,19 @@ def test_every_violation_is_told():
 
 
 def test_violations_are_told_up_to_a_number():
-    assert len(violations(CLIENT, {"email": "a@b.c", "tags": [1] * 1_000})) == MAX_VIOLATIONS
+    assert len(violations(CLIENT, {"email": "a@b.c", "tags": [1] * 247})) == MAX_VIOLATIONS
+
+
+def test_of_many_values_the_first_violation_is_told():
+    arguments = {"email": "a@b.c", "tags": ["a", *[1] * 247]}
+    assert [pointer for pointer, _ in violations(CLIENT, arguments)] == ["/tags/1"]
+
+
+def test_too_many_numbers_of_many_digits_are_refused_and_told_how_to_mend():
+    numbers = read_json(f"[{','.join(['0.10000000000000001'] * 5_001)}]")
+    (violation,) = violations({}, {"numbers": numbers})
+    assert violation[0] == ""
+    assert "more than 5000 numbers" in violation[1]
 
 
 @pytest.mark.parametrize(

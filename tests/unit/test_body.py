@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from asyncproxy.body import parse_arguments, read_body
+from asyncproxy.body import _has_more_values, parse_arguments, read_body
 from asyncproxy.body_budget import BodyBudget
 from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
 from asynctasks.errors import ArgumentsInvalidError, Violation
@@ -58,7 +58,7 @@ class Connection:
 async def read_arguments_of(asked: Request, operation: Operation = CREATE) -> Any:
     with BodyBudget(MAX_BYTES).hold() as held:
         body = await read_body(asked, held, max_bytes=MAX_BYTES)
-        return parse_arguments(asked, operation, body)
+        return parse_arguments(asked, operation, body, max_values=50_000)
 
 
 def request(
@@ -334,3 +334,23 @@ async def test_an_argument_of_the_path_may_not_stand_in_the_body():
         Violation("/number", "is given by the path already"),
         Violation("/text", "is given by the path already"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        (b'{"a":[1,2,{"b":"c"}]}', 6),
+        (b'{"a":",[{\\",[{","b":"\\\\"}', 3),
+        (b'[",,,,,,"]', 2),
+        (b'{"a":{"b":[true]}}', 4),
+    ],
+)
+def test_the_values_of_a_body_are_counted_without_what_stands_in_texts(body: bytes, values: int):
+    assert not _has_more_values(body, values)
+    assert _has_more_values(body, values - 1)
+
+
+def test_a_body_of_too_many_values_is_refused_before_it_is_read():
+    body = b'{"a":[' + b"1," * 50 + b"oops"
+    with pytest.raises(BodyTooLargeError, match="more than 50 values"):
+        parse_arguments(request(Connection([]), JSON), CREATE, body, max_values=50)

@@ -65,5 +65,8 @@ def test_numbers_are_compared_by_value():
     ):
         prints = {fingerprints(read_json(f'{{"n":[{text}]}}'), [NEW])[0] for text in equal}
         assert len(prints) == 1, equal
-    different = ("1", "1.0000000000000000001", "true", '"1"', "1e1", "-1", "1.1")
-    assert len({fingerprints(read_json(f'{{"n":{n}}}'), [NEW])[0] for n in different}) == 7
+    different = (
+        *("1", "1.0000000000000000001", "true", '"1"', "1e1", "-1", "1.1"),
+        *("0", "1e-400", "1e-99999999999999999999"),
+    )
+    assert len({fingerprints(read_json(f'{{"n":{n}}}'), [NEW])[0] for n in different}) == 10

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctasks.json_values import WrittenNumber, exact_numbers, read_json, write_json
+from asynctasks.json_values import (
+    MAX_LONG_NUMBERS,
+    TooManyLongNumbersError,
+    WrittenNumber,
+    exact_numbers,
+    read_json,
+    write_json,
+)
 
 integers = st.from_regex(r"-?(0|[1-9][0-9]{0,24})", fullmatch=True).filter(lambda it: it != "-0")
 numbers = st.builds(
@@ -69,11 +76,33 @@ def test_any_value_is_read_as_orjson_reads_it(value: Any):
     assert write_json(read_json(text)) == text
 
 
-def test_exact_numbers_are_decimals_of_the_same_digits():
-    assert exact_numbers(read_json('{"a": [1.10, {"b": 12345678901234567890.5}], "c": "1.0"}')) == {
-        "a": [Decimal("1.10"), {"b": Decimal("12345678901234567890.5")}],
+def test_numbers_that_a_float_would_alter_are_decimals_and_no_others():
+    text = '{"a": [1.10, 1e3, {"b": 12345678901234567890.5}], "c": "1.0", "d": 0.10000000000000001}'
+    exact = exact_numbers(read_json(text))
+    assert exact == {
+        "a": [1.1, 1000.0, {"b": Decimal("12345678901234567890.5")}],
         "c": "1.0",
+        "d": Decimal("0.10000000000000001"),
     }
+    assert [type(item) for item in exact["a"][:2]] == [float, float]
+    assert type(exact["d"]) is Decimal
+
+
+@given(
+    text=st.from_regex(
+        r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?", fullmatch=True
+    )
+)
+def test_an_exact_number_has_the_value_that_was_written(text: str):
+    exact = exact_numbers(read_json(f"[{text}]"))[0]
+    assert Decimal(repr(exact) if type(exact) is float else exact) == Decimal(text)
+
+
+def test_there_is_an_end_to_numbers_of_many_digits_but_not_to_others():
+    long, short = WrittenNumber("0.10000000000000001"), WrittenNumber("1.10")
+    assert len(exact_numbers([long] * MAX_LONG_NUMBERS + [short] * 20_000)) == 25_000
+    with pytest.raises(TooManyLongNumbersError):
+        exact_numbers([long] * (MAX_LONG_NUMBERS + 1))
     plain = {"a": [1, 2.5]}
     assert exact_numbers(plain) is plain
 

@@ -130,7 +130,7 @@ class Submitter:
             return Refusal("ArgumentsInvalid", str(error))
         except TaskOptionsError as error:
             return Refusal("OptionsInvalid", f"{FIELDS[error.option]}: expected {error.expected}.")
-        if not is_storable(new.arguments):
+        if not is_storable(request.arguments):
             return Refusal("ArgumentsInvalid", "They are nested too deeply to be stored.")
         return new
 

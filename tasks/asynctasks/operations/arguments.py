@@ -8,7 +8,13 @@ from typing import Any
 import jsonschema_rs
 
 from asynctasks.errors import ArgumentsInvalidError, Violation
-from asynctasks.json_values import as_object, exact_numbers, is_large
+from asynctasks.json_values import (
+    MAX_LONG_NUMBERS,
+    TooManyLongNumbersError,
+    as_object,
+    exact_numbers,
+    is_large,
+)
 from asynctasks.operations.schema_faults import schema_fault
 from asynctasks.operations.schema_keywords import check_keywords
 from asynctasks.operations.storable import unstorable
@@ -17,6 +23,9 @@ from asynctasks.operations.write_only import Path, Schema, write_only_paths
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
+_TOO_MANY_LONG_NUMBERS = (
+    f"has more than {MAX_LONG_NUMBERS} numbers of more digits than a float has: send them as text"
+)
 
 
 class ArgumentsSchema:
@@ -32,7 +41,10 @@ class ArgumentsSchema:
         """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
         if faults := unstorable(arguments):
             raise ArgumentsInvalidError(faults)
-        arguments = exact_numbers(arguments)
+        try:
+            arguments = exact_numbers(arguments)
+        except TooManyLongNumbersError as error:
+            raise ArgumentsInvalidError([Violation("", _TOO_MANY_LONG_NUMBERS)]) from error
         if self._validator.is_valid(arguments):
             return
         try:
@@ -46,7 +58,7 @@ class ArgumentsSchema:
     def _errors(self, arguments: Any) -> list[jsonschema_rs.ValidationError]:
         """Up to MAX_VIOLATIONS; of large arguments the first.
 
-        The validator finds all: seconds of it held up all callers.
+        The validator finds all, and one may cost it 0.2 ms.
         """
         if not is_large(arguments):
             return list(islice(self._validator.iter_errors(arguments), MAX_VIOLATIONS))
