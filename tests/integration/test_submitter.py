@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from asyncoperator.cluster.kube_errors import KubeUnavailableError
@@ -67,7 +68,7 @@ async def test_an_object_is_one_task_however_often_it_is_seen(parts: Any, submit
     first = await submitter.submit(one)
     assert await submitter.submit(one) == first
     task = await parts.store.find(first)
-    assert (task.arguments, task.labels, task.asynctask) == (
+    assert (orjson.loads(orjson.dumps(task.arguments)), task.labels, task.asynctask) == (
         ANN,
         {"team": "a"},
         "default/mine/uid-1",
