@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 
-def docs_routes(*, title: str) -> list[BaseRoute]:
+def docs_routes(*, title: str, prefix: str) -> list[BaseRoute]:
     """The page, what it loads, and the way there from /."""
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -34,7 +34,7 @@ def docs_routes(*, title: str) -> list[BaseRoute]:
         return page
 
     async def root(_: Request) -> Response:
-        return RedirectResponse("docs")
+        return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
 
     files = StaticFiles(packages=[("fastapi_swagger", "resources")])
     return [Route("/", root), Route("/docs", docs), Mount("/swagger", files)]

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 def events_response(
-    task: Task, watch: Watch, caller: Caller, *, last_event_id: str | None
+    task: Task, watch: Watch, caller: Caller, *, last_event_id: str | None, prefix: str = ""
 ) -> Response:
     """The task as it stands, unless that was seen, then each change, until it has finished.
 
@@ -40,13 +40,13 @@ def events_response(
     if task.status.is_final and str(task.version) == last_event_id:
         return Response(status_code=204, headers=headers)
     # Made here, where an error is still a problem for the caller and not a stream that breaks.
-    first = b"" if str(task.version) == last_event_id else _event(task)
-    events = _events(task, watch, caller, first)
+    first = b"" if str(task.version) == last_event_id else _event(task, prefix)
+    events = _events(task, watch, caller, first, prefix)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
 async def _events(
-    task: Task, watch: Watch, caller: Caller, first: bytes
+    task: Task, watch: Watch, caller: Caller, first: bytes, prefix: str
 ) -> AsyncGenerator[bytes, None]:
     caller.filler = COMMENT
     if first:
@@ -56,7 +56,8 @@ async def _events(
         try:
             changing = watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
             changed = await caller.unless_gone(changing)
-            event = _event(changed) if changed.version != task.version else COMMENT
+            has_changed = changed.version != task.version
+            event = _event(changed, prefix) if has_changed else COMMENT
         except ClientDisconnect:
             return
         except (TaskNotFoundError, TaskUnreadableError, DatabaseUnavailableError) as error:
@@ -66,9 +67,9 @@ async def _events(
         task = changed
 
 
-def _event(task: Task) -> bytes:
+def _event(task: Task, prefix: str) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         task.version,
         task.status.value.encode(),
-        task_document(task),
+        task_document(task, prefix=prefix),
     )

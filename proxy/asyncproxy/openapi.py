@@ -52,11 +52,13 @@ _HEADERS = [
 ]
 
 
-def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
+def openapi_document(app: FastAPI, operations: Operations, *, prefix: str = "") -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
+    if prefix:
+        document["servers"] = [{"url": prefix}]
     # In place of FastAPI's own, which describe its 422; ours is a problem.
     document["components"] = {"schemas": COMPONENTS}
     paths = document["paths"]

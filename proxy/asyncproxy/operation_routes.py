@@ -63,7 +63,8 @@ def _endpoint(
             raise
         metrics.answered(_outcome(submitted))
         retry_after = admission.retry_after_seconds(operation.queue)
-        return _render(submitted, applied, retry_after_seconds=retry_after)
+        prefix = submission.settings.path_prefix
+        return _render(submitted, applied, retry_after_seconds=retry_after, prefix=prefix)
 
     return serve
 
@@ -111,7 +112,9 @@ async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -
         metrics.release(parked_at)
 
 
-def _render(submitted: Submitted, applied: str | None, *, retry_after_seconds: int) -> Response:
+def _render(
+    submitted: Submitted, applied: str | None, *, retry_after_seconds: int, prefix: str
+) -> Response:
     headers: dict[str, str] = {}
     if applied:
         headers["Preference-Applied"] = applied
@@ -121,10 +124,12 @@ def _render(submitted: Submitted, applied: str | None, *, retry_after_seconds: i
         headers["Idempotency-Joined"] = "true"
     result = submitted.result
     if isinstance(result, Reply):
-        return reply_response(result, headers)
+        return reply_response(result, headers, prefix=prefix)
     if result.status.is_final:
-        return row_response(result, headers)
-    return accepted_response(result, headers, retry_after_seconds=retry_after_seconds)
+        return row_response(result, headers, prefix=prefix)
+    return accepted_response(
+        result, headers, retry_after_seconds=retry_after_seconds, prefix=prefix
+    )
 
 
 def _outcome(submitted: Submitted) -> str:

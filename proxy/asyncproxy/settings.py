@@ -25,6 +25,9 @@ class ProxySettings(Settings):
     """The address to listen on; 0.0.0.0 in a container."""
     port: int = Field(default=8080, ge=0, le=65_535)
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
+    path_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """The path below which callers reach it, where what stands in front takes it off: it begins the
+    addresses that callers are given."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
     max_body_values: int = Field(default=20_000, ge=1_000)

@@ -77,6 +77,7 @@ class TaskEndpoints:
     operations: Operations
     max_wait_seconds: float
     list_seconds: float
+    path_prefix: str = ""
 
     async def get_task(
         self,
@@ -101,11 +102,17 @@ class TaskEndpoints:
                 task = await caller_of(request.scope).unless_gone(changed)
         if if_none_match is not None and _matches(if_none_match, etag(task)):
             return Response(status_code=304, headers={"ETag": etag(task), **headers})
-        return task_response(task, retry_after_seconds=self._retry_after(task), headers=headers)
+        return task_response(
+            task,
+            retry_after_seconds=self._retry_after(task),
+            headers=headers,
+            prefix=self.path_prefix,
+        )
 
     async def get_response(self, task_id: str) -> Response:
         """Give the upstream's answer as the caller would have had it: status, type and body."""
-        return row_response(await self.store.find(_parsed(task_id)))
+        task = await self.store.find(_parsed(task_id))
+        return row_response(task, prefix=self.path_prefix)
 
     async def list_tasks(
         self,
@@ -130,10 +137,11 @@ class TaskEndpoints:
             which, before=page_token, size=page_size, seconds=self.list_seconds
         )
         if page.following is None:
-            return await page_response(page, next_page=None)
+            return await page_response(page, next_page=None, prefix=self.path_prefix)
         # A page's token is the id that the next one goes on below.
         query = urlencode({**request.query_params, "page_token": str(page.following)})
-        return await page_response(page, next_page=f"{request.url.path}?{query}")
+        next_page = f"{request.url.path}?{query}"
+        return await page_response(page, next_page=next_page, prefix=self.path_prefix)
 
     async def get_events(
         self,
@@ -144,17 +152,19 @@ class TaskEndpoints:
         """Follow a task by server-sent events, one for each change, until it has finished."""
         task = await self.store.find(_parsed(task_id))
         caller = caller_of(request.scope)
-        return events_response(task, self.watch, caller, last_event_id=last_event_id)
+        return events_response(
+            task, self.watch, caller, last_event_id=last_event_id, prefix=self.path_prefix
+        )
 
     async def cancel(self, task_id: str) -> Response:
         """End a task: 200 where it was queued, 202 where its executor has to stop it."""
         task = await self.store.cancel(_parsed(task_id))
         if not task.status.is_final:
-            return accepted_response(task, retry_after_seconds=1)
+            return accepted_response(task, retry_after_seconds=1, prefix=self.path_prefix)
         if task.reply_to is not None and task.error is not None:
             reply = Reply(task.id, task.status, error=Problem(**task.error))
             await self.broker.reply(task.reply_to, reply)
-        return task_response(task, retry_after_seconds=1)
+        return task_response(task, retry_after_seconds=1, prefix=self.path_prefix)
 
     async def retry(self, task_id: str) -> Response:
         """Run a failed, cancelled or expired task once more."""
@@ -163,7 +173,9 @@ class TaskEndpoints:
         task = await self.store.retry(
             found.id, more_attempts=operation.retry.max_attempts if operation else 1
         )
-        return accepted_response(task, retry_after_seconds=self._retry_after(task))
+        return accepted_response(
+            task, retry_after_seconds=self._retry_after(task), prefix=self.path_prefix
+        )
 
     async def forget(self, task_id: str) -> Response:
         """Forget a finished task, and its idempotency key with it."""

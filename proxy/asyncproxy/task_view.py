@@ -44,8 +44,11 @@ _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 log = structlog.get_logger(__name__)
 
 
-def task_json(task: Task) -> dict[str, Any]:
-    """The task document; of the arguments only what is not `writeOnly`, if they are at hand."""
+def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
+    """The task document; of the arguments only what is not `writeOnly`, if they are at hand.
+
+    The addresses in it begin with the prefix.
+    """
     return {
         "id": str(task.id),
         "operation": task.operation,
@@ -64,14 +67,14 @@ def task_json(task: Task) -> dict[str, Any]:
         "attempts": task.attempts or [],
         "response": _response_json(task),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
-        "links": _links(task.id),
+        "links": _links(task.id, prefix),
     }
 
 
-def task_document(task: Task) -> bytes:
+def task_document(task: Task, *, prefix: str = "") -> bytes:
     """The task as JSON; raises TaskUnreadableError where its row holds what makes none."""
     try:
-        return write_json(task_json(task), orjson.OPT_UTC_Z)
+        return write_json(task_json(task, prefix=prefix), orjson.OPT_UTC_Z)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -82,29 +85,36 @@ def task_response(
     retry_after_seconds: int,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    prefix: str = "",
 ) -> Response:
     """The task document with its ETag, and Retry-After while it can still change."""
     own = {"ETag": etag(task), "Cache-Control": "no-store", "Task-Id": str(task.id)}
     if not task.status.is_final:
         own["Retry-After"] = str(retry_after_seconds)
     own |= headers or {}
-    return Response(task_document(task), status, own, media_type="application/json")
+    document = task_document(task, prefix=prefix)
+    return Response(document, status, own, media_type="application/json")
 
 
 def accepted_response(
-    task: Task, headers: Mapping[str, str] | None = None, *, retry_after_seconds: int
+    task: Task,
+    headers: Mapping[str, str] | None = None,
+    *,
+    retry_after_seconds: int,
+    prefix: str = "",
 ) -> Response:
     """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
-    location = {"Location": _links(task.id)["self"]}
+    location = {"Location": _links(task.id, prefix)["self"]}
     return task_response(
         task,
         status=202,
         retry_after_seconds=retry_after_seconds,
         headers={**location, **(headers or {})},
+        prefix=prefix,
     )
 
 
-async def page_response(page: Page, *, next_page: str | None) -> Response:
+async def page_response(page: Page, *, next_page: str | None, prefix: str = "") -> Response:
     """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more.
 
     A task that cannot be read is left out, and the log says which. Others have their turn between
@@ -114,7 +124,7 @@ async def page_response(page: Page, *, next_page: str | None) -> Response:
     unreadable = list(page.unreadable)
     for task in page.tasks:
         try:
-            document = task_document(task)
+            document = task_document(task, prefix=prefix)
         except TaskUnreadableError:
             unreadable.append(task.id)
             continue
@@ -126,17 +136,20 @@ async def page_response(page: Page, *, next_page: str | None) -> Response:
     token = None if page.following is None else str(page.following)
     headers = {"Cache-Control": "no-store"}
     if next_page is not None:
-        headers["Link"] = f'<{next_page}>; rel="next"'
+        headers["Link"] = f'<{prefix}{next_page}>; rel="next"'
     body = orjson.dumps({"tasks": documents, "nextPageToken": token})
     return Response(body, 200, headers, media_type="application/json")
 
 
-def reply_response(reply: Reply, headers: Mapping[str, str]) -> Response:
+def reply_response(reply: Reply, headers: Mapping[str, str], *, prefix: str = "") -> Response:
     """The executor's reply as the answer to the call."""
-    return _answer(reply.task_id, reply.response, reply.error and reply.error.to_json(), headers)
+    error = reply.error and reply.error.to_json()
+    return _answer(reply.task_id, reply.response, error, headers, prefix)
 
 
-def row_response(task: Task, headers: Mapping[str, str] | None = None) -> Response:
+def row_response(
+    task: Task, headers: Mapping[str, str] | None = None, *, prefix: str = ""
+) -> Response:
     """A finished task's answer, as the caller would have had it.
 
     Raises TaskNotFinishedError, TaskUnreadableError.
@@ -145,7 +158,7 @@ def row_response(task: Task, headers: Mapping[str, str] | None = None) -> Respon
         raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
     try:
         own = {"Cache-Control": "no-store", **(headers or {})}
-        return _answer(task.id, task.response, task.error, own)
+        return _answer(task.id, task.response, task.error, own, prefix)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -160,12 +173,12 @@ def _answer(
     response: upstream.Response | None,
     error: Mapping[str, Any] | None,
     headers: Mapping[str, str],
+    prefix: str,
 ) -> Response:
     own = {"Task-Id": str(task_id), **headers}
     if error is not None:
-        return problem_response(
-            **error, headers=own, instance=_links(task_id)["self"], taskId=str(task_id)
-        )
+        self = _links(task_id, prefix)["self"]
+        return problem_response(**error, headers=own, instance=self, taskId=str(task_id))
     own |= _HARMLESS
     if response is None:
         return Response(status_code=204, headers=own)
@@ -175,8 +188,8 @@ def _answer(
     return Response(response.body, response.status, own)
 
 
-def _links(task_id: UUID) -> dict[str, str]:
-    self = f"/tasks/{task_id}"
+def _links(task_id: UUID, prefix: str) -> dict[str, str]:
+    self = f"{prefix}/tasks/{task_id}"
     return {name: f"{self}{path}" for name, path in _LINKS.items()}
 
 
