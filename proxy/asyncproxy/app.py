@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
 
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
+from asyncproxy.operation_routes import OperationRoute
 from asyncproxy.problems import (
     on_disconnect,
     on_error,
@@ -64,7 +64,7 @@ def create_app(
         },
     )
     for (method, path), endpoint in calls.items():
-        app.router.routes.append(Route(path, endpoint, methods=[method]))
+        app.router.routes.append(OperationRoute(path, endpoint, methods=[method]))
     # Flat, so that what a path allows can be told.
     for routes in (task_routes(tasks).routes, health_routes(health).routes):
         app.router.routes.extend(routes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from asyncproxy.body import parse_arguments, read_body
 from asyncproxy.caller import caller_of
@@ -20,6 +22,8 @@ from asynctasks.broker.messages import Reply
 from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError, TaskOptionsError
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from asyncproxy.admission import Admission
     from asyncproxy.body_budget import BodyBudget, HeldBody
     from asyncproxy.submission import Call, Submission, Submitted
@@ -27,7 +31,25 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 16_384
 """Of a body whose reading and checking may take some ten milliseconds."""
+_SLASH = "\ud800"
+"""Stands for the slash of a segment: nothing that is decoded from UTF-8 holds it."""
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class OperationRoute(Route):
+    """Where an operation is served; in its path `%2F` is a part of one argument."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the request is meant, and its path arguments."""
+        raw = scope.get("raw_path") or b""
+        if b"%2f" not in raw.lower():
+            return super().matches(scope)
+        segments = (unquote(segment) for segment in raw.decode("ascii", "replace").split("/"))
+        path = "/".join(segment.replace("/", _SLASH) for segment in segments)
+        match, child = super().matches({**scope, "path": path})
+        given: dict[str, str] = child.get("path_params", {})
+        arguments = {name: text.replace(_SLASH, "/") for name, text in given.items()}
+        return match, {**child, "path_params": arguments} if child else child
 
 
 def operation_endpoints(

@@ -29,13 +29,13 @@ async def test_callers_of_dear_lists_are_told_and_all_others_go_on(
 ):
     monkeypatch.setattr("asynctasks.statements.store.read_page", endless)
     async with inside(
-        database_url=database_url, broker_url="memory://", list_seconds=2, database_connections=4
+        database_url=database_url, broker_url="memory://", list_seconds=4, database_connections=4
     ) as installation:
         proxy = await installation.proxy()
         client = await installation.client(proxy)
         lists = [asyncio.ensure_future(client.get("/tasks")) for _ in range(30)]
         while not all(one.done() for one in lists):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(3):  # less than a list may take
                 task_id = await accepted(client)
                 assert (await client.get(f"/tasks/{task_id}")).status_code == 200
                 assert (await client.get("/readyz")).status_code == 200

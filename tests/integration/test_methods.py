@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from asynctestkit.inside import Inside, accepted
+from asynctestkit.inside import ASYNC, Inside, accepted, inside, operation
 
 
 async def test_each_path_says_all_that_it_allows(installation: Inside):
@@ -31,11 +31,28 @@ async def test_head_is_answered_as_get_without_its_body(installation: Inside):
         assert headed.headers["content-type"] == got.headers["content-type"]
 
 
-@pytest.mark.parametrize("path", ["/tasks/", "/tasks/{id}/", "/"])
+@pytest.mark.parametrize("path", ["/tasks/", "/tasks/{id}/", "/healthz/", "/"])
 async def test_nothing_repeats_the_host_that_a_request_names(installation: Inside, path: str):
     client = await installation.client(await installation.proxy())
     task_id = await accepted(client)
     headers: dict[str, Any] = {"Host": "evil.example"}
     answer = await client.get(path.format(id=task_id), headers=headers)
-    assert answer.status_code in {200, 307}
+    assert answer.status_code in {200, 307, 404}
     assert "evil" not in str(answer.headers) + answer.text
+
+
+async def test_an_encoded_slash_is_a_part_of_one_path_argument(sqlite_url: str):
+    schema = {
+        "type": "object",
+        "required": ["id", "part"],
+        "properties": {"id": {"type": "string", "pattern": "^[^/]*/[^/]*$"}, "part": {"enum": [7]}},
+    }
+    declared = operation("change", route="PUT /clients/{id}/parts/{part}", arguments=schema)
+    async with inside(declared, database_url=sqlite_url, broker_url="memory://") as installation:
+        client = await installation.client(await installation.proxy())
+        for path in ("/clients/a%2Fb%20%C3%A9%25/parts/7", "/cl%69ents/a%2fb%20%C3%A9%25/parts/7/"):
+            answer = await client.put(path, headers=ASYNC)
+            assert answer.status_code == 202, answer.text
+            assert answer.json()["arguments"] == {"id": "a/b é%", "part": 7}
+        assert (await client.put("/clients/a/b/parts/7")).status_code == 404
+        assert (await client.get("/clients/a%2Fb/parts/7")).headers["allow"] == "PUT"
