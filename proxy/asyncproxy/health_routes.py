@@ -91,11 +91,6 @@ def health_routes(health: HealthEndpoints) -> APIRouter:
         ("/readyz", health.readyz),
         ("/metrics", health.metrics),
     ):
-        router.add_api_route(path, endpoint, include_in_schema=False)
-    for path, endpoint in (
-        ("/ping", health.ping),
-        ("/healthz", health.healthz),
-        ("/readyz", health.readyz),
-    ):
-        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
+    router.add_api_route("/ping", health.ping, methods=["HEAD"], include_in_schema=False)
     return router

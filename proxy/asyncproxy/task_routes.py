@@ -222,7 +222,9 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
         router.add_api_route(f"{path}/", endpoint, methods=also, include_in_schema=False)
         if also != [method]:
             router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-    router.add_api_route("/task/{task_id}", tasks.get_task, include_in_schema=False)
+    router.add_api_route(
+        "/task/{task_id}", tasks.get_task, methods=["GET", "HEAD"], include_in_schema=False
+    )
     return router
 
 

@@ -25,7 +25,8 @@ async def test_each_path_says_all_that_it_allows(installation: Inside):
 async def test_head_is_answered_as_get_without_its_body(installation: Inside):
     client = await installation.client(await installation.proxy())
     task_id = await accepted(client)
-    for path in ("/ping", "/healthz", "/readyz", "/tasks", f"/tasks/{task_id}", "/tasks/none"):
+    ours = ("/ping", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/tasks")
+    for path in (*ours, f"/tasks/{task_id}", f"/task/{task_id}", "/tasks/none"):
         got, headed = await client.get(path), await client.head(path)
         assert (headed.status_code, headed.content) == (got.status_code, b"")
         assert headed.headers["content-type"] == got.headers["content-type"]
