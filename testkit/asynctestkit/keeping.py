@@ -25,6 +25,12 @@ def keep_in_module() -> Iterator[Keep]:
     yield from _keeping()
 
 
+@pytest.fixture(scope="session")
+def keep_in_session() -> Iterator[Keep]:
+    """For services that all tests of a run share."""
+    yield from _keeping()
+
+
 def _keeping() -> Iterator[Keep]:
     ours: list[Service] = []
 

@@ -34,9 +34,7 @@ class PgbouncerServer(PrivateServer):
         keeps_statements: bool = True,
     ) -> None:
         """Keep no prepared statements where asked not to, as all did before 1.21."""
-        self._program = find_program(
-            "pgbouncer", first_in=[], package="pgbouncer", variable="TEST_DATABASE_URL"
-        )
+        self._program = find_program("pgbouncer", package="pgbouncer", variable="TEST_DATABASE_URL")
         super().__init__(kind="pgbouncer")
         self._port = free_port()
         server_port = server.url.rpartition(":")[2].partition("/")[0]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -118,8 +118,12 @@ class PrivateServer(ABC):
         return done.stdout
 
 
-def find_program(name: str, *, first_in: list[Path], package: str, variable: str) -> Path:
+def find_program(
+    name: str, *, package: str, first_in: Sequence[Path] = (), variable: str = ""
+) -> Path:
     """Searches the folders, then the PATH; in another release's root only there.
+
+    `variable` is where a server of another machine could be named, if it could.
 
     Raises rather than skips: a test that did not run proves nothing.
     """
@@ -128,8 +132,9 @@ def find_program(name: str, *, first_in: list[Path], package: str, variable: str
     inside = [f"{root}{folder}" for folder in folders] if root != Path("/") else folders
     found = shutil.which(name, path=os.pathsep.join(inside))
     if found is None:
+        or_name_one = f", or, for tests that only use a server, name one in {variable}"
         raise ServerProgramMissingError(
-            f"`{name}` is not on this machine: install it (Debian: apt-get install {package}), "
-            f"or, for tests that only use a server, name one in {variable}"
+            f"`{name}` is not on this machine: install it (Debian: apt-get install {package})"
+            + (or_name_one if variable else "")
         )
     return Path("/") / Path(found).relative_to(root)

@@ -1,0 +1,54 @@
+"""What these tests stand on: two proxies of one installation, which all of them share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
+from asynctestkit.sql import execute
+
+
+@dataclass(frozen=True)
+class Running:
+    installation: Installation
+    first: Service
+    second: Service
+
+    @property
+    def urls(self) -> tuple[str, str]:
+        return (self.first.url, self.second.url)
+
+
+@pytest.fixture(scope="session")
+def running(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_database_url: str,
+    rabbitmq_server: RabbitmqServer | GivenServer,
+    keep_in_session: Keep,
+) -> Running:
+    installation = Installation(
+        tmp_path_factory.mktemp("outside"),
+        database_url=new_database_url,
+        broker_url=rabbitmq_server.url,
+        broker_prefix=f"test-outside-{uuid4().hex[:8]}",
+    )
+    installation.migrate()
+    running = Running(installation, installation.proxy("first"), installation.proxy("second"))
+    others = (installation.executor(), installation.demo_api())
+    for service in (running.first, running.second, *others):
+        keep_in_session(service).launch()
+    for service in (running.first, running.second, *others):
+        service.wait_until_ready()
+    return running
+
+
+@pytest.fixture(scope="session")
+def new_database_url(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    execute(postgresql_server.url, f'CREATE DATABASE "{name}"')
+    yield urlsplit(postgresql_server.url)._replace(path=f"/{name}").geturl()
+    execute(postgresql_server.url, f'DROP DATABASE "{name}" WITH (FORCE)')
