@@ -1,0 +1,77 @@
+"""Whether the proxy does what its OpenAPI document says, asked by schemathesis with all its checks.
+
+CONTRACT_EXAMPLES: how many cases it makes of each operation and phase.
+"""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asynctestkit.process import bare_environment
+from asynctestkit.processes import FAST_OPERATIONS, Installation, Keep, up_service
+
+SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
+# The demo API has nothing to rename.
+OPERATIONS = FAST_OPERATIONS.partition("  rename-client:")[0]
+EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "15")
+
+
+def test_all_in_one_process_keeps_the_contract(tmp_path: Path, keep: Keep):
+    service = keep(up_service(tmp_path, operations=OPERATIONS, max_wait_seconds=1)).start()
+
+    _check_contract(service.url, tmp_path)
+    assert service.faults == []
+
+
+def test_separate_processes_keep_the_contract(
+    install: Callable[..., Installation], tmp_path: Path, keep: Keep
+):
+    installation = install(max_wait_seconds=1)
+    (installation.folder / "operations.yaml").write_text(OPERATIONS)
+    proxy = installation.proxy()
+    services = (proxy, installation.executor(), installation.demo_api())
+    for service in services:
+        keep(service).launch()
+    for service in services:
+        service.wait_until_ready()
+
+    _check_contract(proxy.url, tmp_path)
+    assert [service.faults for service in services] == [[], [], []]
+
+
+def _check_contract(url: str, folder: Path) -> None:
+    """Fail with what schemathesis printed where it has found a failure."""
+    options = {
+        "--url": url,
+        "--checks": "all",
+        "--max-examples": EXAMPLES,
+        "--seed": "1",
+        "--max-response-time": "12",
+        # Refused in every text, which only a pattern on each could say.
+        "--generation-allow-x00": "false",
+        "--suppress-health-check": "all",
+        # A stream, which ends when its task does.
+        "--exclude-path-regex": "/events$",
+    }
+    done = subprocess.run(
+        [
+            SCHEMATHESIS,
+            "run",
+            f"{url}/openapi.json",
+            "--no-color",
+            *(part for option in options.items() for part in option),
+        ],
+        env=bare_environment(folder)
+        | {"SCHEMATHESIS_HOOKS": "asynctestkit.schemathesis_hooks", "COLUMNS": "200"},
+        cwd=folder,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(done.stdout, pytrace=False)
