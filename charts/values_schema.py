@@ -214,6 +214,10 @@ def schema() -> Json:
         "nameOverride": text("in place of the chart's name in names and labels"),
         "fullnameOverride": text("the beginning of all names, in place of release and chart"),
         "commonLabels": strings("labels of all objects"),
+        "publicUrl": text(
+            "where callers find the proxy (`https://…`, or a path alone where one is taken off on "
+            "the way): addresses in its answers and in AsyncTask objects begin with it"
+        ),
         "image": part(
             repository=text("the image of all services", minLength=1),
             tag=text("its tag; the chart's appVersion if empty"),
@@ -304,7 +308,6 @@ def schema() -> Json:
                 without=Settings,
             ),
             **environment(),
-            publicUrl=text("where callers reach the proxy; links in AsyncTask objects begin so"),
             **pods(),
         ),
         "rbac": part(

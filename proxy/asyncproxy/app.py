@@ -68,12 +68,12 @@ def create_app(
     # Flat, so that what a path allows can be told.
     for routes in (task_routes(tasks).routes, health_routes(health).routes):
         app.router.routes.extend(routes)
-    app.router.routes.extend(docs_routes(title=app.title, prefix=tasks.path_prefix))
+    app.router.routes.extend(docs_routes(title=app.title, prefix=tasks.public_url))
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not document:
-            document.update(openapi_document(app, operations, prefix=tasks.path_prefix))
+            document.update(openapi_document(app, operations, prefix=tasks.public_url))
         return document
 
     app.openapi = openapi

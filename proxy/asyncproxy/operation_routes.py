@@ -85,7 +85,7 @@ def _endpoint(
             raise
         metrics.answered(_outcome(submitted))
         retry_after = admission.retry_after_seconds(operation.queue)
-        prefix = submission.settings.path_prefix
+        prefix = submission.settings.public_url
         return _render(submitted, applied, retry_after_seconds=retry_after, prefix=prefix)
 
     return serve

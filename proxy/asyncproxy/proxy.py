@@ -194,7 +194,7 @@ class Proxy:
             operations=operations,
             max_wait_seconds=self._settings.max_wait_seconds,
             list_seconds=self._settings.list_seconds,
-            path_prefix=self._settings.path_prefix,
+            public_url=self._settings.public_url,
         )
 
     def _health(self, replies: Replies) -> HealthEndpoints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asyncproxy.azure_view import STATUSES
 from asynctasks.task import TaskStatus
 
 Responses = dict[int | str, dict[str, Any]]
@@ -104,6 +105,37 @@ RESPONSE: Responses = {
     409: _upstreams("The task has not finished, or so the upstream answered"),
     503: _upstreams("The task database is away, or so the upstream answered"),
     "default": _upstreams("The upstream's answer, whatever its status, or the task's problem"),
+}
+AZURE: Responses = {
+    200: {
+        "description": "Where it stands",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["id", "status", "createdDateTime"],
+                    "properties": {
+                        "id": {"type": "string", "format": "uuid"},
+                        "status": {"type": "string", "enum": sorted({*STATUSES.values()})},
+                        "createdDateTime": {"type": "string", "format": "date-time"},
+                        "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
+                        "resourceLocation": {"type": "string"},
+                        "error": {
+                            "type": "object",
+                            "required": ["code", "message"],
+                            "properties": {
+                                "code": {"type": "string"},
+                                "message": {"type": "string"},
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    },
+    404: _UNKNOWN,
+    503: _STORE_AWAY,
+    "default": _OTHERWISE,
 }
 PAGE: Responses = {
     200: {

@@ -25,9 +25,11 @@ class ProxySettings(Settings):
     """The address to listen on; 0.0.0.0 in a container."""
     port: int = Field(default=8080, ge=0, le=65_535)
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
-    path_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
-    """The path below which callers reach it, where what stands in front takes it off: it begins the
-    addresses that callers are given."""
+    public_url: str = Field(
+        default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*$"
+    )
+    """What the addresses that callers are given begin with: scheme, host and path, or the path
+    alone, where something in front takes one off."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
     max_body_values: int = Field(default=20_000, ge=1_000)

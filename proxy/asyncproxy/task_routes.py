@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
+from asyncproxy.azure_view import azure_response
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
@@ -77,7 +78,7 @@ class TaskEndpoints:
     operations: Operations
     max_wait_seconds: float
     list_seconds: float
-    path_prefix: str = ""
+    public_url: str = ""
 
     async def get_task(
         self,
@@ -106,13 +107,20 @@ class TaskEndpoints:
             task,
             retry_after_seconds=self._retry_after(task),
             headers=headers,
-            prefix=self.path_prefix,
+            prefix=self.public_url,
         )
 
     async def get_response(self, task_id: str) -> Response:
         """Give the upstream's answer as the caller would have had it: status, type and body."""
         task = await self.store.find(_parsed(task_id))
-        return row_response(task, prefix=self.path_prefix)
+        return row_response(task, prefix=self.public_url)
+
+    async def get_operation(self, task_id: str) -> Response:
+        """Show where a task stands as Azure's clients poll it, who follow `Operation-Location`."""
+        task = await self.store.find(_parsed(task_id))
+        return azure_response(
+            task, retry_after_seconds=self._retry_after(task), prefix=self.public_url
+        )
 
     async def list_tasks(
         self,
@@ -137,11 +145,11 @@ class TaskEndpoints:
             which, before=page_token, size=page_size, seconds=self.list_seconds
         )
         if page.following is None:
-            return await page_response(page, next_page=None, prefix=self.path_prefix)
+            return await page_response(page, next_page=None, prefix=self.public_url)
         # A page's token is the id that the next one goes on below.
         query = urlencode({**request.query_params, "page_token": str(page.following)})
         next_page = f"{request.url.path}?{query}"
-        return await page_response(page, next_page=next_page, prefix=self.path_prefix)
+        return await page_response(page, next_page=next_page, prefix=self.public_url)
 
     async def get_events(
         self,
@@ -153,18 +161,18 @@ class TaskEndpoints:
         task = await self.store.find(_parsed(task_id))
         caller = caller_of(request.scope)
         return events_response(
-            task, self.watch, caller, last_event_id=last_event_id, prefix=self.path_prefix
+            task, self.watch, caller, last_event_id=last_event_id, prefix=self.public_url
         )
 
     async def cancel(self, task_id: str) -> Response:
         """End a task: 200 where it was queued, 202 where its executor has to stop it."""
         task = await self.store.cancel(_parsed(task_id))
         if not task.status.is_final:
-            return accepted_response(task, retry_after_seconds=1, prefix=self.path_prefix)
+            return accepted_response(task, retry_after_seconds=1, prefix=self.public_url)
         if task.reply_to is not None and task.error is not None:
             reply = Reply(task.id, task.status, error=Problem(**task.error))
             await self.broker.reply(task.reply_to, reply)
-        return task_response(task, retry_after_seconds=1, prefix=self.path_prefix)
+        return task_response(task, retry_after_seconds=1, prefix=self.public_url)
 
     async def retry(self, task_id: str) -> Response:
         """Run a failed, cancelled or expired task once more."""
@@ -174,7 +182,7 @@ class TaskEndpoints:
             found.id, more_attempts=operation.retry.max_attempts if operation else 1
         )
         return accepted_response(
-            task, retry_after_seconds=self._retry_after(task), prefix=self.path_prefix
+            task, retry_after_seconds=self._retry_after(task), prefix=self.public_url
         )
 
     async def forget(self, task_id: str) -> Response:
@@ -202,6 +210,14 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
             "Get a task's response",
             200,
             schemas.RESPONSE,
+        ),
+        (
+            "GET",
+            f"{one}/operation",
+            tasks.get_operation,
+            "Get a task as Azure's clients poll it",
+            200,
+            schemas.AZURE,
         ),
         ("GET", f"{one}/events", tasks.get_events, "Follow a task", 200, schemas.EVENTS),
         ("POST", f"{one}/cancel", tasks.cancel, "Cancel a task", 200, schemas.CANCEL),

@@ -104,7 +104,8 @@ def accepted_response(
     prefix: str = "",
 ) -> Response:
     """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
-    location = {"Location": _links(task.id, prefix)["self"]}
+    address = _links(task.id, prefix)["self"]
+    location = {"Location": address, "Operation-Location": f"{address}/operation"}
     return task_response(
         task,
         status=202,

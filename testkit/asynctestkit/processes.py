@@ -193,13 +193,14 @@ def up_service(
     *arguments: str,
     name: str = "up",
     operations: str = FAST_OPERATIONS,
+    port: int | None = None,
     **settings: object,
 ) -> Service:
     """`asyncapiproxy up` with its data in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     operations_file = folder / "operations.yaml"
     operations_file.write_text(operations)
-    port = free_port_pair()
+    port = port or free_port_pair()
     return Service(
         *("up", "--port", str(port), "--data", str(folder / "data")),
         *("--operations", str(operations_file), *arguments),

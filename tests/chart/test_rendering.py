@@ -18,7 +18,6 @@ from asynctasks.operations.operations_file import parse_operations
 from asynctasks.settings import PREFIX
 from asynctestkit.helm import (
     CHART,
-    NAMESPACE,
     ROOT,
     HelmError,
     Json,
@@ -73,7 +72,8 @@ EVERYTHING: Json = {
         "extraVolumeMounts": [{"name": "a", "mountPath": "/a"}],
     },
     "executor": {"podDisruptionBudget": {"enabled": True}},
-    "operator": {"replicas": 2, "publicUrl": "https://tasks.example.com"},
+    "operator": {"replicas": 2},
+    "publicUrl": "https://tasks.example.com",
     "rbac": {"aggregateClusterRoles": True},
     "serviceAccounts": {"annotations": {"a": "b"}},
     "ingress": {
@@ -482,54 +482,3 @@ def test_other_ways_in_lead_to_the_proxy():
         assert path["backend"]["service"]["name"] == service
     (rule,) = one(objects, "HTTPRoute", "proxy")["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == service
-
-
-def test_the_operators_lease_goes_with_the_release():
-    objects = render(DEMO)
-    operator = one(objects, "Deployment", "operator")["spec"]["template"]["spec"]["containers"][0]
-    installation = environment(operator)["ASYNCAPIPROXY_INSTALLATION"]
-    ((name, lease),) = of_kind(objects, "Lease").items()
-    assert name == f"{installation}-operator"
-    assert lease["metadata"]["labels"]["asyncapiproxy.dev/installation"] == installation
-
-
-def test_releases_have_queues_and_pools_of_their_own():
-    objects = render(DEMO)
-    operator = one(objects, "Deployment", "operator")["spec"]["template"]["spec"]["containers"][0]
-    given = environment(operator)
-    installation = given["ASYNCAPIPROXY_INSTALLATION"]
-    (pool,) = of_kind(objects, "ExecutorPool").values()
-    assert pool["spec"]["installation"] == installation
-    prefixes = {
-        environment(container)["ASYNCAPIPROXY_BROKER_PREFIX"]
-        for each in ("proxy", "executor", "operator")
-        for container in one(objects, "Deployment", each)["spec"]["template"]["spec"]["containers"]
-    }
-    (prefix,) = prefixes
-    assert prefix.endswith(f".{installation}")
-
-
-def test_a_policy_guards_what_only_the_operator_may_write():
-    objects = render(DEMO)
-    ((name, policy),) = of_kind(objects, "ValidatingAdmissionPolicy").items()
-    (binding,) = of_kind(objects, "ValidatingAdmissionPolicyBinding").values()
-    assert binding["spec"]["policyName"] == name
-    operator = one(objects, "Deployment", "operator")["spec"]["template"]["spec"]
-    installation = environment(operator["containers"][0])["ASYNCAPIPROXY_INSTALLATION"]
-    assert name == f"{installation}.{NAMESPACE}"
-    account = f"system:serviceaccount:{NAMESPACE}:{operator['serviceAccountName']}"
-    variables = {each["name"]: each["expression"] for each in policy["spec"]["variables"]}
-    assert variables["isOperator"] == f'request.userInfo.username == "{account}"'
-    selector = policy["spec"]["matchConstraints"]["namespaceSelector"]
-    assert selector == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"rbac": {"admissionPolicy": False}},
-        {"operator": {"enabled": False}, "scaling": {"mode": "none"}},
-    ],
-)
-def test_without_an_operator_or_by_choice_there_is_no_policy(values: Json):
-    assert not of_kind(render({**DEMO, **values}), "ValidatingAdmissionPolicy")
