@@ -13,6 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic.alias_generators import to_camel
+from value_types import (
+    Json,
+    disruption,
+    environment,
+    flag,
+    free,
+    listing,
+    number,
+    part,
+    pods,
+    strings,
+    text,
+)
 
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
@@ -37,44 +50,6 @@ DECIDED_BY_THE_CHART = frozenset(
     }
 )
 """Settings that have a value of their own, or none."""
-
-Json = dict[str, Any]
-
-
-def text(description: str, **more: Any) -> Json:
-    return {"type": "string", "description": description, **more}
-
-
-def number(description: str, minimum: int = 0, **more: Any) -> Json:
-    return {"type": "integer", "minimum": minimum, "description": description, **more}
-
-
-def flag(description: str) -> Json:
-    return {"type": "boolean", "description": description}
-
-
-def listing(description: str, kind: str = "object") -> Json:
-    return {"type": "array", "items": {"type": kind}, "description": description}
-
-
-def free(description: str, **more: Any) -> Json:
-    """Kubernetes' own object, which only Kubernetes checks."""
-    return {"type": "object", "description": description, **more}
-
-
-def strings(description: str) -> Json:
-    return free(description, additionalProperties={"type": "string"})
-
-
-def part(description: str = "", /, **properties: Json) -> Json:
-    """An object that refuses keys it does not know."""
-    described = {"description": description} if description else {}
-    return {
-        "type": "object",
-        **described,
-        "additionalProperties": False,
-        "properties": properties,
-    }
 
 
 def settings(description: str, *models: type[BaseModel], without: type[BaseModel] | None) -> Json:
@@ -105,40 +80,6 @@ def _resolved(field: Json, schema: Json) -> Json:
     if "anyOf" in field:
         return {"anyOf": [_resolved(option, schema) for option in field["anyOf"]]}
     return field
-
-
-def environment() -> Json:
-    scalar = {"type": ["string", "number", "boolean"]}
-    return {
-        "env": free("environment variables by name", additionalProperties=scalar),
-        "extraEnv": listing("further environment variables as Kubernetes has them (`valueFrom`)"),
-        "extraEnvFrom": listing("Secrets and ConfigMaps whose keys become environment variables"),
-    }
-
-
-def pods() -> Json:
-    return {
-        "resources": free("requests and limits"),
-        "podAnnotations": strings("annotations of the pods"),
-        "podLabels": strings("labels of the pods"),
-        "nodeSelector": strings("labels that the pods' nodes must have"),
-        "tolerations": listing("taints that the pods tolerate"),
-        "affinity": free("affinity of the pods"),
-        "topologySpreadConstraints": listing("how the pods spread over nodes and zones"),
-        "priorityClassName": text("priority class of the pods"),
-        "extraVolumes": listing("further volumes"),
-        "extraVolumeMounts": listing("where the further volumes are mounted"),
-    }
-
-
-def disruption(description: str) -> Json:
-    return part(
-        enabled=flag(description),
-        maxUnavailable={
-            "type": ["integer", "string"],
-            "description": "pods that may be taken away at a time, a number or a percentage",
-        },
-    )
 
 
 def pool() -> Json:

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import sys
 import textwrap
 from typing import Any
 
@@ -19,7 +20,9 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 @pytest.fixture(scope="module")
 def written() -> Any:
     """What `./dev chart` would write."""
-    return runpy.run_path(str(ROOT / "charts/values_schema.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(ROOT / "charts"), *sys.path])
+        return runpy.run_path(str(ROOT / "charts/values_schema.py"))
 
 
 def test_the_schema_is_what_the_services_settings_say(written: Any):
