@@ -85,6 +85,14 @@ Keep = Callable[[Service], Service]
 """Has a service ended with its scope, and its log shown where a test fails; does not start it."""
 
 
+def start_all(keep: Keep, *services: Service) -> None:
+    """Start all at once, and return when each is ready."""
+    for service in services:
+        keep(service).launch()
+    for service in services:
+        service.wait_until_ready()
+
+
 class Installation:
     """AsyncApiProxy as separate processes over one database and one broker.
 

@@ -17,6 +17,7 @@ from asynctestkit.processes import (
     Keep,
     Service,
     logged_events,
+    start_all,
     up_service,
 )
 from asynctestkit.steady_load import SteadyLoad
@@ -46,10 +47,7 @@ def start(keep: Keep) -> Callable[..., None]:
     """Starts services at once; they end with the test."""
 
     def start(*services: Service) -> None:
-        for service in services:
-            keep(service).launch()
-        for service in services:
-            service.wait_until_ready()
+        start_all(keep, *services)
 
     return start
 

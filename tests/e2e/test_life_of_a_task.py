@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
 from asynctestkit.eventually import eventually
-from asynctestkit.processes import Installation, Keep
+from asynctestkit.processes import Installation, Keep, start_all
 
 
 async def test_an_executor_that_stands_still_beyond_its_lease_changes_nothing_when_it_wakes(
@@ -20,10 +20,7 @@ async def test_an_executor_that_stands_still_beyond_its_lease_changes_nothing_wh
     )
     proxy, paused = installation.proxy(), installation.executor("paused")
     other, demo = installation.executor("other"), installation.demo_api()
-    for service in (proxy, paused, demo):
-        keep(service).launch()
-    for service in (proxy, paused, demo):
-        service.wait_until_ready()
+    start_all(keep, proxy, paused, demo)
     async with caller(proxy.url) as client, caller(demo.url) as upstream:
         accepted = await create_client(client, new_email("slow+2"), prefer="respond-async")
         task_id = accepted.headers["task-id"]

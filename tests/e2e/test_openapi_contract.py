@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from asynctestkit.process import bare_environment
-from asynctestkit.processes import FAST_OPERATIONS, Installation, Keep, up_service
+from asynctestkit.processes import FAST_OPERATIONS, Installation, Keep, start_all, up_service
 
 SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
 # The demo API has nothing to rename.
@@ -34,10 +34,7 @@ def test_separate_processes_keep_the_contract(
     (installation.folder / "operations.yaml").write_text(OPERATIONS)
     proxy = installation.proxy()
     services = (proxy, installation.executor(), installation.demo_api())
-    for service in services:
-        keep(service).launch()
-    for service in services:
-        service.wait_until_ready()
+    start_all(keep, *services)
 
     _check_contract(proxy.url, tmp_path)
     assert [service.faults for service in services] == [[], [], []]

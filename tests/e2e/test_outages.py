@@ -12,7 +12,7 @@ import pytest
 
 from asynctestkit.calls import caller, create_client, finished_task, new_email
 from asynctestkit.eventually import eventually
-from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.processes import Installation, Keep, Service, start_all
 from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 SECRET = "correct-horse-battery-staple"
@@ -39,10 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, keep_in_module: Keep) -> I
         installation.migrate()
         proxy = installation.proxy()
         services = (proxy, installation.executor(), installation.demo_api())
-        for service in services:
-            keep_in_module(service).launch()
-        for service in services:
-            service.wait_until_ready()
+        start_all(keep_in_module, *services)
         yield Running(postgresql, rabbitmq, proxy, services)
         for service in services:
             service.kill()

@@ -10,19 +10,12 @@ import pytest
 
 from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
 from asynctestkit.eventually import eventually
-from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.processes import Installation, Keep, Service, start_all
 
 
 @pytest.fixture
 def installation(install: Callable[..., Installation]) -> Installation:
     return install(lease_seconds=2, publish_grace_seconds=2)
-
-
-def _started(keep: Keep, *services: Service) -> None:
-    for service in services:
-        keep(service).launch()
-    for service in services:
-        service.wait_until_ready()
 
 
 async def _is_running(proxy: Service, task_id: str) -> None:
@@ -34,7 +27,7 @@ async def test_an_executor_that_is_asked_to_stop_finishes_the_attempt_in_hand(
     installation: Installation, keep: Keep
 ):
     proxy, executor = installation.proxy(), installation.executor()
-    _started(keep, proxy, executor, installation.demo_api())
+    start_all(keep, proxy, executor, installation.demo_api())
     async with caller(proxy.url) as client:
         accepted = await create_client(client, new_email("slow+1"), prefer="respond-async")
         task_id = accepted.headers["task-id"]
@@ -52,12 +45,12 @@ async def test_an_attempt_longer_than_the_drain_is_given_to_another_executor(
 ):
     proxy, executor = installation.proxy(), installation.executor(drain_seconds=0.5)
     other = installation.executor("other-executor")
-    _started(keep, proxy, executor, installation.demo_api())
+    start_all(keep, proxy, executor, installation.demo_api())
     async with caller(proxy.url) as client:
         accepted = await create_client(client, new_email("slow+10"), prefer="respond-async")
         task_id = accepted.headers["task-id"]
         await eventually(lambda: _is_running(proxy, task_id))
-        _started(keep, other)
+        start_all(keep, other)
         asked_at = time.monotonic()
 
         assert executor.stop() == 0
@@ -73,7 +66,7 @@ async def test_the_task_of_a_killed_executor_is_finished_by_another(
 ):
     proxy, executor = installation.proxy(), installation.executor()
     other = installation.executor("other-executor")
-    _started(keep, proxy, executor, installation.demo_api())
+    start_all(keep, proxy, executor, installation.demo_api())
     async with caller(proxy.url) as client:
         accepted = await create_client(client, new_email("slow+2"), prefer="respond-async")
         task_id = accepted.headers["task-id"]
@@ -81,7 +74,7 @@ async def test_the_task_of_a_killed_executor_is_finished_by_another(
 
         executor.kill()
 
-        _started(keep, other)
+        start_all(keep, other)
         task = await finished_task(client, task_id)
     assert (task["status"], task["attempt"]) == ("succeeded", 2)
 
@@ -90,7 +83,7 @@ async def test_a_proxy_that_is_asked_to_stop_lets_its_caller_go_with_the_task(
     installation: Installation, keep: Keep
 ):
     proxy, executor = installation.proxy(), installation.executor()
-    _started(keep, proxy, executor, installation.demo_api())
+    start_all(keep, proxy, executor, installation.demo_api())
     async with caller(proxy.url) as client:
         call = create_client(client, new_email("slow+20"), prefer="wait=20")
         answer, _ = await asyncio.gather(call, _stop_when_busy(proxy))
@@ -156,7 +149,7 @@ async def test_a_proxy_that_lingers_serves_on_and_asks_callers_to_connect_anew(
     installation: Installation, keep: Keep
 ):
     proxy = installation.proxy(linger_seconds=3)
-    _started(keep, proxy)
+    start_all(keep, proxy)
     async with caller(proxy.url) as client:
         assert "connection" not in (await client.get("/ping")).headers
 

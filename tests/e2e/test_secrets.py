@@ -15,7 +15,14 @@ import pytest
 from asynctestkit.calls import caller, finished_task, get_task
 from asynctestkit.eventually import eventually
 from asynctestkit.process import bare_environment
-from asynctestkit.processes import COMMAND, Installation, Keep, Service, settings_environment
+from asynctestkit.processes import (
+    COMMAND,
+    Installation,
+    Keep,
+    Service,
+    settings_environment,
+    start_all,
+)
 from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 MARKED = "+tell/nobody"
@@ -110,10 +117,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, keep_in_module: Keep) -> I
         installation.migrate()
         proxy = installation.proxy()
         services = (proxy, installation.executor(), installation.demo_api())
-        for service in services:
-            keep_in_module(service).launch()
-        for service in services:
-            service.wait_until_ready()
+        start_all(keep_in_module, *services)
         stores = {"database_url": database_url, "broker_url": broker_url}
         everything = {**environment, **settings_environment({**settings, **stores})}
         yield Running(folder, postgresql, rabbitmq, installation, proxy, everything)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from asynctestkit.calls import caller, create_client, finished_task, get_task, new_email
-from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.processes import Installation, Keep, Service, start_all
 from asynctestkit.servers import GivenServer, RabbitmqServer
 
 
@@ -49,10 +49,7 @@ def running(  # noqa: PLR0917 - fixtures
         (installation.executor("executor"), installation.executor("other-executor")),
         installation.demo_api(),
     )
-    for service in running.services:
-        keep_in_module(service).launch()
-    for service in running.services:
-        service.wait_until_ready()
+    start_all(keep_in_module, *running.services)
     yield running
     # The next parameter's relays are to be alone with the database.
     for service in running.services:
