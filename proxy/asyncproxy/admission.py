@@ -140,7 +140,7 @@ class Admission:
         for name in self._queues.keys() | backlogs.keys():
             backlog = backlogs.get(name)
             self._queues.setdefault(name, _Queue()).sample(
-                queued=sum(backlog.queued.values()) if backlog else 0,
+                queued=sum(backlog.queued.values()) - backlog.put_back if backlog else 0,
                 finished_per_second=backlog.finished / seconds if backlog else 0.0,
             )
         await self._on_sample(backlogs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncproxy.problems import HeaderInvalidError
 from asynctasks.errors import TaskOptionsError
-from asynctasks.operations.task_options import TaskOptions
+from asynctasks.operations.task_options import MAX_SECONDS, TaskOptions
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -28,13 +28,13 @@ _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 
 def read_options(headers: Headers) -> TaskOptions:
     """What the headers ask for, allowed or not; raises TaskOptionsError for what says nothing."""
-    deadline = _deadline(headers.get("task-deadline"))
+    deadline = _deadline(_only(headers, "deadline"))
     is_instant = isinstance(deadline, datetime)
     return TaskOptions(
-        idempotency_key=_key(headers.get("idempotency-key")),
+        idempotency_key=_key(_only(headers, "idempotency_key")),
         deadline=deadline if is_instant else None,
         deadline_seconds=None if is_instant else deadline,
-        delay_seconds=_delay(headers.get("task-delay")),
+        delay_seconds=_delay(_only(headers, "delay")),
         labels=_labels(",".join(headers.getlist("task-labels"))),
     )
 
@@ -42,6 +42,14 @@ def read_options(headers: Headers) -> TaskOptions:
 def header_error(error: TaskOptionsError) -> HeaderInvalidError:
     """The error in the words of who sends headers."""
     return HeaderInvalidError(f"{HEADERS[error.option]}: expected {error.expected}.")
+
+
+def _only(headers: Headers, option: TaskOption) -> str | None:
+    """The header's value; which of two was meant, nobody can tell."""
+    values = headers.getlist(HEADERS[option])
+    if len(values) > 1:
+        raise TaskOptionsError(option, "it once, not several times")
+    return values[0] if values else None
 
 
 def _key(header: str | None) -> str | None:
@@ -79,7 +87,7 @@ def _delay(header: str | None) -> float | None:
         return None
     text = header.strip()
     if not _SECONDS.fullmatch(text):
-        raise TaskOptionsError("delay", "seconds: 30")
+        raise TaskOptionsError("delay", f"seconds, such as 30, {MAX_SECONDS} at most")
     return float(text)
 
 

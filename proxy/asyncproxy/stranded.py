@@ -65,8 +65,9 @@ def stranded(
     for queue, tasks in queued.items():
         known = {name for name, operation in operations.items() if operation.queue == queue}
         unknown = sum(count for name, count in tasks.items() if name not in known)
+        rest = sum(tasks.values()) - unknown
         if unknown:
             found.append(StrandedQueue(queue, Reason.NO_OPERATION, unknown))
-        if queue not in consumed:
-            found.append(StrandedQueue(queue, Reason.NO_EXECUTORS, sum(tasks.values())))
+        if rest and queue not in consumed:
+            found.append(StrandedQueue(queue, Reason.NO_EXECUTORS, rest))
     return sorted(found)

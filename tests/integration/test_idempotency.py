@@ -46,7 +46,7 @@ async def test_a_repeat_gets_the_first_answer_whatever_it_was(
     assert len(installation.upstream.keys) == (3 if code == 500 else 1)
 
 
-async def test_a_repeat_while_it_runs_waits_with_the_first_and_replays_nothing(
+async def test_a_repeat_while_it_runs_waits_with_the_first(
     installation: Inside,
 ):
     client = await one_of_each(installation)
@@ -72,9 +72,13 @@ async def test_a_repeat_while_it_runs_waits_with_the_first_and_replays_nothing(
     assert {(answer.status_code, answer.content) for answer in answers} == {
         (201, answers[0].content)
     }
-    assert not any("idempotency-replayed" in answer.headers for answer in answers)
-    joined = [answer.headers.get("idempotency-joined") for answer in answers]
-    assert joined == [None, *["true"] * 5]
+    # One that is held may first look when the task has just ended: that is a replay.
+    told = [
+        [answer.headers.get(f"idempotency-{how}") for how in ("joined", "replayed")]
+        for answer in answers
+    ]
+    assert told[0] == [None, None]
+    assert all(sorted(each, key=str) == [None, "true"] for each in told[1:])
     assert impatient.headers["idempotency-joined"] == "true"
     assert len(installation.upstream.keys) == 1
 

@@ -183,7 +183,7 @@ async def test_tasks_that_were_given_back_still_count_as_waiting(parts: Any, new
     claims = parts.claims("one", claimable=of(FIRST))
     await Misses(parts.database, claims).settle(given_back)
     backlog = (await Upkeep(parts.database).backlogs(seconds=2))["clients"]
-    assert backlog.queued == {"other": 1}
+    assert (backlog.queued, backlog.put_back) == ({"other": 1}, 1)
 
 
 async def test_a_task_keeps_the_revision_by_which_it_was_accepted(parts: Any, new_task: MakeTask):

@@ -48,6 +48,14 @@ async def sampled(*samples: tuple[int, int], seconds: float = 2, **settings: Any
     return admitting
 
 
+async def test_calls_do_not_wait_behind_tasks_that_no_executor_can_run():
+    admitting, upkeep = admission()
+    for _ in range(3):
+        upkeep.answer = {"clients": Backlog({"unknown": 5}, 1, put_back=5)}
+        await admitting._sample(2)
+    assert admitting.window_seconds(WAIT, 1) == 1
+
+
 @pytest.mark.parametrize(
     ("samples", "retry_after", "window"),
     [

@@ -132,6 +132,14 @@ def test_labels_are_pairs(header: str, labels: dict[str, str]):
     assert read(task_labels=header).labels == labels
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Task-Deadline", "Task-Delay"])
+def test_of_two_headers_none_is_chosen(name: str):
+    twice = [(name.lower().encode(), value) for value in (b"1", b"2")]
+    with pytest.raises(TaskOptionsError) as caught:
+        read_options(Headers(raw=twice))
+    assert str(header_error(caught.value)) == f"{name}: expected it once, not several times."
+
+
 def test_labels_may_stand_in_several_headers():
     """A list may be sent in parts (RFC 9110 §5.3)."""
     headers = Headers(raw=[(b"task-labels", b"a=1"), (b"task-labels", b"b=2, c=3")])

@@ -21,11 +21,16 @@ CASES: list[tuple[dict[str, dict[str, int]], set[str], list[tuple[str, Reason, i
     ({"clients": {"create": 3}}, {"clients"}, []),
     ({"clients": {"create": 3}}, {"reports"}, [("clients", Reason.NO_EXECUTORS, 3)]),
     ({"clients": {"create": 3, "gone": 2}}, {"clients"}, [("clients", Reason.NO_OPERATION, 2)]),
+    (
+        {"clients": {"create": 3, "gone": 2}},
+        set(),
+        [("clients", Reason.NO_EXECUTORS, 3), ("clients", Reason.NO_OPERATION, 2)],
+    ),
     ({"clients": {"report": 4}}, {"clients"}, [("clients", Reason.NO_OPERATION, 4)]),
     (
         {"old": {"create": 1}, "clients": {"create": 1}},
         {"clients"},
-        [("old", Reason.NO_EXECUTORS, 1), ("old", Reason.NO_OPERATION, 1)],
+        [("old", Reason.NO_OPERATION, 1)],
     ),
 ]
 

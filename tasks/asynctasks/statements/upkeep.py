@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.endings import CANCELLED_WITH_EXECUTOR, EXPIRED
@@ -62,6 +72,8 @@ class Backlog:
     """By operation; delayed tasks and backoffs are not counted until they are due."""
     finished: int
     """Within the seconds asked about."""
+    put_back: int = 0
+    """Of what is queued, tasks that no executor knew how to run: nothing waits behind them."""
 
 
 class Upkeep:
@@ -148,10 +160,15 @@ class Upkeep:
         async with self._database.read() as connection:
             queued = (await connection.execute(_QUEUED)).all()
             finished = (await connection.execute(_RATE, {"since_seconds": -seconds})).all()
-        backlogs = {row.queue: Backlog({}, row.finished) for row in finished}
-        for row in queued:
-            backlogs.setdefault(row.queue, Backlog({}, 0)).queued[row.operation] = row.queued
-        return backlogs
+        finished_by_queue = {row.queue: row.finished for row in finished}
+        return {
+            queue: Backlog(
+                {row.operation: row.queued for row in queued if row.queue == queue},
+                finished_by_queue.get(queue, 0),
+                put_back=sum(row.put_back for row in queued if row.queue == queue),
+            )
+            for queue in {*finished_by_queue, *(row.queue for row in queued)}
+        }
 
 
 def _returned(row: Any) -> dict[str, Any]:
@@ -259,13 +276,16 @@ _PURGE = delete(tasks).where(
     )
 )
 _WAITING = union_all(
-    select(tasks.c.queue, tasks.c.operation).where(IS_PUBLISHED),
-    select(tasks.c.queue, tasks.c.operation).where(IS_DUE),
-    select(tasks.c.queue, tasks.c.operation).where(IS_PUT_BACK),
+    select(tasks.c.queue, tasks.c.operation, literal(0).label("put_back")).where(IS_PUBLISHED),
+    select(tasks.c.queue, tasks.c.operation, literal(0)).where(IS_DUE),
+    select(tasks.c.queue, tasks.c.operation, literal(1)).where(IS_PUT_BACK),
 ).subquery()
-_QUEUED = select(_WAITING.c.queue, _WAITING.c.operation, func.count().label("queued")).group_by(
-    _WAITING.c.queue, _WAITING.c.operation
-)
+_QUEUED = select(
+    _WAITING.c.queue,
+    _WAITING.c.operation,
+    func.count().label("queued"),
+    func.sum(_WAITING.c.put_back).label("put_back"),
+).group_by(_WAITING.c.queue, _WAITING.c.operation)
 _RATE = (
     select(tasks.c.queue, func.count().label("finished"))
     .where(HAS_JUST_FINISHED)
