@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from asynctestkit.processes import Installation, Keep, Service
+from asynctestkit.processes import Installation, Keep, Service, start_all
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 from asynctestkit.sql import execute
 
@@ -39,10 +39,7 @@ def running(
     installation.migrate()
     running = Running(installation, installation.proxy("first"), installation.proxy("second"))
     others = (installation.executor(), installation.demo_api())
-    for service in (running.first, running.second, *others):
-        keep_in_session(service).launch()
-    for service in (running.first, running.second, *others):
-        service.wait_until_ready()
+    start_all(keep_in_session, running.first, running.second, *others)
     return running
 
 
