@@ -14,7 +14,7 @@ from asyncexecutor.failures import (
     UpstreamFailedError,
 )
 from asyncexecutor.retry import Retry, next_attempt
-from asyncexecutor.runner import Answer
+from asyncexecutor.runner import Answer, Attempt
 from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.errors import SealedArgumentsError
 from asynctasks.instants import utc_now
@@ -37,7 +37,7 @@ async def run_attempt(task: ClaimedTask, runnable: Runnable, sealing: Sealing) -
     """Run the task once and say where that takes it."""
     result: Answer | AttemptFailedError
     try:
-        result = await runnable.runner.run(task.id, _arguments(task, sealing))
+        result = await runnable.runner.run(Attempt(task.id, _arguments(task, sealing)))
     except AttemptFailedError as error:
         result = error
     except Exception as error:

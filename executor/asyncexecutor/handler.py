@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncexecutor.handler_threads import HandlerThreads
+    from asyncexecutor.runner import Attempt
     from asynctasks.operations.operation import Operation
 
 log = structlog.get_logger(__name__)
@@ -55,29 +56,29 @@ class Handler:
         self._timeout_seconds = operation.timeout_seconds
         self._max_response_bytes = max_response_bytes
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer:
         """See `Runner`."""
         limit = asyncio.timeout(self._timeout_seconds)
         try:
             async with limit:
-                answer = await self._called(arguments)
+                answer = await self._called(attempt.arguments)
         except asyncio.CancelledError as error:
             if _is_cancelled_from_outside():
                 raise
-            raise self._failed(task_id, error) from None
+            raise self._failed(attempt.task_id, error) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything
             if isinstance(error, TimeoutError) and limit.expired():
                 raise HandlerTimeoutError(
                     f"The handler did not return within {self._timeout_seconds:g} s."
                 ) from None
-            raise self._failed(task_id, error) from None
+            raise self._failed(attempt.task_id, error) from None
         try:
             return Answer(_response(answer, max_bytes=self._max_response_bytes))
         except HandlerAnswerError as error:
             log.error(  # noqa: TRY400 - no traceback leads to the handler
                 "answer of a handler refused",
                 operation=self._operation,
-                task_id=str(task_id),
+                task_id=str(attempt.task_id),
                 reason=str(error),
             )
             raise

@@ -28,10 +28,18 @@ class Answer:
     retry_after_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a task, as far as it concerns what runs it."""
+
+    task_id: UUID
+    arguments: dict[str, Any]
+
+
 class Runner(Protocol):
     """What makes one attempt: an upstream call or a handler."""
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer:
         """The answer, whatever its status; raises AttemptFailedError where there is none."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -21,10 +21,11 @@ from asynctasks.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
+    from asyncexecutor.runner import Attempt
     from asyncexecutor.upstream_connections import UpstreamConnections
-    from asynctasks.operations.operation import Operation, UpstreamCall
+    from asynctasks.operations.operation import Operation
+    from asynctasks.operations.upstream_call import UpstreamCall
 
 CONNECT_SECONDS = 10.0
 UNPACKED = frozenset({"", "identity", "gzip", "deflate"})
@@ -54,9 +55,9 @@ class Upstream:
         )
         self._max_response_bytes = call.max_response_bytes or max_response_bytes
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer:
         """See `Runner`."""
-        request = self._request.request(task_id, arguments)
+        request = self._request.request(attempt)
         try:
             async with await self._connections.send(
                 self._method, request, timeout=self._timeout, tls=self._tls

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncexecutor.upstream_request import Request
-    from asynctasks.operations.operation import Operation, UpstreamCall
+    from asynctasks.operations.operation import Operation
+    from asynctasks.operations.upstream_call import UpstreamCall
 
 MAX_HEADER_BYTES = 65_536
 MAX_HEADERS = 512

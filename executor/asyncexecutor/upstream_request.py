@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
-from asynctasks.operations.operation import HEADER_PLACEHOLDER, HEADER_VALUE
+from asynctasks.operations.upstream_call import HEADER_PLACEHOLDER, HEADER_VALUE
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from yarl import URL
 
-    from asynctasks.operations.operation import Operation, UpstreamCall
+    from asyncexecutor.runner import Attempt
+    from asynctasks.operations.operation import Operation
+    from asynctasks.operations.upstream_call import UpstreamCall
 
 URL_KEY = ("upstream", "url")
 _IN_URL = re.compile(r"[\x21-\x7e]*")
@@ -60,9 +61,10 @@ class RequestTemplate:
             self._fixed["Content-Type"] = "application/json"
         self._elsewhere = (call.url_names | call.header_names) & arguments
 
-    def request(self, task_id: UUID, arguments: Mapping[str, Any]) -> Request:
-        """The call for a task; raises UpstreamUrlError, UpstreamHeaderError."""
-        headers = {**self._fixed, "Idempotency-Key": str(task_id)}
+    def request(self, attempt: Attempt) -> Request:
+        """The call for an attempt; raises UpstreamUrlError, UpstreamHeaderError."""
+        arguments = attempt.arguments
+        headers = {**self._fixed, "Idempotency-Key": str(attempt.task_id)}
         for name, template in self._varying.items():
             if all(arguments.get(argument) is not None for argument in template.arguments):
                 headers[name] = template.expand(arguments)

@@ -20,7 +20,7 @@ from asyncexecutor.failures import (
     UpstreamResponseUnreadableError,
     UpstreamUnreachableError,
 )
-from asyncexecutor.runner import Answer
+from asyncexecutor.runner import Answer, Attempt
 from asyncexecutor.upstream import Upstream
 from asyncexecutor.upstream_connections import UpstreamConnections
 from asynctasks.errors import OperationsFileError
@@ -107,7 +107,7 @@ async def calling(
         operation, operation.upstream, connections, environment=given, max_response_bytes=100_000
     )
     async with connections:
-        yield lambda: runner.run(new_task_id(), {})
+        yield lambda: runner.run(Attempt(new_task_id(), {}))
 
 
 def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:

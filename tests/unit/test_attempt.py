@@ -18,7 +18,7 @@ from asyncexecutor.failures import (
     UpstreamUnreachableError,
     UpstreamUrlError,
 )
-from asyncexecutor.runner import Answer, Runnable
+from asyncexecutor.runner import Answer, Attempt, Runnable
 from asynctasks.attempt_history import KEPT_ATTEMPTS
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.sealing import Sealing, new_sealing_key
@@ -192,8 +192,8 @@ class Fake:
         self._run = run
         self.arguments: dict[str, Any] | None = None
 
-    async def run(self, task_id: object, arguments: dict[str, Any]) -> Answer:
-        self.arguments = arguments
+    async def run(self, attempt: Attempt) -> Answer:
+        self.arguments = attempt.arguments
         return self._run()
 
 

@@ -16,8 +16,9 @@ from asyncoperator.settings import OperatorSettings
 from asyncproxy.health_routes import HealthEndpoints, health_routes
 from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
-from asynctasks.operations.operation import Operation, RetryPolicy, UpstreamCall, UpstreamTls
+from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
+from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
 

@@ -17,6 +17,7 @@ from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
 from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.metrics import ABANDONED_HANDLERS
+from asyncexecutor.runner import Attempt
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import read_json
 from asynctasks.operations.operation import Operation
@@ -61,7 +62,7 @@ def handler(threads: HandlerThreads, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 
 async def run(handler: Handler, arguments: dict[str, Any] | None = None) -> Response:
-    return (await handler.run(new_task_id(), arguments or {})).response
+    return (await handler.run(Attempt(new_task_id(), arguments or {}))).response
 
 
 async def test_what_a_function_returns_is_the_response(handler: Make):

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from asyncexecutor.failures import AttemptFailedError, UpstreamHeaderError, UpstreamUrlError
+from asyncexecutor.runner import Attempt
 from asyncexecutor.upstream_request import Request, RequestTemplate
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import read_json
@@ -35,7 +36,7 @@ def template(environment: dict[str, str] | None = None, **upstream: Any) -> Requ
 
 
 def request(arguments: dict[str, Any], **upstream: Any) -> Request:
-    return template(**upstream).request(TASK_ID, arguments)
+    return template(**upstream).request(Attempt(TASK_ID, arguments))
 
 
 def test_an_argument_in_a_header_is_sent_there_and_not_in_the_body():
@@ -65,7 +66,9 @@ def test_what_makes_no_header_is_refused_and_not_quoted(value: Any):
 
 def test_a_value_of_the_environment_is_never_taken_for_a_template():
     environment = {"BASE": "https://u.example", "KEY": "{id}{n}"}
-    asked = template(environment, headers={"X-K": "{KEY}{n}"}).request(TASK_ID, {"n": "{id}"})
+    asked = template(environment, headers={"X-K": "{KEY}{n}"}).request(
+        Attempt(TASK_ID, {"n": "{id}"})
+    )
     assert asked.headers["X-K"] == "{id}{n}{id}"
 
 
@@ -81,7 +84,7 @@ def test_a_content_type_of_the_file_is_honoured_and_the_key_is_ours():
 
 def test_a_secret_that_ends_in_a_newline_is_sent_without_it():
     environment = {"BASE": "https://u.example\n", "KEY": f"{SECRET}\r\n"}
-    asked = template(environment, headers={"X-K": "{KEY}"}).request(TASK_ID, {})
+    asked = template(environment, headers={"X-K": "{KEY}"}).request(Attempt(TASK_ID, {}))
     assert asked.headers["X-K"] == SECRET
     assert str(asked.url) == "https://u.example/x"
 
@@ -139,7 +142,7 @@ def test_what_makes_no_url_is_the_callers_fault_once_and_nothing_of_it_is_told(
 ):
     environment = {"BASE": f"https://{SECRET}.example", "KEY": SECRET}
     with pytest.raises(UpstreamUrlError) as caught:
-        template(environment, url=url).request(TASK_ID, arguments)
+        template(environment, url=url).request(Attempt(TASK_ID, arguments))
     shown: BaseException | None = caught.value
     assert isinstance(shown, AttemptFailedError)
     assert (shown.status, shown.is_retryable) == (422, False)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from asyncexecutor.misses import Miss
-from asyncexecutor.runner import Answer, Runnable
+from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import MOST_CLAIMS, Worker
 from asynctasks.instants import utc_now
@@ -63,7 +63,7 @@ class Misses:
 
 
 class Runner:
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer:
         return Answer(Response(200, "", b""))
 
 

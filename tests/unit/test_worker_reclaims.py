@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from asyncexecutor.runner import Answer, Runnable
+from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import Worker
 from asynctasks.instants import utc_now
@@ -54,7 +54,7 @@ class Runner:
         self.may_end = asyncio.Event()
         self.is_called = asyncio.Event()
 
-    async def run(self, task_id: UUID, arguments: dict[str, Any]) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer:
         self.is_called.set()
         await self.may_end.wait()
         return Answer(Response(200, "", b""))

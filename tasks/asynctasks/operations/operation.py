@@ -7,25 +7,17 @@ import json
 import re
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import (
-    AliasGenerator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    field_validator,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
+from asynctasks.operations.declared import Declared, Number, Seconds, Whole
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.text_values import TextReader
-from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
+from asynctasks.operations.upstream_call import UpstreamCall
 from asynctasks.operations.write_only import Schema
 
 RESERVED_PATHS = (
@@ -52,51 +44,10 @@ SCHEMA_FAULT = "json_schema"
 """The type of a pydantic error whose context holds the `path` in the schema."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-HEADER_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-_FRAMING = "the connection makes it"
-OUR_HEADERS = {
-    "idempotency-key": "it is the task's id, the same for every attempt",
-    "accept-encoding": "answers are asked for as they are, and so bounded by their size",
-    **dict.fromkeys(
-        (
-            "connection",
-            "content-encoding",
-            "content-length",
-            "expect",
-            "host",
-            "keep-alive",
-            "proxy-connection",
-            "te",
-            "trailer",
-            "transfer-encoding",
-            "upgrade",
-        ),
-        _FRAMING,
-    ),
-}
-"""Headers of a call that an operations file cannot choose, and why."""
-
-MAX_RESPONSE_BYTES = 100 * 1_048_576
-# Strict: `true` is no number, and neither is "3".
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
-Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
 
 
-class _Declared(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=AliasGenerator(validation_alias=to_camel),
-        ignored_types=(cached_property,),
-    )
-
-
-class RetryPolicy(_Declared):
+class RetryPolicy(Declared):
     """When a failed attempt is followed by another."""
 
     max_attempts: Whole = Field(default=5, ge=1, le=100)
@@ -113,83 +64,7 @@ class RetryPolicy(_Declared):
         return value
 
 
-class UpstreamTls(_Declared):
-    """How the connection to an upstream is secured, where the system's way does not do."""
-
-    ca_file: str | None = Field(default=None, min_length=1)
-    """Certificates to trust, PEM, in place of the system's."""
-    cert_file: str | None = Field(default=None, min_length=1)
-    """The certificate that we show, PEM, with those that lead to one which the upstream trusts."""
-    key_file: str | None = Field(default=None, min_length=1)
-    """Its key, PEM and unencrypted; by default it stands in `cert_file`."""
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("`keyFile` without `certFile`")
-        if self.ca_file is None and self.cert_file is None:
-            raise ValueError("expected `caFile`, `certFile` or both")
-        return self
-
-
-class UpstreamCall(_Declared):
-    """The HTTP call that runs a task."""
-
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    url: str
-    """An RFC 6570 template of arguments; other names stand for the executor's environment."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
-    timeout_seconds: Seconds = 30
-    max_response_bytes: Whole | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
-    """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
-    tls: UpstreamTls | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_template(cls, value: str) -> str:
-        try:
-            UrlTemplate(value)
-        except UrlTemplateError as error:
-            raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("headers")
-    @classmethod
-    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
-        seen: set[str] = set()
-        for name, text in value.items():
-            if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
-            if name.lower() in OUR_HEADERS:
-                raise ValueError(f"{name} cannot be chosen: {OUR_HEADERS[name.lower()]}")
-            if name.lower() in seen:
-                raise ValueError(f"{name} stands here twice")
-            seen.add(name.lower())
-            if not HEADER_VALUE.fullmatch(text):
-                raise ValueError(f"the value of {name} is not one line of ASCII text")
-            for expression in _VARIABLE.findall(text):
-                if EXPRESSION.fullmatch(expression) and not expression.isidentifier():
-                    raise ValueError(f"{{{expression}}} in {name}: expected a plain {{name}}")
-        return value
-
-    @property
-    def url_names(self) -> frozenset[str]:
-        """The names in the URL, arguments and environment alike."""
-        return UrlTemplate(self.url).names
-
-    @property
-    def header_names(self) -> frozenset[str]:
-        """The names in the headers, arguments and environment alike."""
-        return frozenset[str]().union(*map(self.names_in, self.headers.values()))
-
-    @staticmethod
-    def names_in(header: str) -> frozenset[str]:
-        """The names in a header's value."""
-        return frozenset(HEADER_PLACEHOLDER.findall(header))
-
-
-class Operation(_Declared):
+class Operation(Declared):
     """Something callers may ask for."""
 
     name: str

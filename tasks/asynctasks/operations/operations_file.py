@@ -15,10 +15,9 @@ from asynctasks.operations.operation import (
     Operation,
     Operations,
     RetryPolicy,
-    UpstreamCall,
-    UpstreamTls,
 )
 from asynctasks.operations.schema_keywords import schemas_in
+from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
 
 if TYPE_CHECKING:

@@ -1,0 +1,117 @@
+"""The HTTP call by which an operation runs, as declared in the operations file."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from asynctasks.operations.declared import Declared, Seconds, Whole
+from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_PLACES = re.compile(r"\{([^{}]*)\}")
+HEADER_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+_FRAMING = "the connection makes it"
+OUR_HEADERS = {
+    "idempotency-key": "it is the task's id, the same for every attempt",
+    "accept-encoding": "answers are asked for as they are, and so bounded by their size",
+    **dict.fromkeys(
+        (
+            "connection",
+            "content-encoding",
+            "content-length",
+            "expect",
+            "host",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ),
+        _FRAMING,
+    ),
+}
+"""Headers of a call that an operations file cannot choose, and why."""
+
+MAX_RESPONSE_BYTES = 100 * 1_048_576
+
+
+class UpstreamTls(Declared):
+    """How the connection to an upstream is secured, where the system's way does not do."""
+
+    ca_file: str | None = Field(default=None, min_length=1)
+    """Certificates to trust, PEM, in place of the system's."""
+    cert_file: str | None = Field(default=None, min_length=1)
+    """The certificate that we show, PEM, with those that lead to one which the upstream trusts."""
+    key_file: str | None = Field(default=None, min_length=1)
+    """Its key, PEM and unencrypted; by default it stands in `cert_file`."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("`keyFile` without `certFile`")
+        if self.ca_file is None and self.cert_file is None:
+            raise ValueError("expected `caFile`, `certFile` or both")
+        return self
+
+
+class UpstreamCall(Declared):
+    """The HTTP call that runs a task."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str
+    """An RFC 6570 template of arguments; other names stand for the executor's environment."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
+    timeout_seconds: Seconds = 30
+    max_response_bytes: Whole | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
+    """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
+    tls: UpstreamTls | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        try:
+            UrlTemplate(value)
+        except UrlTemplateError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        seen: set[str] = set()
+        for name, text in value.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+            if name.lower() in OUR_HEADERS:
+                raise ValueError(f"{name} cannot be chosen: {OUR_HEADERS[name.lower()]}")
+            if name.lower() in seen:
+                raise ValueError(f"{name} stands here twice")
+            seen.add(name.lower())
+            if not HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"the value of {name} is not one line of ASCII text")
+            for expression in _PLACES.findall(text):
+                if EXPRESSION.fullmatch(expression) and not expression.isidentifier():
+                    raise ValueError(f"{{{expression}}} in {name}: expected a plain {{name}}")
+        return value
+
+    @property
+    def url_names(self) -> frozenset[str]:
+        """The names in the URL, arguments and environment alike."""
+        return UrlTemplate(self.url).names
+
+    @property
+    def header_names(self) -> frozenset[str]:
+        """The names in the headers, arguments and environment alike."""
+        return frozenset[str]().union(*map(self.names_in, self.headers.values()))
+
+    @staticmethod
+    def names_in(header: str) -> frozenset[str]:
+        """The names in a header's value."""
+        return frozenset(HEADER_PLACEHOLDER.findall(header))
