@@ -99,6 +99,13 @@ def _tables(against: Against) -> Iterator[tuple[str, Table]]:
             ]
         )
     yield "against", table
+    parts = Table("CPU of a request by part, µs", ["callers", *against.pairs[0].this.cpu_us])
+    for pair in against.pairs:
+        this, other = pair.this.cpu_us, pair.other.cpu_us
+        parts.rows.append(
+            [f"{pair.callers:,}", *(f"{this[name]:,.0f} ÷ {other[name]:,.0f}" for name in this)]
+        )
+    yield "parts", parts
 
 
 def _faults(against: Against) -> Iterator[str]:
