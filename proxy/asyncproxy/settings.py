@@ -56,8 +56,8 @@ class ProxySettings(Settings):
     """How long a client may leave unread what was sent to it before it is cut off."""
     max_wait_seconds: float = Field(default=60, ge=0, le=600)
     """The longest wait window a caller may ask for by `Prefer: wait=N`."""
-    write_seconds: float = Field(default=5, gt=0, le=60)
-    """How long a caller waits for the task database to commit before it is told 503."""
+    write_seconds: float = Field(default=4, gt=0, le=60)
+    """How long a caller waits for its task to be stored, before it is told 503, and published."""
     list_seconds: float = Field(default=5, gt=0, le=60)
     """How long a page of tasks may take to be found; then it is answered 503. A quarter of the
     connections are for that."""

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from asynctasks.statements.store import Added, TaskStore
     from asynctasks.task import Task
 
-LAST_LOOK_SECONDS = 2.0
-"""How long the row is asked for after the window: a database that hangs holds no caller longer."""
+LOOK_SECONDS = 2.0
+"""How long a row is asked for: a database that hangs holds no caller longer."""
 
 log = structlog.get_logger(__name__)
 
@@ -154,35 +154,41 @@ class Submission:
         self, call: Call, expected: ExpectedReply | None, window_ends: float
     ) -> Submitted:
         task = call.task
-        added = await self._add(task)
-        call.body.release()
+        added, is_published = await self._accept(call)
         if not added.is_new:
             return await self._join(call, added, window_ends)
         # A task that starts within the window is worth waiting for; the relay publishes it.
-        will_run = task.delay_seconds is not None or (task.published and await self._publish(task))
+        will_run = task.delay_seconds is not None or is_published
         if not will_run or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
         task.arguments = None
         waiting = self._wait(task, expected, window_ends)
         return Submitted(await call.caller.unless_gone(waiting))
 
-    async def _add(self, task: NewTask) -> Added:
+    async def _accept(self, call: Call) -> tuple[Added, bool]:
+        """The task's row and whether its message is out, for both of which there is one time."""
+        task, added = call.task, None
         try:
             async with asyncio.timeout(self.settings.write_seconds):
-                return await self.store.add(task)
+                added = await self.store.add(task)
+                call.body.release()
+                return added, added.is_new and task.published and await self._publish(task)
         except TimeoutError as error:
-            raise DatabaseUnavailableError(
-                f"The task database did not commit within {self.settings.write_seconds:g} s; "
-                "the task may have been stored all the same."
-            ) from error
+            if added is None:
+                raise DatabaseUnavailableError(
+                    f"The task database did not commit within {self.settings.write_seconds:g} s; "
+                    "the task may have been stored all the same."
+                ) from error
+            # Without a word to the database, which may be what is slow: its grace will pass.
+            _log_unpublished(task, "its time was over")
+            return added, False
 
     async def _publish(self, task: NewTask) -> bool:
         """False where the relay has to do it later."""
         try:
             await self.broker.publish(task.queue, TaskMessage(task.id, task.operation))
         except BrokerUnavailableError as error:
-            PUBLISH_FAILURES.inc()
-            log.warning("publish left to the relay", task_id=str(task.id), reason=str(error))
+            _log_unpublished(task, str(error))
             await self._make_due(task.id)
             return False
         return True
@@ -201,19 +207,32 @@ class Submission:
         if isinstance(reply, Reply):
             return reply
         try:
-            async with asyncio.timeout(LAST_LOOK_SECONDS):
-                return await self.store.find(task.id)
-        except (DatabaseUnavailableError, TimeoutError):
+            return await self._look(task.id)
+        except DatabaseUnavailableError:
             # It was committed, so the caller gets its id whatever has happened since.
             return task.as_accepted()
+
+    async def _look(self, task_id: UUID) -> Task:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self.store.find(task_id)
+        except TimeoutError as error:
+            raise DatabaseUnavailableError(
+                f"The task database did not answer within {LOOK_SECONDS:g} s."
+            ) from error
 
     async def _join(self, call: Call, added: Added, window_ends: float) -> Submitted:
         """Wait with the earlier call of the same key, or replay its answer."""
         if added.fingerprint not in call.fingerprints:
             raise IdempotencyKeyReusedError
         call.task.arguments = None
-        task = await self.store.find(added.id)
+        task = await self._look(added.id)
         was_final = task.status.is_final
         waiting = self.watch.until_final(task, seconds=window_ends - time.monotonic())
         task = await call.caller.unless_gone(waiting)
         return Submitted(task, is_replay=was_final, is_join=not was_final)
+
+
+def _log_unpublished(task: NewTask, reason: str) -> None:
+    PUBLISH_FAILURES.inc()
+    log.warning("publish left to the relay", task_id=str(task.id), reason=reason)
