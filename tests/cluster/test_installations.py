@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -70,6 +71,29 @@ async def shows(kubectl: Kubectl, name: str, task_status: str) -> None:
     await eventually(check, timeout_seconds=30)
 
 
+async def answered(kubectl: Kubectl, name: str) -> str:
+    """The reason of the operator's first word on whether it takes the object."""
+
+    def check() -> str:
+        reason = reasons(kubectl, name)["Accepted"]
+        assert reason != "Pending"
+        return reason
+
+    return await eventually(check, timeout_seconds=10)
+
+
+async def cannot_tell_whose(kubectl: Kubectl) -> None:
+    """Until an operator reads anew who else is there, it takes an object for its own."""
+    names = (f"whose-{number}" for number in count())
+
+    async def check() -> None:
+        name = next(names)
+        kubectl.apply(person(name))
+        assert await answered(kubectl, name) == "InstallationAmbiguous"
+
+    await eventually(check, timeout_seconds=30)
+
+
 async def logs(operator: Service, **line: str) -> None:
     def check() -> None:
         assert has_logged(**line)(operator), operator.log
@@ -96,13 +120,13 @@ async def test_another_installation_cancels_and_deletes_nothing_of_ours(
     await shows(kubectl, "mine", "Running")
     bakery.start()
     await logs(bakery, event="operator leads")
-    kubectl.apply(person("theirs", installation="bakery"), person("whose"))
+    kubectl.apply(person("theirs", installation="bakery"))
 
-    def told() -> None:
+    def taken() -> None:
         assert status(kubectl, "theirs")["installation"] == "bakery"
-        assert reasons(kubectl, "whose")["Accepted"] == "InstallationAmbiguous"
 
-    await eventually(told, timeout_seconds=20)
+    await eventually(taken, timeout_seconds=20)
+    await cannot_tell_whose(kubectl)
     await shows(kubectl, "mine", "Succeeded")
     assert status(kubectl, "mine")["installation"] == "asyncapiproxy"
     kubectl("delete", "asynctask", "theirs")
