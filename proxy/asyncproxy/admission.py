@@ -88,11 +88,15 @@ class Admission:
         )
 
     @contextmanager
-    def admit(self, operation: Operation) -> Generator[Permit]:
-        """Hold a permit for a call; raises OverloadedError, QueueFullError."""
-        if self._waiting >= self._settings.max_waiting:
+    def admit(self, operation: Operation, *, waits: bool) -> Generator[Permit]:
+        """Hold a permit for a call, and a place for its caller if it waits.
+
+        Raises OverloadedError, QueueFullError.
+        """
+        if waits and self._waiting >= self._settings.max_waiting:
             raise OverloadedError(
-                f"{self._waiting} callers wait at this proxy, which is as many as it takes.",
+                f"{self._waiting} callers wait at this proxy, which is as many as it takes; "
+                "one that does not wait is taken (Prefer: respond-async).",
                 retry_after_seconds=self.retry_after_seconds(operation.queue),
             )
         if self._queued[operation.name] >= operation.max_queued:
@@ -100,14 +104,14 @@ class Admission:
                 f"{operation.name} has {operation.max_queued} queued tasks, the most it may have.",
                 retry_after_seconds=self.retry_after_seconds(operation.queue),
             )
-        self._waiting += 1
+        self._waiting += waits
         # Until the next sample: a burst between two samples must not pass the limit unseen.
         queued, permit = self._queued, Permit()
         queued[operation.name] += 1
         try:
             yield permit
         finally:
-            self._waiting -= 1
+            self._waiting -= waits
             if not permit.leaves_task:
                 queued[operation.name] -= 1  # a sample since then has begun a count of its own
 

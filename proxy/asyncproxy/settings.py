@@ -70,7 +70,7 @@ class ProxySettings(Settings):
     retention_seconds: float = Field(default=7 * 86_400, ge=86_400, le=LONGEST_SECONDS)
     """How long a finished task is kept, and with it its idempotency key: a day at least."""
     max_waiting: int = Field(default=20_000, ge=1)
-    """Callers that may wait at a time; further ones are answered 503."""
+    """Callers that may wait at a time; further ones are answered 503, unless they do not wait."""
     adaptive_window: bool = True
     """Answer 202 at once where the queue is so long that the reply cannot come in the window."""
     linger_seconds: float = Field(default=0, ge=0, le=600)

@@ -133,18 +133,22 @@ class Submission:
         while it waits; the task goes on.
         """
         window_ends = time.monotonic() + call.window_seconds
-        with self.admission.admit(call.operation) as permit:
+        waits = self._is_worth_waiting(call)
+        with self.admission.admit(call.operation, waits=waits) as permit:
             try:
-                submitted = await self._admitted(call, window_ends)
+                submitted = await self._admitted(call, window_ends, waits=waits)
             except ClientDisconnect:
                 permit.leaves_task = True
                 raise
             permit.leaves_task = not submitted.is_final
             return submitted
 
-    async def _admitted(self, call: Call, window_ends: float) -> Submitted:
+    def _is_worth_waiting(self, call: Call) -> bool:
         window = self.admission.window_seconds(call.operation, call.window_seconds)
-        if window <= (call.task.delay_seconds or 0.0):
+        return window > (call.task.delay_seconds or 0.0)
+
+    async def _admitted(self, call: Call, window_ends: float, *, waits: bool) -> Submitted:
+        if not waits:
             return await self._submit(call, None, time.monotonic())
         async with self.replies.expect(call.task.id) as expected:
             call.task.reply_to = expected.reply_to

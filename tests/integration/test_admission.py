@@ -20,7 +20,7 @@ async def tasks_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     return (await client.get("/tasks")).json()["tasks"]
 
 
-async def test_one_caller_too_many_is_503_and_leaves_nothing(sqlite_url: str):
+async def test_one_caller_too_many_is_503_unless_it_does_not_wait(sqlite_url: str):
     async with inside(
         database_url=sqlite_url, broker_url="memory://", max_waiting=2
     ) as installation:
@@ -31,10 +31,13 @@ async def test_one_caller_too_many_is_503_and_leaves_nothing(sqlite_url: str):
             assert len(await tasks_of(client)) == 2
 
         await eventually(both_wait)
-        refused = await client.post("/create-client", json={}, headers=ASYNC)
+        refused = await client.post("/create-client", json={})
         assert (refused.status_code, refused.json()["type"]) == (503, f"{PROBLEMS}overloaded")
         assert int(refused.headers["retry-after"]) >= 1
         assert len(await tasks_of(client)) == 2
+        for headers in (ASYNC, {"Prefer": "wait=0"}, {"Task-Delay": "100"}):
+            taken = await client.post("/create-client", json={}, headers=headers)
+            assert taken.status_code == 202
         await installation.executor()
         assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [201, 201]
         assert (await client.post("/create-client", json={})).status_code == 201

@@ -10,7 +10,7 @@ import pytest
 from asyncproxy.metrics import PARKED_CALLERS, REQUESTS
 from asynctestkit.calls import PROBLEMS, finished_task
 from asynctestkit.eventually import eventually
-from asynctestkit.inside import ASYNC, Inside, accepted, inside, operation
+from asynctestkit.inside import Inside, accepted, inside, operation
 
 SOON = 0.4
 """When a caller gives up."""
@@ -61,7 +61,7 @@ async def test_one_who_joined_by_a_key_and_gives_up_frees_its_place(installation
     await give_up(client, "POST", "/create-client", json={}, headers=key)
 
     async def admitted() -> None:
-        answer = await client.post("/create-client", json={}, headers={**ASYNC, **key})
+        answer = await client.post("/create-client", json={}, headers={"Prefer": "wait=1", **key})
         assert (answer.status_code, answer.json().get("id")) == (202, task_id)
 
     await eventually(admitted, timeout_seconds=3)

@@ -86,7 +86,7 @@ async def test_who_is_held_and_what_runs_is_seen_and_who_is_one_too_many(sqlite_
         await metered.eventually(
             ("asyncapiproxy_parked_callers", 1), ("asyncapiproxy_running_attempts", 1)
         )
-        refused = await client.post("/create-client", json={}, headers=ASYNC)
+        refused = await client.post("/create-client", json={})
         assert refused.status_code == 503
         may_end.set()
         assert (await waiting).status_code == 201

@@ -102,23 +102,25 @@ async def test_without_the_adaptive_window_the_window_is_what_was_asked_for():
 
 def test_no_more_callers_wait_than_may():
     admitting, _ = admission(max_waiting=2)
-    with admitting.admit(WAIT), admitting.admit(WAIT):
-        with pytest.raises(OverloadedError) as refused, admitting.admit(WAIT):
+    with admitting.admit(WAIT, waits=True), admitting.admit(WAIT, waits=True):
+        with pytest.raises(OverloadedError) as refused, admitting.admit(WAIT, waits=True):
             pass
         assert not isinstance(refused.value, QueueFullError)
         assert refused.value.retry_after_seconds == 1
-    with admitting.admit(WAIT):
+        with admitting.admit(WAIT, waits=False):  # and takes no place
+            pass
+    with admitting.admit(WAIT, waits=True):
         pass
 
 
 def test_a_burst_between_two_samples_does_not_pass_the_limit():
     admitting, _ = admission()
-    for _ in range(3):
-        with admitting.admit(FEW) as permit:
+    for waits in (True, False, False):
+        with admitting.admit(FEW, waits=waits) as permit:
             permit.leaves_task = True
-    with pytest.raises(QueueFullError), admitting.admit(FEW):
+    with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
         pass
-    with admitting.admit(WAIT):
+    with admitting.admit(WAIT, waits=True):
         pass
 
 
@@ -126,21 +128,21 @@ def test_calls_that_leave_no_task_do_not_fill_the_queue():
     """They were answered in time, repeated an earlier call, or could not be stored."""
     admitting, _ = admission()
     for _ in range(10):
-        with admitting.admit(FEW):
+        with admitting.admit(FEW, waits=True):
             pass
-        with pytest.raises(ZeroDivisionError), admitting.admit(FEW):
+        with pytest.raises(ZeroDivisionError), admitting.admit(FEW, waits=True):
             raise ZeroDivisionError
-    with admitting.admit(FEW), admitting.admit(FEW), admitting.admit(FEW):  # noqa: SIM117
-        with pytest.raises(QueueFullError), admitting.admit(FEW):
+    with admitting.admit(FEW, waits=True), admitting.admit(FEW, waits=True), admitting.admit(FEW, waits=True):  # noqa: SIM117
+        with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
             pass
 
 
 async def test_a_call_that_outlives_a_sample_is_not_subtracted_from_the_next_count():
     admitting, upkeep = admission()
-    with admitting.admit(FEW), admitting.admit(FEW):
+    with admitting.admit(FEW, waits=True), admitting.admit(FEW, waits=True):
         upkeep.answer = {"default": Backlog({"few": 3}, 0)}
         await admitting._sample(2)
-    with pytest.raises(QueueFullError), admitting.admit(FEW):
+    with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
         pass
 
 
@@ -149,11 +151,11 @@ async def test_what_is_admitted_while_the_database_counts_is_not_forgotten():
 
     async def slow_count(*, seconds: float) -> dict[str, Backlog]:
         del seconds
-        with admitting.admit(FEW) as permit:
+        with admitting.admit(FEW, waits=True) as permit:
             permit.leaves_task = True
         return {"default": Backlog({"few": 2}, 0)}
 
     upkeep.backlogs = slow_count
     await admitting._sample(2)
-    with pytest.raises(QueueFullError), admitting.admit(FEW):
+    with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
         pass
