@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 
 from asyncproxy.json_text import read_json
-from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
+from asyncproxy.problems import (
+    BodyTooLargeError,
+    MalformedJsonError,
+    PathInvalidError,
+    UnsupportedMediaTypeError,
+)
 from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import as_object
 
@@ -20,13 +26,16 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
 
 
+REPLACEMENT = "\ufffd"
+"""What the server reads for a byte that is no UTF-8; a caller may also mean it."""
 _TEXT_OR_SEPARATOR = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([,\[{])', re.DOTALL)
 
 
 def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_values: int) -> Any:
     """What the caller sent, not yet checked against the schema.
 
-    Raises UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, ArgumentsInvalidError.
+    Raises UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, PathInvalidError,
+    ArgumentsInvalidError.
     """
     arguments: Any = {}
     if body:
@@ -35,6 +44,8 @@ def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_
             raise BodyTooLargeError(f"The body has more than {max_values} values.")
         arguments = read_json(body)
     properties = as_object(arguments)
+    if any(REPLACEMENT in text for text in request.path_params.values()):
+        _check_utf8(request.scope["raw_path"], operation)
     if request.path_params and properties is not None:
         return _with_path_arguments(properties, request.path_params, operation)
     return arguments  # whatever it is: the schema says what is wrong with it
@@ -91,6 +102,14 @@ def _check_headers(request: Request) -> None:
         name, _, value = parameter.partition("=")
         if name == "charset" and value.strip('"') not in {"utf-8", "utf8"}:
             raise UnsupportedMediaTypeError(f"JSON is UTF-8 (RFC 8259 §8.1), not {value}.")
+
+
+def _check_utf8(raw_path: bytes, operation: Operation) -> None:
+    for name, given in zip(operation.path.split("/"), raw_path.split(b"/"), strict=False):
+        try:
+            unquote_to_bytes(given).decode()
+        except UnicodeDecodeError:
+            raise PathInvalidError(f"{name} is given by bytes that are no UTF-8.") from None
 
 
 def _with_path_arguments(

@@ -184,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_in_head and self._heads_begun <= is_idle:  # all of it was of this head
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_header_bytes:
-                self._refuse(HeadersTooLargeError(self._limits.max_header_bytes))
+                self._refuse(HeadersTooLargeError(self._limits.max_header_bytes, MAX_HEADERS))
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -234,7 +234,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return UrlTooLongError(self._limits.max_url_bytes)
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.max_header_bytes or len(self.headers) > MAX_HEADERS:
-            return HeadersTooLargeError(self._limits.max_header_bytes)
+            return HeadersTooLargeError(self._limits.max_header_bytes, MAX_HEADERS)
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            return MalformedRequestError(f"It has {hosts} Host headers, not one (RFC 9112 §3.2).")
         return None
 
     def on_body(self, body: bytes) -> None:

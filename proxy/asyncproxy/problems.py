@@ -36,7 +36,11 @@ class UnsupportedMediaTypeError(AsyncApiProxyError):
 
 
 class MalformedJsonError(AsyncApiProxyError):
-    """The request's body is no JSON."""
+    """The request's body is no JSON, or none that can be passed on as it is."""
+
+
+class PathInvalidError(AsyncApiProxyError):
+    """An argument of the request's path cannot be read."""
 
 
 class HeaderInvalidError(AsyncApiProxyError):
@@ -76,9 +80,10 @@ class HeadersTooLargeError(RefusedRequestError):
 
     reason = "headers"
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, max_headers: int) -> None:
         super().__init__(
-            f"The request line and the headers are more than {max_bytes} bytes, or very many."
+            f"The request line and the headers are more than {max_bytes} bytes, "
+            f"or more than {max_headers} headers."
         )
 
 
@@ -113,11 +118,12 @@ class _Kind:
 
 KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ArgumentsInvalidError: _Kind("arguments-invalid", "The arguments are not valid", 422),
-    MalformedJsonError: _Kind("malformed-json", "The body is no JSON", 400),
+    MalformedJsonError: _Kind("malformed-json", "The body cannot be read as JSON", 400),
+    PathInvalidError: _Kind("path-invalid", "The path is not valid", 400),
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
     BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
     UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body is not JSON", 415),
-    MalformedRequestError: _Kind("malformed-request", "This is no HTTP request", 400),
+    MalformedRequestError: _Kind("malformed-request", "This is no valid HTTP request", 400),
     RequestTimeoutError: _Kind("request-timeout", "The request did not come in time", 408),
     UrlTooLongError: _Kind("url-too-long", "The URL is too long", 414),
     HeadersTooLargeError: _Kind("headers-too-large", "The headers are too large", 431),

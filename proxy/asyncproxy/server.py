@@ -69,6 +69,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def on_tick(self, counter: int) -> bool:
+        """Renew the headers of all answers in place: a call that waits has the list already."""
+        held = self.server_state.default_headers
+        ends = await super().on_tick(counter)
+        held[:] = self.server_state.default_headers
+        self.server_state.default_headers = held
+        return ends
+
     async def run_until_told(self, listener: socket.socket) -> None:
         """Raises ServerStartError where uvicorn would end the whole process from inside a task."""
         try:
@@ -114,7 +122,7 @@ async def serve(
         await stop.wait()
         if linger_seconds:
             log.info("lingers", seconds=linger_seconds)
-            # uvicorn takes these up within a second, for requests that begin then.
+            # uvicorn takes these up within a second.
             config.encoded_headers.append((b"connection", b"close"))
             await asyncio.sleep(linger_seconds)
         server.should_exit = True

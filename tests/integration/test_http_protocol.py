@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -100,6 +102,13 @@ async def answered(reader: Reader) -> tuple[int, bytes]:
         return status, await reader.readexactly(length)
 
 
+async def date(reader: Reader) -> datetime:
+    """When the next response says that it was made."""
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+    return parsedate_to_datetime(head.decode().lower().partition("\r\ndate: ")[2].split("\r\n")[0])
+
+
 async def refused(reader: Reader) -> tuple[int, str]:
     """The status and type of a problem, after which the connection ends."""
     status, body = await answered(reader)
@@ -158,6 +167,9 @@ async def test_what_is_no_http_is_400():
             b"\x16\x03\x01\x02\x00",
             b"GET /\r\n\r\n",
             b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n",
         ):
             reader, writer = await it.connect()
             await send(writer, nonsense)
@@ -314,6 +326,32 @@ async def test_a_client_that_has_sent_all_and_only_listens_is_answered():
         it.app.answer.set()
         assert await answered(reader) == (200, b"/park")
         assert it.app.gone == []
+
+
+async def test_a_request_of_http_1_0_needs_no_host():
+    async with served() as it:
+        reader, writer = await it.connect()
+        await send(writer, b"GET /a HTTP/1.0\r\n\r\n")
+        assert await answered(reader) == (200, b"/a")
+
+
+async def test_an_answer_is_dated_by_its_end_however_long_its_caller_has_waited():
+    async with served() as it:
+        parked, writer = await it.connect()
+        await send(writer, PARKS)
+        await eventually(lambda: _is(len(it.app.seen), 1))
+        began = datetime.now(UTC).replace(microsecond=0)
+
+        async def of_another() -> datetime:
+            reader, writer = await it.connect()
+            await send(writer, b"GET /a HTTP/1.1\r\nHost: proxy\r\n\r\n")
+            found = await date(reader)
+            assert found > began
+            return found
+
+        later = await eventually(of_another)
+        it.app.answer.set()
+        assert await date(parked) >= later
 
 
 async def test_the_application_is_told_of_a_caller_who_goes():

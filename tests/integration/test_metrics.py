@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from asynctestkit.calls import finished_task
 from asynctestkit.eventually import eventually
-from asynctestkit.inside import ASYNC, accepted, held, inside, one_of_each, status
+from asynctestkit.inside import accepted, held, inside, one_of_each, status
 
 
 async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:

@@ -132,7 +132,11 @@ def test_calls_that_leave_no_task_do_not_fill_the_queue():
             pass
         with pytest.raises(ZeroDivisionError), admitting.admit(FEW, waits=True):
             raise ZeroDivisionError
-    with admitting.admit(FEW, waits=True), admitting.admit(FEW, waits=True), admitting.admit(FEW, waits=True):  # noqa: SIM117
+    with (  # noqa: SIM117
+        admitting.admit(FEW, waits=True),
+        admitting.admit(FEW, waits=True),
+        admitting.admit(FEW, waits=True),
+    ):
         with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
             pass
 

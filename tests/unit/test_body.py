@@ -12,7 +12,12 @@ from starlette.requests import Request
 
 from asyncproxy.body import _has_more_values, parse_arguments, read_body
 from asyncproxy.body_budget import BodyBudget
-from asyncproxy.problems import BodyTooLargeError, MalformedJsonError, UnsupportedMediaTypeError
+from asyncproxy.problems import (
+    BodyTooLargeError,
+    MalformedJsonError,
+    PathInvalidError,
+    UnsupportedMediaTypeError,
+)
 from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import write_json
 from asynctasks.operations.operation import Operation
@@ -244,6 +249,28 @@ async def test_a_malformed_body_is_not_quoted():
         assert "31415" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"a":1,"a":1}', '"a"'),
+        (b'{ "b" : 1 , "a" : "x:y", "a":2}', '"a"'),
+        (b'{"a":1,"\\u0061":2}', '"a"'),
+        (b'{"a":1,"a":"\\u003A"}', '"a"'),
+        (b'{"a":{"b":[{"c":1.10,"d":1,"d":{}}]}}', '"d"'),
+        (b'{"' + b"n" * 99 + b'":1,"' + b"n" * 99 + b'":2}', '"' + "n" * 64 + '"'),
+    ],
+)
+async def test_of_two_members_of_one_name_none_is_chosen(body: bytes, name: str):
+    with pytest.raises(MalformedJsonError) as caught:
+        await read(body)
+    assert str(caught.value) == f"The member {name} stands twice in one object."
+
+
+async def test_the_same_name_in_two_objects_and_colons_in_texts_are_no_repetition():
+    body = b'{"a":{"a":"http:\\/\\/b:1\\u003a2"},"A":[{"a":"\\":"},{"a":1}]}'
+    assert await read(body) == orjson.loads(body)
+
+
 @given(number=st.integers(-(2**70), 2**70))
 async def test_an_integer_is_kept_to_the_digit_or_refused(number: int):
     try:
@@ -324,6 +351,20 @@ async def test_a_path_that_is_no_number_is_left_to_the_schema(text: str):
     assert (arguments["number"], arguments["text"]) == (text, text)
     with pytest.raises(ArgumentsInvalidError):
         CHANGE.schema.check(arguments)
+
+
+@pytest.mark.parametrize("raw", [b"/b/12/1/%ff", b"/b/12/1/%C3", b"/b/12/1/a%80b/"])
+async def test_a_path_that_is_no_utf_8_is_refused_and_says_which_argument(raw: bytes):
+    asked = request(Connection([]), {}, path={"number": "12", "share": "1", "text": "\ufffd"})
+    asked.scope["raw_path"] = raw
+    with pytest.raises(PathInvalidError, match=r"\{text\} is given by bytes that are no UTF-8"):
+        await read_arguments_of(asked, CHANGE)
+
+
+async def test_a_path_may_hold_the_replacement_character_itself():
+    asked = request(Connection([]), {}, path={"number": "12", "share": "1", "text": "\ufffd"})
+    asked.scope["raw_path"] = b"/b/12/1/%EF%BF%BD"
+    assert (await read_arguments_of(asked, CHANGE))["text"] == "\ufffd"
 
 
 async def test_an_argument_of_the_path_may_not_stand_in_the_body():
