@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from asynctasks.statements.claims import Claims
 
 FIRST_PAUSE_SECONDS = 2.0
+_PUT_BACK = "tasks put back: this executor's operations file has "
+_TOLD = {
+    Refusal.UNKNOWN_OPERATION: _PUT_BACK + "no such operation",
+    Refusal.UNKNOWN_REVISION: _PUT_BACK + "an earlier revision of their operation",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -56,19 +61,20 @@ class Misses:
             return Miss.CLAIM_AGAIN
         if why is Refusal.OTHER_QUEUE:
             await self._unclaimed.put_back(task_id, publish_in_seconds=0.0)
-        elif why in {Refusal.UNKNOWN_OPERATION, Refusal.UNKNOWN_REVISION}:
-            self._tell(task)
+        elif why in _TOLD:
+            self._tell(task, _TOLD[why])
             pause = pause_seconds(age_seconds=task.age_seconds)
             await self._unclaimed.put_back(task_id, publish_in_seconds=pause)
         return Miss.FORGET
 
-    def _tell(self, task: UnclaimedTask) -> None:
+    def _tell(self, task: UnclaimedTask, event: str) -> None:
         if (task.operation, task.revision) not in self._told:
             self._told.add((task.operation, task.revision))
             log.warning(
-                "tasks put back: this executor's operations file lacks what they need",
+                event,
                 operation=task.operation,
                 revision=task.revision,
+                own_revision=self._claims.claimable.revisions.get(task.operation),
             )
 
 

@@ -144,7 +144,11 @@ class Admission:
         for name in self._queues.keys() | backlogs.keys():
             backlog = backlogs.get(name)
             self._queues.setdefault(name, _Queue()).sample(
-                queued=sum(backlog.queued.values()) - backlog.put_back if backlog else 0,
+                queued=_waiting(backlog) if backlog else 0,
                 finished_per_second=backlog.finished / seconds if backlog else 0.0,
             )
         await self._on_sample(backlogs)
+
+
+def _waiting(backlog: Backlog) -> int:
+    return sum(backlog.queued.values()) - sum(backlog.put_back.values())

@@ -1,6 +1,7 @@
 """Tasks that wait and that nobody will run as things stand: found beside each sample of the queues.
 
-Their queue has no executors, or the operations file no longer has their operation on that queue.
+Their queue has no executors, or these have put them back, or the operations file no longer has
+their operation on that queue.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Reason(StrEnum):
 
     NO_OPERATION = "no-operation"
     NO_EXECUTORS = "no-executors"
+    PUT_BACK = "put-back"
+    """Executors have an earlier revision of their operation, or do not have it yet."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,25 +52,31 @@ class StrandedQueues:
 
     async def look(self, backlogs: Mapping[str, Backlog]) -> None:
         """Look at what a sample of the queues has found; raises DatabaseUnavailableError."""
-        queued = {name: backlog.queued for name, backlog in backlogs.items() if backlog.queued}
-        consumed = await self._roster.consumed_queues(SEEN_SECONDS) if queued else ()
-        self.found = stranded(queued, operations=self._operations.current, consumed=consumed)
+        waiting = {name: backlog for name, backlog in backlogs.items() if backlog.queued}
+        consumed = await self._roster.consumed_queues(SEEN_SECONDS) if waiting else ()
+        self.found = stranded(waiting, operations=self._operations.current, consumed=consumed)
         STRANDED_TASKS.clear()
         for each in self.found:
             STRANDED_TASKS.labels(each.queue, each.reason).set(each.tasks)
 
 
 def stranded(
-    queued: Mapping[str, Mapping[str, int]], *, operations: Operations, consumed: Collection[str]
+    waiting: Mapping[str, Backlog], *, operations: Operations, consumed: Collection[str]
 ) -> list[StrandedQueue]:
-    """The queues with stranded tasks; `queued` by queue and operation."""
+    """The queues with stranded tasks; what waits by queue."""
     found: list[StrandedQueue] = []
-    for queue, tasks in queued.items():
+    for queue, backlog in waiting.items():
         known = {name for name, operation in operations.items() if operation.queue == queue}
-        unknown = sum(count for name, count in tasks.items() if name not in known)
-        rest = sum(tasks.values()) - unknown
-        if unknown:
-            found.append(StrandedQueue(queue, Reason.NO_OPERATION, unknown))
-        if rest and queue not in consumed:
-            found.append(StrandedQueue(queue, Reason.NO_EXECUTORS, rest))
+        tasks = {Reason.NO_OPERATION: _count(backlog.queued, but=known)}
+        if queue in consumed:
+            unknown = backlog.put_back.keys() - known
+            tasks[Reason.PUT_BACK] = _count(backlog.put_back, but=unknown)
+        else:
+            rest = sum(backlog.queued.values()) - tasks[Reason.NO_OPERATION]
+            tasks[Reason.NO_EXECUTORS] = rest
+        found += (StrandedQueue(queue, reason, count) for reason, count in tasks.items() if count)
     return sorted(found)
+
+
+def _count(tasks: Mapping[str, int], *, but: Collection[str]) -> int:
+    return sum(count for operation, count in tasks.items() if operation not in but)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from sqlalchemy import select
 
 from asyncexecutor.misses import Miss, Misses
@@ -158,6 +159,26 @@ async def test_what_is_not_this_executors_goes_back_to_the_relay(
         assert (due.id, due.queue) == (task_id, "others")
 
 
+@pytest.mark.parametrize(
+    ("operation", "lacking"),
+    [("create-client", "an earlier revision of their operation"), ("other", "no such operation")],
+)
+async def test_the_log_says_once_what_the_file_has_not(
+    parts: Any, new_task: MakeTask, operation: str, lacking: str
+):
+    await registered(parts, FIRST, SECOND)
+    claims = parts.claims("one", claimable=of(FIRST))
+    misses = Misses(parts.database, claims)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            task_id = await added(parts, new_task, operation=operation, revision=SECOND.revision)
+            await misses.settle(task_id)
+    (line,) = logs
+    assert line["event"] == f"tasks put back: this executor's operations file has {lacking}"
+    assert line["revision"] == SECOND.revision
+    assert line["own_revision"] == (FIRST.revision if operation == "create-client" else None)
+
+
 async def test_what_has_ended_or_waits_for_its_time_is_left_alone(parts: Any, new_task: MakeTask):
     await registered(parts, FIRST)
     claims = parts.claims("one", claimable=of(FIRST))
@@ -183,7 +204,7 @@ async def test_tasks_that_were_given_back_still_count_as_waiting(parts: Any, new
     claims = parts.claims("one", claimable=of(FIRST))
     await Misses(parts.database, claims).settle(given_back)
     backlog = (await Upkeep(parts.database).backlogs(seconds=2))["clients"]
-    assert (backlog.queued, backlog.put_back) == ({"other": 1}, 1)
+    assert (backlog.queued, backlog.put_back) == ({"other": 1}, {"other": 1})
 
 
 async def test_a_task_keeps_the_revision_by_which_it_was_accepted(parts: Any, new_task: MakeTask):

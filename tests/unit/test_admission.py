@@ -51,7 +51,7 @@ async def sampled(*samples: tuple[int, int], seconds: float = 2, **settings: Any
 async def test_calls_do_not_wait_behind_tasks_that_no_executor_can_run():
     admitting, upkeep = admission()
     for _ in range(3):
-        upkeep.answer = {"clients": Backlog({"unknown": 5}, 1, put_back=5)}
+        upkeep.answer = {"clients": Backlog({"unknown": 5}, 1, put_back={"unknown": 5})}
         await admitting._sample(2)
     assert admitting.window_seconds(WAIT, 1) == 1
 

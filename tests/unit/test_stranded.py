@@ -35,12 +35,28 @@ CASES: list[tuple[dict[str, dict[str, int]], set[str], list[tuple[str, Reason, i
 ]
 
 
+@pytest.mark.parametrize(
+    ("consumed", "found"),
+    [
+        ({"clients"}, [(Reason.NO_OPERATION, 2), (Reason.PUT_BACK, 1)]),
+        (set[str](), [(Reason.NO_EXECUTORS, 3), (Reason.NO_OPERATION, 2)]),
+    ],
+)
+def test_tasks_that_executors_of_their_queue_have_put_back_are_stranded(
+    consumed: set[str], found: list[tuple[Reason, int]]
+):
+    backlog = Backlog({"create": 3, "gone": 2}, 0, put_back={"create": 1, "gone": 2})
+    expected = [StrandedQueue("clients", *each) for each in found]
+    assert stranded({"clients": backlog}, operations=OPERATIONS, consumed=consumed) == expected
+
+
 @pytest.mark.parametrize(("queued", "consumed", "found"), CASES)
 def test_tasks_without_an_operation_or_executors_on_their_queue_are_stranded(
     queued: dict[str, dict[str, int]], consumed: set[str], found: list[tuple[str, Reason, int]]
 ):
     expected = [StrandedQueue(*each) for each in found]
-    assert stranded(queued, operations=OPERATIONS, consumed=consumed) == expected
+    waiting = {queue: Backlog(tasks, 0) for queue, tasks in queued.items()}
+    assert stranded(waiting, operations=OPERATIONS, consumed=consumed) == expected
 
 
 class Roster:

@@ -6,7 +6,7 @@ rows are dead or late is asked first, by their ids alone: so one that cannot be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -72,7 +72,7 @@ class Backlog:
     """By operation; delayed tasks and backoffs are not counted until they are due."""
     finished: int
     """Within the seconds asked about."""
-    put_back: int = 0
+    put_back: dict[str, int] = field(default_factory=dict[str, int])
     """Of what is queued, tasks that no executor knew how to run: nothing waits behind them."""
 
 
@@ -160,15 +160,13 @@ class Upkeep:
         async with self._database.read() as connection:
             queued = (await connection.execute(_QUEUED)).all()
             finished = (await connection.execute(_RATE, {"since_seconds": -seconds})).all()
-        finished_by_queue = {row.queue: row.finished for row in finished}
-        return {
-            queue: Backlog(
-                {row.operation: row.queued for row in queued if row.queue == queue},
-                finished_by_queue.get(queue, 0),
-                put_back=sum(row.put_back for row in queued if row.queue == queue),
-            )
-            for queue in {*finished_by_queue, *(row.queue for row in queued)}
-        }
+        found = {row.queue: Backlog({}, row.finished) for row in finished}
+        for row in queued:
+            backlog = found.setdefault(row.queue, Backlog({}, 0))
+            backlog.queued[row.operation] = row.queued
+            if row.put_back:
+                backlog.put_back[row.operation] = row.put_back
+        return found
 
 
 def _returned(row: Any) -> dict[str, Any]:
