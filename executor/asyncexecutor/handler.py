@@ -19,6 +19,7 @@ from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.runner import Answer, is_storable_status
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
+from asynctasks.operations.response_headers import why_not_kept
 from asynctasks.response import Response
 
 if TYPE_CHECKING:
@@ -155,4 +156,6 @@ def _checked(response: Response) -> Response:
         )
     if not isinstance(body, bytes):
         raise HandlerAnswerError("The handler returned a Response whose body is not bytes.")
+    if fault := why_not_kept(response.headers):
+        raise HandlerAnswerError(f"The handler returned a Response whose headers {fault}.")
     return response

@@ -13,7 +13,9 @@ from asyncexecutor.failures import (
     UpstreamResponseUnreadableError,
     UpstreamTimeoutError,
 )
+from asyncexecutor.kept_headers import KeptHeaders
 from asyncexecutor.runner import Answer, is_storable_status
+from asyncexecutor.upstream_addresses import UpstreamAddresses
 from asyncexecutor.upstream_connections import tls_context
 from asyncexecutor.upstream_faults import FOREIGN, failure
 from asyncexecutor.upstream_request import RequestTemplate
@@ -22,14 +24,14 @@ from asynctasks.response import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from yarl import URL
+
     from asyncexecutor.runner import Attempt
     from asyncexecutor.upstream_connections import UpstreamConnections
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
 
 CONNECT_SECONDS = 10.0
-UNPACKED = frozenset({"", "identity", "gzip", "deflate"})
-"""The Content-Encodings of which aiohttp gives what they hold."""
 
 
 class Upstream:
@@ -48,6 +50,9 @@ class Upstream:
         self._connections = connections
         self._method = call.method
         self._request = RequestTemplate(operation, call, environment)
+        self._kept_headers = KeptHeaders(
+            operation, call, UpstreamAddresses(operation, call, environment)
+        )
         self._tls = tls_context(operation, call)
         self._timeout_seconds = call.timeout_seconds
         self._timeout = aiohttp.ClientTimeout(
@@ -62,7 +67,7 @@ class Upstream:
             async with await self._connections.send(
                 self._method, request, timeout=self._timeout, tls=self._tls
             ) as answer:
-                return await self._answer(answer)
+                return await self._answer(answer, request.url)
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
@@ -71,17 +76,17 @@ class Upstream:
             # Without the cause, whose text holds the URL, and so secrets and arguments.
             raise failure(error) from None
 
-    async def _answer(self, answer: aiohttp.ClientResponse) -> Answer:
+    async def _answer(self, answer: aiohttp.ClientResponse, called: URL) -> Answer:
         if not is_storable_status(answer.status):
             raise UpstreamResponseUnreadableError(
                 f"The upstream answered {answer.status}, which ends no exchange (RFC 9110 §15)."
             )
-        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in UNPACKED:
-            raise UpstreamResponseUnreadableError(
-                "The upstream packed its answer (Content-Encoding), which was not asked for."
-            )
-        response = Response(answer.status, _content_type(answer), await self._read(answer))
+        response = Response(
+            answer.status,
+            _content_type(answer),
+            await self._read(answer),
+            self._kept_headers.of(answer.raw_headers, called=called),
+        )
         return Answer(response, retry_after_seconds(answer.headers.get("retry-after")))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:

@@ -70,9 +70,10 @@ class UpstreamConnections:
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._limit, socket_factory=_new_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                # An answer that is packed all the same is kept so, with its Content-Encoding.
+                auto_decompress=False,
                 headers={
                     "User-Agent": f"AsyncApiProxy/{version('asyncapiproxy')}",
-                    # So that what bounds the answer bounds what is read, not what it unpacks to.
                     "Accept-Encoding": "identity",
                 },
                 max_line_size=MAX_HEADER_BYTES,

@@ -28,7 +28,6 @@ _NOT_CONNECTED = {
 _CUT_SHORT = (http_exceptions.ContentLengthError, http_exceptions.TransferEncodingError)
 _UNREADABLE: dict[type[http_exceptions.HttpProcessingError], str] = {
     http_exceptions.LineTooLong: f"a line of its head is longer than {MAX_HEADER_BYTES} bytes",
-    http_exceptions.ContentEncodingError: "its Content-Encoding was not asked for",
     http_exceptions.BadStatusLine: (
         "it does not begin with a status line of HTTP/1.1, or goes on after its end"
     ),

@@ -62,6 +62,11 @@ TASK_SCHEMA: dict[str, Any] = {
             "properties": {
                 "status": {"type": "integer"},
                 "contentType": {"type": "string"},
+                "headers": {
+                    "type": "object",
+                    "description": "By name in small letters, each with all its values.",
+                    "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                },
                 "body": {},
             },
         },
@@ -101,6 +106,7 @@ TASK: Responses = {
 }
 RESPONSE: Responses = {
     200: {"description": "The upstream's answer", "content": {"*/*": {}}},
+    304: {"description": "If-None-Match has the upstream's ETag"},
     404: _upstreams("There is no such task, or so the upstream answered"),
     409: _upstreams("The task has not finished, or so the upstream answered"),
     503: _upstreams("The task database is away, or so the upstream answered"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,8 @@ from asyncproxy.prefer import parse_prefer
 from asyncproxy.task_view import (
     accepted_response,
     etag,
+    matches,
+    not_modified,
     page_response,
     row_response,
     task_response,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from asynctasks.task import Task
 
 MAX_PAGE_SIZE = 1_000
-_PACKED = re.compile(r'(?:[-;]+(?:gzip|br|deflate|zstd))+"$|"(?:[-;]+(?:gzip|br|deflate|zstd))+$')
-"""What proxies that compress add to an ETag: Apache's mod_deflate `"7-gzip"`, Jetty `"7--gzip"`."""
 _LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
 
@@ -98,10 +97,10 @@ class TaskEndpoints:
         if wait is not None and not task.status.is_final:
             seconds = min(wait, self.max_wait_seconds)
             headers["Preference-Applied"] = f"wait={seconds:g}"
-            if if_none_match is None or _matches(if_none_match, etag(task)):
+            if if_none_match is None or matches(if_none_match, etag(task)):
                 changed = self.watch.until_changed(task, seconds=seconds)
                 task = await caller_of(request.scope).unless_gone(changed)
-        if if_none_match is not None and _matches(if_none_match, etag(task)):
+        if if_none_match is not None and matches(if_none_match, etag(task)):
             return Response(status_code=304, headers={"ETag": etag(task), **headers})
         return task_response(
             task,
@@ -110,10 +109,18 @@ class TaskEndpoints:
             prefix=self.public_url,
         )
 
-    async def get_response(self, task_id: str) -> Response:
-        """Give the upstream's answer as the caller would have had it: status, type and body."""
+    async def get_response(
+        self,
+        task_id: str,
+        if_none_match: Annotated[str | None, Header(), _AS_TEXT] = None,
+    ) -> Response:
+        """Give the upstream's answer as the caller would have had it: status, headers and body.
+
+        Where the upstream does not say how long it may be kept, it is not to be kept at all.
+        """
         task = await self.store.find(_parsed(task_id))
-        return row_response(task, prefix=self.public_url)
+        answer = row_response(task, {"Cache-Control": "no-store"}, prefix=self.public_url)
+        return not_modified(answer, if_none_match)
 
     async def get_operation(self, task_id: str) -> Response:
         """Show where a task stands as Azure's clients poll it, who follow `Operation-Location`."""
@@ -249,9 +256,3 @@ def _parsed(task_id: str) -> UUID:
         return UUID(task_id)
     except ValueError as error:
         raise TaskNotFoundError(task_id[:64]) from error
-
-
-def _matches(header: str, tag: str) -> bool:
-    """If-None-Match by weak comparison (RFC 9110 §13.1.2), whatever a proxy added to our ETag."""
-    given = {_PACKED.sub('"', value.strip().removeprefix("W/")) for value in header.split(",")}
-    return tag in given or "*" in given

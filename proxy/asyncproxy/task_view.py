@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,10 +13,11 @@ from starlette.responses import Response
 
 from asyncproxy.problems import TYPE_PREFIX, problem_response
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
+from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from asynctasks import response as upstream
@@ -38,6 +41,10 @@ _HARMLESS = {
 }
 """Upstreams' answers are served on our origin: in a browser, nothing of them may run there."""
 _BODILESS = frozenset({204, 205, 304})
+_CACHING = frozenset({"cache-control", "expires"})
+_ADDRESSES = frozenset({"location", "content-location"})
+_PACKED = re.compile(r'(?:[-;]+(?:gzip|br|deflate|zstd))+"$|"(?:[-;]+(?:gzip|br|deflate|zstd))+$')
+"""What proxies that compress add to an ETag: Apache's mod_deflate `"7-gzip"`, Jetty `"7--gzip"`."""
 _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What making JSON of a row raises where it holds JSON of another shape or depth than we write."""
 
@@ -153,13 +160,18 @@ def row_response(
 ) -> Response:
     """A finished task's answer, as the caller would have had it.
 
-    Raises TaskNotFinishedError, TaskUnreadableError.
+    How long it may be cached is the upstream's to say, and `Age` (RFC 9111 §5.1) how much of that
+    is over. Raises TaskNotFinishedError, TaskUnreadableError.
     """
     if not task.status.is_final:
         raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
     try:
-        own = {"Cache-Control": "no-store", **(headers or {})}
-        return _answer(task.id, task.response, task.error, own, prefix)
+        response = task.response
+        own = dict(headers or {})
+        if response is not None and any(name.lower() in _CACHING for name, _ in response.headers):
+            own.pop("Cache-Control", None)
+            own["Age"] = str(_age_seconds(task))
+        return _answer(task.id, response, task.error, own, prefix)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -167,6 +179,12 @@ def row_response(
 def etag(task: Task) -> str:
     """A strong validator: every change of the task bumps its version."""
     return f'"{task.version}"'
+
+
+def matches(if_none_match: str, tag: str) -> bool:
+    """Weak comparison (RFC 9110 §13.1.2), whatever a proxy added to our ETag."""
+    tags = {_PACKED.sub('"', one.strip().removeprefix("W/")) for one in if_none_match.split(",")}
+    return tag.removeprefix("W/") in tags or "*" in tags
 
 
 def _answer(
@@ -184,9 +202,45 @@ def _answer(
     if response is None:
         return Response(status_code=204, headers=own)
     if response.status in _BODILESS:
-        return Response(status_code=response.status, headers=own)
-    own["Content-Type"] = response.content_type or "application/octet-stream"
-    return Response(response.body, response.status, own)
+        answer = Response(status_code=response.status, headers=own)
+    else:
+        own["Content-Type"] = response.content_type or "application/octet-stream"
+        answer = Response(response.body, response.status, own)
+    if response.headers:
+        answer.raw_headers += _raw(response.headers, prefix)
+    return answer
+
+
+def _raw(headers: Iterable[tuple[str, str]], prefix: str) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them: small letters, and of a value each character one byte."""
+    raw: list[tuple[bytes, bytes]] = []
+    for given, value in headers:
+        name = given.lower()
+        # A path of our own, since an upstream's address was made whole.
+        is_ours = name in _ADDRESSES and value.startswith("/") and not value.startswith("//")
+        raw.append((name.encode(), (prefix + value if is_ours else value).encode("latin-1")))
+    return raw
+
+
+def _age_seconds(task: Task) -> int:
+    assert task.finished_at is not None
+    return max(0, int((utc_now() - task.finished_at).total_seconds()))
+
+
+def not_modified(answer: Response, if_none_match: str | None) -> Response:
+    """The upstream's answer, or 304 where the caller has it already (RFC 9110 §13.1.2)."""
+    tag = answer.headers.get("etag")
+    if if_none_match is None or tag is None or answer.status_code != HTTPStatus.OK:
+        return answer
+    if not matches(if_none_match, tag):
+        return answer
+    same = Response(status_code=HTTPStatus.NOT_MODIFIED)
+    same.raw_headers = [
+        (name, value)
+        for name, value in answer.raw_headers
+        if name not in {b"content-type", b"content-length"}
+    ]
+    return same
 
 
 def _links(task_id: UUID, prefix: str) -> dict[str, str]:
@@ -201,12 +255,23 @@ def _response_json(task: Task) -> dict[str, Any] | None:
     return {
         "status": response.status,
         "contentType": response.content_type,
+        "headers": _headers_json(response),
         "body": _body_json(response),
     }
 
 
+def _headers_json(response: upstream.Response) -> dict[str, list[str]]:
+    """By name in small letters all values of that name, in their order."""
+    found: dict[str, list[str]] = {}
+    for name, value in response.headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
 def _body_json(response: upstream.Response) -> Any:
     """JSON as JSON, text as text; anything else is only at the task's `response` link."""
+    if response.header("content-encoding") is not None:
+        return None
     try:
         if "json" in response.content_type:
             orjson.loads(response.body)

@@ -13,6 +13,16 @@ class Response:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """Others that are kept, each by its name and value; a repeated one is there several times.
+
+    Beyond ASCII each character of a value is one byte.
+    """
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name."""
+        wanted = name.lower()
+        return next((value for each, value in self.headers if each.lower() == wanted), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,10 @@ class Task(SQLModel):
     message: str | None = Field(default=None, sa_column=Column(Text))
     response_status: int | None = None
     response_content_type: str | None = None
+    response_headers: list[list[str]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )
+    """The others that are kept of the response's headers, each as its name and value."""
     response_body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     """An RFC 9457 problem, where the task ended without an answer of the upstream."""
@@ -171,7 +175,10 @@ class Task(SQLModel):
         if self.response_status is None:
             return None
         return Response(
-            self.response_status, self.response_content_type or "", self.response_body or b""
+            self.response_status,
+            self.response_content_type or "",
+            self.response_body or b"",
+            tuple((name, value) for name, value in self.response_headers or ()),
         )
 
     @classmethod

@@ -1,18 +1,15 @@
 """An upstream that resets, trickles, never ends or answers with what is no HTTP."""
 
 import asyncio
-import gzip
 import tracemalloc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from asynctestkit.calls import PROBLEMS, get_task
 from asynctestkit.inside import (
-    Inside,
     inside,
     one_of_each,
     operation,
@@ -147,16 +144,3 @@ async def test_an_endless_body_takes_no_more_memory_than_a_body_may(sqlite_url: 
     assert answer.json()["type"] == f"{PROBLEMS}upstream-response-too-large"
     # What was kept so far, one copy of it, and what aiohttp reads ahead.
     assert 4_000_000 < peak < 12_000_000
-
-
-async def test_a_compressed_answer_is_bounded_by_what_it_unpacks_to(installation: Inside):
-    async def bomb(_: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"}
-        )
-
-    client = await one_of_each(installation)
-    installation.upstream.will(bomb)
-    answer = await client.post("/create-client", json={})
-    assert answer.status_code == 502
-    assert answer.json()["type"] == f"{PROBLEMS}upstream-response-too-large"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, event
 
-from asyncproxy.task_routes import _matches
+from asyncproxy import task_view
 from asynctasks.statements.conditions import tasks
 from asynctestkit.calls import finished_task
 from asynctestkit.eventually import eventually
@@ -212,4 +212,4 @@ async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     ],
 )
 def test_an_etag_is_known_again_whatever_a_proxy_that_compresses_added(header: str, matches: bool):
-    assert _matches(header, '"7"') is matches
+    assert task_view.matches(header, '"7"') is matches

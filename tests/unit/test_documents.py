@@ -18,6 +18,7 @@ from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
+from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
@@ -64,7 +65,7 @@ def shown_default(default: Any) -> str:
 def test_every_key_of_the_operations_file_is_documented_with_its_default():
     documented = rows("docs/operations-file.md")
     keys: set[str] = set()
-    for model in (Operation, UpstreamCall, UpstreamTls, RetryPolicy):
+    for model in (Operation, UpstreamCall, RewriteLocation, UpstreamTls, RetryPolicy):
         keys |= {key_of(model, name) for name in model.model_fields if name != "name"}
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float):

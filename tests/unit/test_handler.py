@@ -81,7 +81,7 @@ async def test_what_a_function_returns_is_the_response(handler: Make):
         answer = await run(handler(function), read_json(b'{"n": 1.10}'))
         assert answer == Response(200, "application/json", b'{"n":1.10}')
     assert await run(handler(lambda _: None)) == Response(204, "", b"")
-    given = Response(404, "text/plain", b"no")
+    given = Response(404, "text/plain", b"no", (("Location", "/clients/7"), ("X-A", "\xfc")))
     assert await run(handler(lambda _: given)) is given
 
 
@@ -264,6 +264,16 @@ def test_a_traceback_goes_down_to_the_first_cause():
         (Response(200, "é", b""), "content_type"),
         (Response(200, None, b""), "content_type"),  # pyright: ignore[reportArgumentType] - what people do
         (Response(200, "", "text"), "body"),  # pyright: ignore[reportArgumentType] - what people do
+        (Response(200, "", b"", (("X", "a\r\nY: b"),)), "a value of X that is not one line"),
+        (Response(200, "", b"", (("X", "€"),)), "a value of X that is not one line"),
+        (Response(200, "", b"", (("X Y", "a"),)), "a name that is none"),
+        (Response(200, "", b"", (("Set-Cookie", "a=b"),)), "Set-Cookie: a cookie is for"),
+        (Response(200, "", b"", (("content-type", "a/b"),)), "content-type: it is always kept"),
+        (Response(200, "", b"", (("X", 5),)), "a value of X"),  # pyright: ignore[reportArgumentType] - what people do
+        (Response(200, "", b"", {"X": "a"}), "not pairs"),  # pyright: ignore[reportArgumentType] - what people do
+        (Response(200, "", b"", None), "not pairs"),  # pyright: ignore[reportArgumentType] - what people do
+        (Response(200, "", b"", (("X", "a"),) * 65), "more than 64"),
+        (Response(200, "", b"", (("X", "a" * 16_384),)), "16384 bytes"),
     ],
 )
 async def test_an_answer_that_cannot_be_stored_fails_once_and_says_why(

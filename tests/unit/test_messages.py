@@ -24,7 +24,8 @@ from asynctasks.task import TaskStatus, new_task_id
 
 ID = UUID("0197b8a0-0000-7000-8000-000000000001")
 
-responses = st.builds(Response, st.integers(100, 599), st.text(), st.binary())
+headers = st.lists(st.tuples(st.text(), st.text())).map(tuple)
+responses = st.builds(Response, st.integers(100, 599), st.text(), st.binary(), headers)
 problems = st.builds(Problem, st.text(), st.text(), st.integers(400, 599), st.text())
 
 

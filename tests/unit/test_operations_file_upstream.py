@@ -49,6 +49,57 @@ UPSTREAMS = {
             "asked for as they are, and so bounded by their size"
         ),
     ),
+    "a header of the answer that is none": (
+        upstream(responseHeaders='["X A"]'),
+        "6: operations.a.upstream.responseHeaders: 'X A' is no name of a header (RFC 9110 §5.1)",
+    ),
+    "a cookie for all": (
+        upstream(responseHeaders="[X-A, Set-Cookie]"),
+        (
+            "6: operations.a.upstream.responseHeaders: Set-Cookie cannot be chosen: a cookie is "
+            "for who made that exchange"
+        ),
+    ),
+    "a header of the connection to the upstream": (
+        upstream(responseHeaders="[Keep-Alive]"),
+        (
+            "6: operations.a.upstream.responseHeaders: Keep-Alive cannot be chosen: it belongs to "
+            "the exchange with the upstream, not to its answer"
+        ),
+    ),
+    "a header of the moment": (
+        upstream(responseHeaders="[X-RateLimit-Remaining]"),
+        (
+            "6: operations.a.upstream.responseHeaders: X-RateLimit-Remaining cannot be chosen: it "
+            "tells of the moment of the call, and an answer may be given again"
+        ),
+    ),
+    "headers of the answer as one text": (
+        upstream(responseHeaders="X-A"),
+        "6: operations.a.upstream.responseHeaders: expected a list (it is 'X-A')",
+    ),
+    "addresses rewritten from nowhere": (
+        upstream(rewriteLocation="{to: /}"),
+        "6: operations.a.upstream.rewriteLocation.from: is missing",
+    ),
+    "addresses rewritten from what is no URL": (
+        upstream(rewriteLocation="{from: u.example, to: /}"),
+        (
+            "6: operations.a.upstream.rewriteLocation.from: expected http://…, https://… or "
+            "{NAME_OF_AN_ENVIRONMENT_VARIABLE}…, without ? or # (it is 'u.example')"
+        ),
+    ),
+    "addresses rewritten to another host": (
+        upstream(rewriteLocation="{from: http://u, to: //v/}"),
+        (
+            "6: operations.a.upstream.rewriteLocation.to: expected a path of the proxy: / or "
+            "/clients (it is '//v/')"
+        ),
+    ),
+    "an unknown key of rewriteLocation": (
+        upstream(rewriteLocation="{from: http://u, to: /, url: a}"),
+        ("6: operations.a.upstream.rewriteLocation.url: unknown key; expected one of from, to"),
+    ),
     "a header twice": (
         upstream(headers="{X-A: a, x-a: b}"),
         "6: operations.a.upstream.headers: x-a stands here twice",

@@ -1,17 +1,19 @@
 """The task document that callers read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
 from asyncproxy.schemas import TASK_SCHEMA
-from asyncproxy.task_view import reply_response, row_response, task_response
+from asyncproxy.task_view import not_modified, reply_response, row_response, task_response
 from asynctasks.broker.messages import Reply
+from asynctasks.instants import utc_now
 from asynctasks.task import Task, TaskStatus, new_task_id
 
 ACCEPTED, STARTED, FINISHED = (datetime(2026, 1, 1, 12, 0, n, tzinfo=UTC) for n in range(3))
+NO_STORE = {"Cache-Control": "no-store"}
 DEADLINE = datetime(2026, 1, 1, 13, tzinfo=UTC)
 
 
@@ -34,6 +36,7 @@ def failed_task() -> Task:
         attempts=[{"number": 1}, {"number": 2}],
         response_status=400,
         response_content_type="application/json",
+        response_headers=[["Link", "</a>"], ["ETag", '"7"'], ["link", "</b>"]],
         response_body=b'{"name": "taken"}',
     )
 
@@ -65,6 +68,7 @@ def test_the_document_holds_each_fact_of_the_row():
         "response": {
             "status": 400,
             "contentType": "application/json",
+            "headers": {"link": ["</a>", "</b>"], "etag": ['"7"']},
             "body": {"name": "taken"},
         },
         "error": None,
@@ -94,4 +98,78 @@ def test_a_stored_answer_is_served_so_that_nothing_of_it_runs(content_type: str)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
         assert answer.headers["content-type"] == (content_type or "application/octet-stream")
-    assert row_response(task).headers["cache-control"] == "no-store"
+
+
+def answered(*headers: tuple[str, str], status: int = 200, body: bytes = b"{}") -> Task:
+    return Task(
+        id=new_task_id(),
+        operation="a",
+        queue="a",
+        arguments={},
+        max_attempts=1,
+        created_at=ACCEPTED,
+        finished_at=utc_now() - timedelta(seconds=90),
+        status=TaskStatus.SUCCEEDED,
+        response_status=status,
+        response_content_type="application/json",
+        response_headers=[[name, value] for name, value in headers],
+        response_body=body,
+    )
+
+
+def test_how_long_an_answer_may_be_cached_the_upstream_says_and_age_how_much_is_over():
+    headers = row_response(answered(("Cache-Control", "max-age=60")), NO_STORE).headers
+    assert headers.getlist("cache-control") == ["max-age=60"]
+    assert 90 <= int(headers["age"]) <= 100
+    headers = row_response(answered(("Expires", "0")), NO_STORE).headers
+    assert "cache-control" not in headers
+    headers = row_response(answered(("ETag", '"7"')), NO_STORE).headers
+    assert headers.getlist("cache-control") == ["no-store"]
+    assert "age" not in headers
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("/clients/7", "https://door.example/api/clients/7"),
+        ("//elsewhere.example/7", "//elsewhere.example/7"),
+        ("https://u.example/clients/7", "https://u.example/clients/7"),
+    ],
+)
+@pytest.mark.parametrize("name", ["Location", "Content-Location"])
+def test_a_path_of_the_proxy_is_told_with_its_public_address(name: str, told: str, expected: str):
+    task = answered((name, told))
+    reply = Reply(task.id, task.status, task.response)
+    prefix = "https://door.example/api"
+    for answer in (row_response(task, prefix=prefix), reply_response(reply, {}, prefix=prefix)):
+        assert answer.headers[name] == expected
+
+
+@pytest.mark.parametrize("asked", ['"7"', 'W/"7"', '"6", "7"', "*"])
+def test_who_has_the_upstreams_answer_already_gets_its_headers_alone(asked: str):
+    task = answered(("ETag", 'W/"7"'), ("Vary", "Accept"))
+    answer = not_modified(row_response(task), asked)
+    assert (answer.status_code, answer.body) == (304, b"")
+    assert answer.headers["etag"] == 'W/"7"'
+    assert answer.headers["vary"] == "Accept"
+    assert "content-type" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("task", "asked"),
+    [
+        (answered(("ETag", '"7"')), '"8"'),
+        (answered(("ETag", '"7"')), None),
+        (answered(("ETag", '"7"'), status=404), '"7"'),
+        (answered(), "*"),
+    ],
+)
+def test_any_other_gets_all_of_it(task: Task, asked: str | None):
+    answer = not_modified(row_response(task), asked)
+    assert answer.status_code == task.response_status
+    assert answer.body == b"{}"
+
+
+def test_a_packed_body_is_only_at_its_link():
+    assert document(answered(("Content-Encoding", "br")))["response"]["body"] is None
+    assert document(answered())["response"]["body"] == {}

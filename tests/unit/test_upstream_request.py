@@ -98,6 +98,7 @@ operations:
       headers:
         X-One: "{ONE}"
         X-Two: "{TWO}{THREE}"
+      rewriteLocation: {from: "{FOUR}", to: /}
 """
 
 
@@ -115,6 +116,7 @@ def test_all_that_the_environment_lacks_or_spoils_is_told_at_once_by_its_line():
         f"ops.yaml:7: operations.a.upstream.headers.X-One: ONE {spoils}",
         f"ops.yaml:8: operations.a.upstream.headers.X-Two: THREE {spoils}",
         f"ops.yaml:8: operations.a.upstream.headers.X-Two: TWO {lacks}",
+        f"ops.yaml:9: operations.a.upstream.rewriteLocation.from: FOUR {lacks}",
     ]
 
 

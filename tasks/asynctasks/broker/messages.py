@@ -68,6 +68,8 @@ class Reply:
         elif self.response is not None:
             head["response"] = [self.response.status, self.response.content_type]
             body = self.response.body
+            if self.response.headers:
+                head["headers"] = self.response.headers
         if self.error is not None:
             head["error"] = self.error.to_json()
         return orjson.dumps(head) + b"\n" + body
@@ -86,7 +88,9 @@ class Reply:
             return cls(
                 task_id,
                 TaskStatus(head["status"]),
-                _response(*response, body=body) if response else None,
+                _response(*response, headers=head.get("headers", ()), body=body)
+                if response
+                else None,
                 _problem(**error) if error else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -124,8 +128,9 @@ def unpacked(pack: bytes) -> Generator[bytes]:
         start += length
 
 
-def _response(status: Any, content_type: Any, *, body: bytes) -> Response:
-    return Response(_integer(status), _text(content_type), body)
+def _response(status: Any, content_type: Any, *, headers: Any, body: bytes) -> Response:
+    kept = tuple((_text(name), _text(value)) for name, value in headers)
+    return Response(_integer(status), _text(content_type), body, kept)
 
 
 def _problem(*, type: Any, title: Any, status: Any, detail: Any) -> Problem:  # noqa: A002 - RFC 9457

@@ -16,6 +16,7 @@ from asynctasks.operations.operation import (
     Operations,
     RetryPolicy,
 )
+from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.schema_keywords import schemas_in
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
@@ -32,6 +33,7 @@ LONGEST_QUOTE = 80
 _MODELS: dict[Key, type[BaseModel]] = {
     (): Operation,
     ("upstream",): UpstreamCall,
+    ("upstream", "rewriteLocation"): RewriteLocation,
     ("upstream", "tls"): UpstreamTls,
     ("retry",): RetryPolicy,
 }

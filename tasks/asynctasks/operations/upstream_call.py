@@ -8,9 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from asynctasks.operations.declared import Declared, Seconds, Whole
+from asynctasks.operations.response_headers import HEADER_NAME, why_never_kept
+from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _PLACES = re.compile(r"\{([^{}]*)\}")
 HEADER_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -68,6 +69,9 @@ class UpstreamCall(Declared):
     """An RFC 6570 template of arguments; other names stand for the executor's environment."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
+    response_headers: tuple[str, ...] = ()
+    """Headers of the answer that are kept with it, beyond those that always are."""
+    rewrite_location: RewriteLocation | None = None
     timeout_seconds: Seconds = 30
     max_response_bytes: Whole | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
     """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
@@ -87,7 +91,7 @@ class UpstreamCall(Declared):
     def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
         seen: set[str] = set()
         for name, text in value.items():
-            if not _HEADER_NAME.fullmatch(name):
+            if not HEADER_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
             if name.lower() in OUR_HEADERS:
                 raise ValueError(f"{name} cannot be chosen: {OUR_HEADERS[name.lower()]}")
@@ -99,6 +103,16 @@ class UpstreamCall(Declared):
             for expression in _PLACES.findall(text):
                 if EXPRESSION.fullmatch(expression) and not expression.isidentifier():
                     raise ValueError(f"{{{expression}}} in {name}: expected a plain {{name}}")
+        return value
+
+    @field_validator("response_headers")
+    @classmethod
+    def _can_be_kept(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+            if reason := why_never_kept(name.lower()):
+                raise ValueError(f"{name} cannot be chosen: {reason}")
         return value
 
     @property

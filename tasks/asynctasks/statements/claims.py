@@ -189,6 +189,7 @@ def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
         "new_attempts": outcome.attempts,
         "new_response_status": response and response.status,
         "new_response_content_type": response and response.content_type,
+        "new_response_headers": (response and response.headers) or None,
         "new_response_body": response and response.body,
         "new_error": outcome.error and outcome.error.to_json(),
         "finished_in_seconds": 0.0 if outcome.status.is_final else None,
@@ -275,6 +276,7 @@ _FINISH = (
                 "attempts",
                 "response_status",
                 "response_content_type",
+                "response_headers",
                 "response_body",
                 "error",
             )

@@ -46,15 +46,17 @@ def shown_columns(dialect: str) -> list[ColumnElement[Any]]:
 
 
 def shown_bytes(dialect: str) -> ColumnElement[int]:
-    """How large a row's bodies are."""
+    """How large a row's bodies and headers are."""
     if dialect == "sqlite":
         sizes = [
             func.length(cast(column, LargeBinary))
-            for column in (tasks.c.arguments, tasks.c.response_body)
+            for column in (tasks.c.arguments, tasks.c.response_headers, tasks.c.response_body)
         ]
     else:
         sizes = [
             func.octet_length(cast(tasks.c.arguments, Text)),
+            func.octet_length(cast(tasks.c.response_headers, Text)),
             func.octet_length(tasks.c.response_body),
         ]
-    return func.coalesce(sizes[0], 0) + func.coalesce(sizes[1], 0)
+    arguments, headers, body = (func.coalesce(size, 0) for size in sizes)
+    return arguments + headers + body

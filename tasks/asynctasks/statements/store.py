@@ -150,7 +150,13 @@ class TaskStore:
                     (tasks.c.deadline > seconds_from_now(0.0), tasks.c.deadline), else_=None
                 ),
                 **dict.fromkeys(
-                    ("response_status", "response_content_type", "response_body", "error")
+                    (
+                        "response_status",
+                        "response_content_type",
+                        "response_headers",
+                        "response_body",
+                        "error",
+                    )
                 ),
             }
             return await _change(connection, task, values)
