@@ -90,7 +90,8 @@ class Upstream:
         return Answer(response, retry_after_seconds(answer.headers.get("retry-after")))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        if (answer.content_length or 0) > self._max_response_bytes:
+        # HEAD's says how long the body of a GET would be.
+        if self._method != "HEAD" and (answer.content_length or 0) > self._max_response_bytes:
             raise self._too_large(answer)
         body = bytearray()
         async for chunk in answer.content.iter_any():

@@ -1,23 +1,24 @@
-"""Reads the arguments of a call from its body and path."""
+"""Reads the arguments of a call from its body and its parameters."""
 
 from __future__ import annotations
 
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 
 from asyncproxy.json_text import read_json
 from asyncproxy.problems import (
+    BodyNotAllowedError,
     BodyTooLargeError,
     MalformedJsonError,
-    PathInvalidError,
     UnsupportedMediaTypeError,
 )
+from asyncproxy.request_head import request_head
 from asynctasks.errors import ArgumentsInvalidError, Violation
 from asynctasks.json_values import as_object
+from asynctasks.operations.arguments import pointer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
 
 
-REPLACEMENT = "\ufffd"
-"""What the server reads for a byte that is no UTF-8; a caller may also mean it."""
 _TEXT_OR_SEPARATOR = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([,\[{])', re.DOTALL)
 
 
 def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_values: int) -> Any:
     """What the caller sent, not yet checked against the schema.
 
-    Raises UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, PathInvalidError,
-    ArgumentsInvalidError.
+    Raises UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, ArgumentsInvalidError,
+    ParametersInvalidError.
     """
     arguments: Any = {}
     if body:
@@ -43,12 +42,18 @@ def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_
         if _has_more_values(body, max_values):
             raise BodyTooLargeError(f"The body has more than {max_values} values.")
         arguments = read_json(body)
-    properties = as_object(arguments)
-    if any(REPLACEMENT in text for text in request.path_params.values()):
-        _check_utf8(request.scope["raw_path"], operation)
-    if request.path_params and properties is not None:
-        return _with_path_arguments(properties, request.path_params, operation)
+    if operation.call_parameters.all or request.scope.get("query_string"):
+        return _with_parameters(arguments, request, operation)
     return arguments  # whatever it is: the schema says what is wrong with it
+
+
+async def refuse_body(request: Request) -> None:
+    """Raise BodyNotAllowedError where there is one."""
+    async for chunk in request.stream():
+        if chunk:
+            raise BodyNotAllowedError(
+                f"A {request.method} has no body: its arguments stand in the URL and the headers."
+            )
 
 
 async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> bytes:
@@ -104,21 +109,17 @@ def _check_headers(request: Request) -> None:
             raise UnsupportedMediaTypeError(f"JSON is UTF-8 (RFC 8259 §8.1), not {value}.")
 
 
-def _check_utf8(raw_path: bytes, operation: Operation) -> None:
-    for name, given in zip(operation.path.split("/"), raw_path.split(b"/"), strict=False):
-        try:
-            unquote_to_bytes(given).decode()
-        except UnicodeDecodeError:
-            raise PathInvalidError(f"{name} is given by bytes that are no UTF-8.") from None
-
-
-def _with_path_arguments(
-    arguments: dict[str, Any], given: dict[str, str], operation: Operation
-) -> dict[str, Any]:
-    repeated = [name for name in given if name in arguments]
-    if repeated:
+def _with_parameters(arguments: Any, request: Request, operation: Operation) -> Any:
+    parameters = operation.call_parameters
+    given = parameters.read(request_head(request, operation))
+    in_body = as_object(arguments)
+    if in_body is None:
+        return arguments
+    if twice := [parameter for parameter in parameters.all if parameter.gives in in_body]:
         raise ArgumentsInvalidError(
-            [Violation(f"/{name}", "is given by the path already") for name in repeated]
+            [
+                Violation(pointer([one.gives]), f"is given in the {one.place}, not in the body")
+                for one in twice
+            ]
         )
-    readers = operation.path_readers
-    return arguments | {name: readers[name].read(text) for name, text in given.items()}
+    return in_body | given

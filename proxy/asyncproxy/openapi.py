@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from asyncproxy.openapi_parameters import parameter_objects
 from asyncproxy.schemas import COMPONENTS, OPERATION
+from asynctasks.operations.operation import BODILESS
 from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
@@ -80,30 +82,29 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path_item(operation: Operation) -> dict[str, Any]:
-    in_path = operation.path_arguments
-    properties = operation.arguments.get("properties", {})
-    return {
+    described: dict[str, Any] = {
         "tags": ["operations"],
         "operationId": operation.name,
         "summary": operation.summary or operation.name,
         "description": operation.description,
-        "parameters": [
-            *(
-                {"name": name, "in": "path", "required": True, "schema": properties[name]}
-                for name in in_path
-            ),
-            *_HEADERS,
-        ],
-        "requestBody": {
-            "required": bool(set(operation.arguments.get("required", ())) - set(in_path)),
-            "content": {"application/json": {"schema": _without(operation.arguments, in_path)}},
-        },
+        "parameters": [*parameter_objects(operation), *_HEADERS],
         "responses": OPERATION,
+    }
+    if operation.method not in BODILESS:
+        described["requestBody"] = _body(operation)
+    return described
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    elsewhere = operation.call_parameters.arguments
+    return {
+        "required": bool(set(operation.arguments.get("required", ())) - elsewhere),
+        "content": {"application/json": {"schema": _without(operation.arguments, elsewhere)}},
     }
 
 
-def _without(schema: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The schema of the body: what the path gives is not in it."""
+def _without(schema: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """The schema of the body: what is given elsewhere is not in it."""
     if not names:
         return schema
     return {

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from asyncproxy.body import parse_arguments, read_body
+from asyncproxy.body import parse_arguments, read_body, refuse_body
 from asyncproxy.caller import caller_of
 from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
@@ -19,7 +19,13 @@ from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
 from asyncproxy.task_view import accepted_response, reply_response, row_response
 from asynctasks.broker.messages import Reply
-from asynctasks.errors import AsyncApiProxyError, DatabaseUnavailableError, TaskOptionsError
+from asynctasks.errors import (
+    ArgumentsInvalidError,
+    AsyncApiProxyError,
+    DatabaseUnavailableError,
+    TaskOptionsError,
+)
+from asynctasks.operations.operation import BODILESS
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -40,27 +46,30 @@ class OperationRoute(Route):
     """Where an operation is served; in its path `%2F` is a part of one argument."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the request is meant, and its path arguments."""
+        """Whether the request is meant."""
         raw = scope.get("raw_path") or b""
         if b"%2f" not in raw.lower():
             return super().matches(scope)
         segments = (unquote(segment) for segment in raw.decode("ascii", "replace").split("/"))
         path = "/".join(segment.replace("/", _SLASH) for segment in segments)
-        match, child = super().matches({**scope, "path": path})
-        given: dict[str, str] = child.get("path_params", {})
-        arguments = {name: text.replace(_SLASH, "/") for name, text in given.items()}
-        return match, {**child, "path_params": arguments} if child else child
+        return super().matches({**scope, "path": path})
 
 
 def operation_endpoints(
     operations: Operations, *, submission: Submission, admission: Admission, bodies: BodyBudget
 ) -> dict[tuple[str, str], Endpoint]:
-    """What serves each operation, by its method and path, with and without a trailing slash."""
+    """What serves each operation, by its method and path, with and without a trailing slash.
+
+    A HEAD is answered as the GET of its path unless there is an operation of its own.
+    """
     endpoints: dict[tuple[str, str], Endpoint] = {}
-    for operation in operations.values():
+    # Those of HEAD first, or a route of GET would be found for them.
+    for operation in sorted(operations.values(), key=lambda one: one.method != "HEAD"):
         endpoint = _endpoint(operation, submission, admission, bodies)
         for path in (operation.path, operation.path + "/"):
             endpoints[operation.method, path] = endpoint
+            if operation.method == "GET":
+                endpoints.setdefault(("HEAD", path), endpoint)
     return endpoints
 
 
@@ -86,7 +95,11 @@ def _endpoint(
         metrics.answered(_outcome(submitted))
         retry_after = admission.retry_after_seconds(operation.queue)
         prefix = submission.settings.public_url
-        return _render(submitted, applied, retry_after_seconds=retry_after, prefix=prefix)
+        answer = _render(submitted, applied, retry_after_seconds=retry_after, prefix=prefix)
+        if operation.method == "HEAD":
+            # That of a GET, of which nobody knows the length here (RFC 9110 §8.6).
+            del answer.headers["Content-Length"]
+        return answer
 
     return serve
 
@@ -100,23 +113,29 @@ async def _read_call(
 ) -> tuple[Call, str | None]:
     """The call, and what of the caller's preferences is heeded."""
     settings = submission.settings
-    body = await read_body(request, held, max_bytes=settings.max_body_bytes)
+    body = b""
+    if operation.method in BODILESS:
+        await refuse_body(request)
+    else:
+        body = await read_body(request, held, max_bytes=settings.max_body_bytes)
     preferences = parse_prefer(request.headers.getlist("prefer"))
     window = preferences.window(
         default_seconds=operation.wait_seconds, max_seconds=settings.max_wait_seconds
     )
 
     def call() -> Call:
-        return submission.call(
-            operation,
-            arguments=parse_arguments(
-                request, operation, body, max_values=settings.max_body_values
-            ),
-            options=read_options(request.headers),
-            window_seconds=window,
-            body=held,
-            caller=caller_of(request.scope),
-        )
+        arguments = parse_arguments(request, operation, body, max_values=settings.max_body_values)
+        try:
+            return submission.call(
+                operation,
+                arguments=arguments,
+                options=read_options(request.headers),
+                window_seconds=window,
+                body=held,
+                caller=caller_of(request.scope),
+            )
+        except ArgumentsInvalidError as error:
+            raise operation.call_parameters.pointed(error) from error
 
     applied = preferences.applied(window)
     if len(body) < LARGE_BYTES:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from asynctasks.errors import Violation
+
 TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
 
@@ -39,8 +41,8 @@ class MalformedJsonError(AsyncApiProxyError):
     """The request's body is no JSON, or none that can be passed on as it is."""
 
 
-class PathInvalidError(AsyncApiProxyError):
-    """An argument of the request's path cannot be read."""
+class BodyNotAllowedError(AsyncApiProxyError):
+    """The request's method has no body."""
 
 
 class HeaderInvalidError(AsyncApiProxyError):
@@ -118,8 +120,9 @@ class _Kind:
 
 KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ArgumentsInvalidError: _Kind("arguments-invalid", "The arguments are not valid", 422),
+    errors.ParametersInvalidError: _Kind("parameters-invalid", "A parameter is not valid", 422),
+    BodyNotAllowedError: _Kind("body-not-allowed", "The method has no body", 400),
     MalformedJsonError: _Kind("malformed-json", "The body cannot be read as JSON", 400),
-    PathInvalidError: _Kind("path-invalid", "The path is not valid", 400),
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
     BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
     UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body is not JSON", 415),
@@ -178,10 +181,7 @@ def on_error(request: Request | None, error: Exception) -> Response:
         return on_unknown_error(request, error)
     members: dict[str, Any] = {}
     if isinstance(error, ArgumentsInvalidError):
-        members["errors"] = [
-            {"pointer": violation.pointer, "detail": violation.detail}
-            for violation in error.violations
-        ]
+        members["errors"] = list(map(_fault, error.violations))
     detail = str(error)
     if isinstance(error, UnavailableError):
         log.warning("a caller was refused", reason=detail)
@@ -200,12 +200,20 @@ def on_error(request: Request | None, error: Exception) -> Response:
     )
 
 
+def _fault(violation: Violation) -> dict[str, str]:
+    if violation.parameter is not None:
+        return {"parameter": violation.parameter, "detail": violation.detail}
+    return {"pointer": violation.pointer, "detail": violation.detail}
+
+
 def on_http_exception(request: Request, error: Exception) -> Response:
-    """What the router refuses: an unknown path or method."""
+    """What the router refuses: an unknown path or method. OPTIONS asks what it would not."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "app" in request.scope:
         headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     details = {
         404: f"Nothing is served at {request.url.path}; /docs lists what is.",
         405: f"{request.method} is not served at {request.url.path}.",
@@ -221,7 +229,7 @@ def on_http_exception(request: Request, error: Exception) -> Response:
 
 def _methods_at(request: Request) -> set[str]:
     """All that the path has: the router tells those of the first route that it finds."""
-    methods: set[str] = set()
+    methods = {"OPTIONS"}
     for route in request.app.routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:

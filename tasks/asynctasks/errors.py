@@ -47,16 +47,27 @@ class Violation:
     """One place where the arguments do not fit. It never quotes the value, which may be secret."""
 
     pointer: str
-    """A JSON Pointer (RFC 6901) into the arguments; empty for the whole."""
+    """A JSON Pointer (RFC 6901) into the arguments; empty for the whole, and for a parameter."""
     detail: str
+    parameter: str | None = None
+    """The parameter by which a caller gives, or has to give, that part of them."""
+
+    @property
+    def place(self) -> str:
+        """Where it does not fit, for people."""
+        return self.parameter or self.pointer or "/"
 
 
 class ArgumentsInvalidError(AsyncApiProxyError):
     """The arguments do not fit the operation's schema."""
 
     def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(f"{v.pointer or '/'}: {v.detail}" for v in violations))
+        super().__init__("; ".join(f"{v.place}: {v.detail}" for v in violations))
         self.violations = violations
+
+
+class ParametersInvalidError(ArgumentsInvalidError):
+    """What is given outside the body does not fit the operation's parameters."""
 
 
 TaskOption = Literal["idempotency_key", "deadline", "delay", "labels"]

@@ -108,7 +108,7 @@ def held(until: asyncio.Event) -> Answer:
 async def upstream() -> AsyncGenerator[Upstream]:
     served = Upstream()
     app = web.Application()
-    app.router.add_post("/clients", served.answer)
+    app.router.add_route("*", "/{path:.*}", served.answer)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     try:

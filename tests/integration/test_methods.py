@@ -10,16 +10,19 @@ from asynctestkit.inside import ASYNC, Inside, accepted, inside, operation
 async def test_each_path_says_all_that_it_allows(installation: Inside):
     client = await installation.client(await installation.proxy())
     for path, allowed in {
-        "/tasks": "GET, HEAD",
-        "/tasks/": "GET, HEAD",
-        "/tasks/x": "DELETE, GET, HEAD",
-        "/tasks/x/events": "GET",
-        "/tasks/x/cancel": "POST",
-        "/create-client": "POST",
-        "/healthz": "GET, HEAD",
+        "/tasks": "GET, HEAD, OPTIONS",
+        "/tasks/": "GET, HEAD, OPTIONS",
+        "/tasks/x": "DELETE, GET, HEAD, OPTIONS",
+        "/tasks/x/events": "GET, OPTIONS",
+        "/tasks/x/cancel": "OPTIONS, POST",
+        "/create-client": "OPTIONS, POST",
+        "/create-client/": "OPTIONS, POST",
+        "/healthz": "GET, HEAD, OPTIONS",
     }.items():
-        answer = await client.request("PUT", path)
-        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
+        for method, status in (("PUT", 405), ("OPTIONS", 204)):
+            answer = await client.request(method, path)
+            assert (answer.status_code, answer.headers["allow"]) == (status, allowed), path
+    assert (await client.options("/nowhere")).status_code == 404
 
 
 async def test_head_is_answered_as_get_without_its_body(installation: Inside):
@@ -56,4 +59,4 @@ async def test_an_encoded_slash_is_a_part_of_one_path_argument(sqlite_url: str):
             assert answer.status_code == 202, answer.text
             assert answer.json()["arguments"] == {"id": "a/b é%", "part": 7}
         assert (await client.put("/clients/a/b/parts/7")).status_code == 404
-        assert (await client.get("/clients/a%2Fb/parts/7")).headers["allow"] == "PUT"
+        assert (await client.get("/clients/a%2Fb/parts/7")).headers["allow"] == "OPTIONS, PUT"

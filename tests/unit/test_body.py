@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -15,10 +16,9 @@ from asyncproxy.body_budget import BodyBudget
 from asyncproxy.problems import (
     BodyTooLargeError,
     MalformedJsonError,
-    PathInvalidError,
     UnsupportedMediaTypeError,
 )
-from asynctasks.errors import ArgumentsInvalidError, Violation
+from asynctasks.errors import ArgumentsInvalidError, ParametersInvalidError, Violation
 from asynctasks.json_values import write_json
 from asynctasks.operations.operation import Operation
 
@@ -72,9 +72,9 @@ def request(
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/a",
+        "raw_path": "/".join(["/b", *(quote(text, "") for text in (path or {}).values())]).encode(),
+        "query_string": b"",
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        "path_params": path or {},
     }
     return Request(scope, connection.receive)
 
@@ -357,7 +357,7 @@ async def test_a_path_that_is_no_number_is_left_to_the_schema(text: str):
 async def test_a_path_that_is_no_utf_8_is_refused_and_says_which_argument(raw: bytes):
     asked = request(Connection([]), {}, path={"number": "12", "share": "1", "text": "\ufffd"})
     asked.scope["raw_path"] = raw
-    with pytest.raises(PathInvalidError, match=r"\{text\} is given by bytes that are no UTF-8"):
+    with pytest.raises(ParametersInvalidError, match=r"^text: is not UTF-8$"):
         await read_arguments_of(asked, CHANGE)
 
 
@@ -372,8 +372,8 @@ async def test_an_argument_of_the_path_may_not_stand_in_the_body():
     with pytest.raises(ArgumentsInvalidError) as caught:
         await read(b'{"number": 12, "text": "b"}', path=path)
     assert caught.value.violations == [
-        Violation("/number", "is given by the path already"),
-        Violation("/text", "is given by the path already"),
+        Violation("/number", "is given in the path, not in the body"),
+        Violation("/text", "is given in the path, not in the body"),
     ]
 
 

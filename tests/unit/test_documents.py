@@ -18,6 +18,7 @@ from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
+from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.settings import PREFIX, Settings
@@ -65,11 +66,13 @@ def shown_default(default: Any) -> str:
 def test_every_key_of_the_operations_file_is_documented_with_its_default():
     documented = rows("docs/operations-file.md")
     keys: set[str] = set()
-    for model in (Operation, UpstreamCall, RewriteLocation, UpstreamTls, RetryPolicy):
-        keys |= {key_of(model, name) for name in model.model_fields if name != "name"}
+    for model in (Operation, Parameter, UpstreamCall, RewriteLocation, UpstreamTls, RetryPolicy):
+        of_file = model.model_fields.keys() - ({"name"} if model is Operation else set())
+        keys |= {key_of(model, name) for name in of_file}
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float):
-                assert plain(documented[key_of(model, name)][1]) == f"{field.default:.15g}"
+                default = shown_default(field.default)
+                assert plain(documented[key_of(model, name)][1]) == default
     assert set(documented) == keys
     backoff = ",".join(f"{seconds:g}" for seconds in RetryPolicy().backoff_seconds)
     assert plain(documented["backoffSeconds"][1]) == f"[{backoff}]"
@@ -83,8 +86,9 @@ def key_of(model: type[BaseModel], name: str) -> str:
 
 def test_the_operations_that_are_shown_can_be_loaded():
     text = (ROOT / "docs/operations-file.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    assert list(parse_operations(example, name="example")) == ["create-client", "rename-client"]
+    example = "".join(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    names = ["create-client", "rename-client", "report"]
+    assert list(parse_operations(example, name="example")) == names
 
 
 def test_every_problem_is_documented_with_its_status():

@@ -13,13 +13,13 @@ def test_the_file_that_the_broken_ones_were_made_from_is_good():
     operations = parse_operations(GOOD, name="ops.yaml")
     assert list(operations) == ["create-client", "change-client"]
     assert operations["create-client"].schema.write_only == (("password",),)
-    assert operations["change-client"].path_arguments == ["clientId"]
+    assert operations["change-client"].path_variables == ["clientId"]
     for text in (operation(), schema(), upstream()):
         assert list(parse_operations(text, name="ops.yaml")) == ["a"]
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_their_lines():
-    text = "operations:\n  a: {}\n  b:\n    route: GET /b\n    nonsense: 1\nversion: 1\n"
+    text = "operations:\n  a: {}\n  b:\n    route: FETCH /b\n    nonsense: 1\nversion: 1\n"
     lines = [int(fault.split(":")[1]) for fault in fault_of(text).splitlines()]
     assert lines == sorted(lines)
     assert set(lines) == {2, 4, 5, 6}

@@ -5,8 +5,8 @@ import pytest
 from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
-    "arguments, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, queue, "
-    "retry, route, summary, timeoutSeconds, upstream, waitSeconds"
+    "arguments, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, "
+    "parameters, queue, retry, route, summary, timeoutSeconds, upstream, waitSeconds"
 )
 
 
@@ -60,10 +60,10 @@ def test_an_unknown_key_is_told_with_those_that_are_known(text: str, expected: s
 ROUTES = {
     "missing route": (operation(route=""), "2: operations.a.route: is missing"),
     "bad method": (
-        operation(route="GET /a"),
+        operation(route="FETCH /a"),
         (
-            "3: operations.a.route: expected a method (POST, PUT, PATCH, DELETE) and a path: "
-            "POST /clients (it is 'GET /a')"
+            "3: operations.a.route: expected a method (GET, HEAD, POST, PUT, PATCH, DELETE) and a "
+            "path: POST /clients (it is 'FETCH /a')"
         ),
     ),
     "route is no text": (
@@ -73,8 +73,8 @@ ROUTES = {
     "route with a query": (
         operation(route="POST /a?b=c"),
         (
-            "3: operations.a.route: expected a method (POST, PUT, PATCH, DELETE) and a path: "
-            "POST /clients (it is 'POST /a?b=c')"
+            "3: operations.a.route: expected a method (GET, HEAD, POST, PUT, PATCH, DELETE) and a "
+            "path: POST /clients (it is 'POST /a?b=c')"
         ),
     ),
     "route that climbs": (
@@ -185,7 +185,7 @@ TARGETS = {
     "unknown method of an upstream": (
         upstream(method="FETCH"),
         (
-            "6: operations.a.upstream.method: expected 'GET', 'POST', 'PUT', 'PATCH' or "
+            "6: operations.a.upstream.method: expected 'GET', 'HEAD', 'POST', 'PUT', 'PATCH' or "
             "'DELETE' (it is 'FETCH')"
         ),
     ),

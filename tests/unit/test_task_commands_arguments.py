@@ -1,12 +1,18 @@
 """What a person types becomes the arguments and the request that the operation declares."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, reject
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from asyncapiproxy.task.declared_operation import (
+    ArgumentUnknownError,
     DeclaredOperation,
     PathArgumentMissingError,
+    Request,
     declared_operations,
 )
 from asyncapiproxy.task.typed_arguments import (
@@ -14,7 +20,14 @@ from asyncapiproxy.task.typed_arguments import (
     arguments_from_json,
     arguments_from_text,
 )
+from asyncapiproxy.task.written_parameters import DeclaredParameter
+from asynctasks.errors import SchemaInvalidError
+from asynctasks.operations.call_parameters import CallParameters
+from asynctasks.operations.parameter import STYLES, Parameter, Place, Style
+from asynctestkit.heads import head
 
+BETWEEN = {"spaceDelimited": " ", "pipeDelimited": "|"}
+NO_SIGNS = str.maketrans("", "", '"[]{}: ,')
 SCHEMAS: dict[str, Any] = {
     "text": {"type": "string"},
     "count": {"type": "integer"},
@@ -112,11 +125,82 @@ def test_only_operations_are_declared_with_the_schemas_of_body_and_path():
 
 def test_path_arguments_go_into_the_path_escaped_and_not_into_the_body():
     operation = declared()["rename-client"]
-    assert operation.request({"clientId": 7, "name": "Ann"}) == ("/clients/7", {"name": "Ann"})
-    assert operation.request({"clientId": "a/b c"}) == ("/clients/a%2Fb%20c", {})
-    assert operation.request({"clientId": True}) == ("/clients/true", {})
+    assert operation.request({"clientId": 7, "name": "Ann"}) == Request(
+        "/clients/7", [], {"name": "Ann"}
+    )
+    assert operation.request({"clientId": "a/b c"}).url == "/clients/a%2Fb%20c"
+    assert operation.request({"clientId": True}).url == "/clients/true"
 
 
 def test_a_missing_path_argument_is_named():
     with pytest.raises(PathArgumentMissingError, match="give clientId="):
         declared()["rename-client"].request({"name": "Ann"})
+
+
+def report() -> DeclaredOperation:
+    parameters = [
+        {"name": "year", "in": "path"},
+        {"name": "page", "in": "query", "explode": False, "x-argument": "pages"},
+        {"name": "q", "in": "query"},
+        {"name": "X-Language", "in": "header", "x-argument": "language"},
+        {"name": "Prefer", "in": "header"},
+        {"name": "session", "in": "cookie"},
+        {"name": "theme", "in": "cookie"},
+    ]
+    get = {"tags": ["operations"], "operationId": "report", "parameters": parameters}
+    return declared_operations({"paths": {"/reports/{year}": {"get": get}}})["report"]
+
+
+def test_arguments_go_where_the_document_says():
+    given = {"year": 1, "pages": [1, 2], "q": "a&b", "language": "é", "session": "s 1"}
+    assert report().request({**given, "theme": "dark"}) == Request(
+        "/reports/1?page=1,2&q=a%26b",
+        [("X-Language", "é".encode()), ("Cookie", b"session=s%201; theme=dark")],
+        None,
+    )
+    assert report().request({"year": 1}) == Request("/reports/1", [], None)
+
+
+def test_an_argument_that_no_parameter_gives_is_told_where_there_is_no_body():
+    with pytest.raises(ArgumentUnknownError, match=r"has no argument Prefer\. It has: language, "):
+        report().request({"year": 1, "Prefer": "wait=1"})
+
+
+TEXTS = st.text(st.sampled_from("a1é ,;=&+%/|?#'"), min_size=1)
+KINDS: dict[type, Any] = {
+    str: {"type": "string"},
+    list: {"type": "array"},
+    dict: {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+
+@given(
+    where=st.sampled_from([(place, style) for place in STYLES for style in STYLES[place]]),
+    explode=st.booleans(),
+    value=st.one_of(TEXTS, st.lists(TEXTS, min_size=1), st.dictionaries(TEXTS, TEXTS, min_size=1)),
+)
+def test_what_is_written_is_read_again(where: tuple[Place, Style], explode: bool, value: Any):
+    place, style = where
+    # A header is not encoded, so its values hold no signs of the style's own.
+    text = json.dumps(value, ensure_ascii=False).translate(NO_SIGNS)
+    assume(place != "header" or text.isalnum())
+    assume(style not in BETWEEN or BETWEEN[style] not in json.dumps(value, separators=(",", ":")))
+    schema = KINDS[type(value)]
+    if schema["type"] == "object":
+        schema = {**schema, "properties": dict.fromkeys(value, True)}
+    declared = {"name": "a", "in": place, "style": style, "explode": explode}
+    try:
+        parameter = Parameter.model_validate(declared)
+        read = CallParameters(
+            [parameter],
+            variables=["a"] if place == "path" else [],
+            arguments={"properties": {"a": schema}},
+        )
+    except (ValidationError, SchemaInvalidError):
+        reject()
+    texts = DeclaredParameter("a", place, "a", style, explode, schema).written(value)
+    written = {"query": "&", "cookie": "; "}.get(place, "").join(texts)
+    lines = {"a" if place == "header" else "cookie": [written]}
+    variables = {"a": written} if place == "path" else {}
+    found = read.read(head(written if place == "query" else "", headers=lines, **variables))
+    assert found == {"a": value}

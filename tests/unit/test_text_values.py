@@ -1,4 +1,4 @@
-"""An argument in the path is what its schema makes of the text."""
+"""A text is what its schema makes of it."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from asynctasks.json_values import WrittenNumber
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.operations.text_values import TextReader
+from asynctestkit.heads import head
 
 DEFINITIONS: dict[str, Any] = {
     "id": {"type": "integer", "minimum": 1},
@@ -24,7 +25,7 @@ def read(schema: Any, text: str) -> Any:
         "$defs": DEFINITIONS,
         "properties": {"a": schema, "other": {"type": "boolean"}},
     }
-    return TextReader(arguments, "a").read(text)
+    return TextReader(schema, arguments, at=("properties", "a")).read(text)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ operations:
     arguments:
       type: object
       properties:
-        ids: {type: array}
+        ids: {type: array, items: {type: array}}
 """
     with pytest.raises(OperationsFileError) as caught:
         parse_operations(text, name="ops.yaml")
@@ -122,4 +123,4 @@ def test_what_does_not_fit_is_refused_by_the_schema_in_its_words():
     )
     for text, told in (("12", "maximum"), ("x", "integer")):
         with pytest.raises(ArgumentsInvalidError, match=told):
-            operation.schema.check({"id": operation.path_readers["id"].read(text)})
+            operation.schema.check(operation.call_parameters.read(head(id=text)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from asyncapiproxy.task.written_parameters import DeclaredParameter
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
@@ -14,10 +14,29 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 _TAG = "operations"
+OF_THE_PROXY = frozenset(
+    {"Prefer", "Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Labels"}
+)
+"""Headers that say how the task is to be run: the document lists them beside the arguments."""
 
 
 class PathArgumentMissingError(AsyncApiProxyError):
     """An argument that stands in the operation's path is missing."""
+
+
+class ArgumentUnknownError(AsyncApiProxyError):
+    """An argument has no place in a call of the operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a call consists of."""
+
+    url: str
+    """The path and the query."""
+    headers: list[tuple[str, bytes]]
+    body: Document | None
+    """None where the operation takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +47,50 @@ class DeclaredOperation:
     summary: str
     method: str
     path: str
-    schemas: dict[str, Any]
-    """The schema of each argument, those in the path included."""
-    in_path: tuple[str, ...]
+    parameters: tuple[DeclaredParameter, ...]
+    body_schemas: dict[str, Any] | None
+    """The schema of each argument in the body; None where there is no body."""
 
-    def request(self, arguments: Document) -> tuple[str, Document]:
-        """The path and the body of a call with these arguments."""
+    @property
+    def schemas(self) -> dict[str, Any]:
+        """The schema of each argument."""
+        elsewhere = {parameter.argument: parameter.schema for parameter in self.parameters}
+        return {**(self.body_schemas or {}), **elsewhere}
+
+    def request(self, arguments: Document) -> Request:
+        """A call with these arguments; raises PathArgumentMissingError, ArgumentUnknownError."""
         path = self.path
-        for name in self.in_path:
-            if name not in arguments:
-                raise PathArgumentMissingError(
-                    f"{self.name} is called at {self.path}: give {name}=…"
-                )
-            path = path.replace(f"{{{name}}}", quote(_in_path(arguments[name]), safe=""))
-        return path, {name: arguments[name] for name in arguments if name not in self.in_path}
+        written: dict[str, list[str]] = {"query": [], "cookie": []}
+        headers: list[tuple[str, bytes]] = []
+        for parameter in self.parameters:
+            value = arguments.get(parameter.argument)
+            if parameter.place == "path":
+                path = path.replace(f"{{{parameter.name}}}", self._in_path(parameter, value))
+            elif value is not None and parameter.place == "header":
+                headers += ((parameter.name, text.encode()) for text in parameter.written(value))
+            elif value is not None:
+                written[parameter.place] += parameter.written(value)
+        if written["cookie"]:
+            headers.append(("Cookie", "; ".join(written["cookie"]).encode()))
+        url = "?".join(filter(None, (path, "&".join(written["query"]))))
+        return Request(url, headers, self._body(arguments))
+
+    def _in_path(self, parameter: DeclaredParameter, value: Any) -> str:
+        if value is None:
+            raise PathArgumentMissingError(
+                f"{self.name} is called at {self.path}: give {parameter.argument}=…"
+            )
+        return parameter.written(value)[0]
+
+    def _body(self, arguments: Document) -> Document | None:
+        elsewhere = {parameter.argument for parameter in self.parameters}
+        body = {name: value for name, value in arguments.items() if name not in elsewhere}
+        if self.body_schemas is not None:
+            return body
+        for name in body:
+            known = ", ".join(sorted(elsewhere)) or "none"
+            raise ArgumentUnknownError(f"{self.name} has no argument {name}. It has: {known}")
+        return None
 
 
 def declared_operations(openapi: Document) -> dict[str, DeclaredOperation]:
@@ -58,22 +107,29 @@ def _operations(openapi: Document) -> Iterator[DeclaredOperation]:
 
 
 def _operation(path: str, method: str, call: Document) -> DeclaredOperation:
-    in_path: Document = {
-        parameter["name"]: parameter.get("schema", {})
-        for parameter in call.get("parameters", ())
-        if parameter["in"] == "path"
-    }
-    content: Document = call.get("requestBody", {}).get("content", {})
-    body: Document = content.get("application/json", {}).get("schema", {})
+    content: Document | None = call.get("requestBody", {}).get("content")
+    body: Document = (content or {}).get("application/json", {}).get("schema", {})
     return DeclaredOperation(
         name=call["operationId"],
         summary=call.get("summary", ""),
         method=method.upper(),
         path=path,
-        schemas={**body.get("properties", {}), **in_path},
-        in_path=tuple(in_path),
+        parameters=tuple(
+            _parameter(parameter)
+            for parameter in call.get("parameters", ())
+            if not (parameter["in"] == "header" and parameter["name"] in OF_THE_PROXY)
+        ),
+        body_schemas=None if content is None else body.get("properties", {}),
     )
 
 
-def _in_path(value: Any) -> str:
-    return value if isinstance(value, str) else str(value).lower()
+def _parameter(declared: Document) -> DeclaredParameter:
+    style = declared.get("style", "form" if declared["in"] in {"query", "cookie"} else "simple")
+    return DeclaredParameter(
+        name=declared["name"],
+        place=declared["in"],
+        argument=declared.get("x-argument", declared["name"]),
+        style=style,
+        explode=declared.get("explode", style in {"form", "deepObject"}),
+        schema=declared.get("schema", {}),
+    )

@@ -135,17 +135,19 @@ class ProxyClient:
 
         With `wait_seconds=None` the window is the operation's own; with 0 there is none.
         """
-        path, body = operation.request(arguments)
-        headers = {"Content-Type": "application/json"}
+        request = operation.request(arguments)
+        headers: list[tuple[str, str | bytes]] = [*request.headers]
+        if request.body is not None:
+            headers.append(("Content-Type", "application/json"))
         if wait_seconds is not None:
-            headers["Prefer"] = _prefer(wait_seconds)
+            headers.append(("Prefer", _prefer(wait_seconds)))
         if key is not None:
-            headers["Idempotency-Key"] = key
+            headers.append(("Idempotency-Key", key))
         window = LONGEST_WINDOW_SECONDS if wait_seconds is None else wait_seconds
         response = self._call(
             operation.method,
-            path,
-            content=write_json(body),
+            request.url,
+            content=None if request.body is None else write_json(request.body),
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, read=window + ANSWER_SECONDS),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
@@ -20,6 +20,9 @@ from asynctasks.operations.schema_keywords import check_keywords
 from asynctasks.operations.storable import unstorable
 from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
@@ -52,7 +55,7 @@ class ArgumentsSchema:
         except ValueError as error:  # its own limit of depth
             raise ArgumentsInvalidError([Violation("", "is nested too deeply")]) from error
         raise ArgumentsInvalidError(
-            [Violation(_pointer(error.instance_path), _detail(error)) for error in errors]
+            [Violation(pointer(error.instance_path), _detail(error)) for error in errors]
         )
 
     def _errors(self, arguments: Any) -> list[jsonschema_rs.ValidationError]:
@@ -119,5 +122,6 @@ def _with(arguments: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return {**arguments, path[0]: _with(arguments[path[0]], path[1:], value)}
 
 
-def _pointer(path: list[str | int]) -> str:
+def pointer(path: Sequence[str | int]) -> str:
+    """The JSON Pointer (RFC 6901) of a place."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

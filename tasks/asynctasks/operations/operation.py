@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -14,9 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
+from asynctasks.operations.call_parameters import CallParameters
 from asynctasks.operations.declared import Declared, Number, Seconds, Whole
+from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
-from asynctasks.operations.text_values import TextReader
 from asynctasks.operations.upstream_call import UpstreamCall
 from asynctasks.operations.write_only import Schema
 
@@ -35,7 +36,10 @@ RESERVED_PATHS = (
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A Kubernetes label value, since an operation's name becomes one."""
-ROUTE = re.compile(r"(POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+BODILESS = frozenset({"GET", "HEAD"})
+"""Methods whose requests have no body (RFC 9110 §9.3.1)."""
+ROUTE = re.compile(rf"({'|'.join(METHODS)}) (/[^\s?#]*)")
 QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
@@ -73,6 +77,8 @@ class Operation(Declared):
     route: str
     queue: str = "default"
     wait_seconds: Number = Field(default=10, ge=0, le=300)
+    parameters: tuple[Parameter, ...] = ()
+    """Where callers give arguments outside the body; a variable of the path needs none."""
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
     upstream: UpstreamCall | None = None
     handler: str | None = None
@@ -105,9 +111,7 @@ class Operation(Declared):
     def _is_route(cls, value: str) -> str:
         match = ROUTE.fullmatch(value)
         if match is None:
-            raise ValueError(
-                "expected a method (POST, PUT, PATCH, DELETE) and a path: POST /clients"
-            )
+            raise ValueError(f"expected a method ({', '.join(METHODS)}) and a path: POST /clients")
         segments = match[2].removeprefix("/").removesuffix("/").split("/")
         if {".", ".."} & set(segments) or not all(map(_PATH_SEGMENT.fullmatch, segments)):
             raise ValueError("a path is made of segments such as /clients/{clientId}/orders")
@@ -149,9 +153,7 @@ class Operation(Declared):
         try:
             ArgumentsSchema(value)
         except SchemaInvalidError as error:
-            raise PydanticCustomError(
-                SCHEMA_FAULT, "{detail}", {"detail": str(error), "path": error.path}
-            ) from error
+            raise _fault(error.path, str(error)) from error
         return value
 
     @model_validator(mode="after")
@@ -160,15 +162,6 @@ class Operation(Declared):
             raise ValueError("expected either `upstream` or `handler`")
         if self.handler is None and "timeout_seconds" in self.model_fields_set:
             raise ValueError("`timeoutSeconds` is the handler's here: expected it below `upstream`")
-        if missing := set(self.path_arguments) - set(self.arguments.get("properties", {})):
-            raise ValueError(
-                f"{missing.pop()!r} stands in the route but is no property of `arguments`"
-            )
-        # What lies on the way logs paths.
-        if secret := {path[0] for path in self.schema.write_only} & set(self.path_arguments):
-            raise ValueError(
-                f"{secret.pop()!r} is writeOnly and stands in the route, for all to see"
-            )
         return self
 
     @model_validator(mode="after")
@@ -180,23 +173,38 @@ class Operation(Declared):
         return self
 
     @model_validator(mode="after")
-    def _can_read_its_path(self) -> Self:
+    def _can_read_its_parameters(self) -> Self:
         try:
-            self.path_readers  # noqa: B018 - made here, so that a file is refused and not a call
+            self.call_parameters  # noqa: B018 - made here, so that a file is refused and not a call
         except SchemaInvalidError as error:
-            raise PydanticCustomError(
-                SCHEMA_FAULT,
-                "{detail}",
-                {"detail": str(error), "path": ("arguments", *error.path)},
-            ) from error
+            raise _fault(error.path, str(error)) from error
         return self
 
     @model_validator(mode="after")
-    def _keeps_secrets_out_of_the_url(self) -> Self:
-        in_url = self.upstream.url_names if self.upstream else frozenset[str]()
-        if secret := {path[0] for path in self.schema.write_only} & in_url:
+    def _can_be_given_its_arguments(self) -> Self:
+        given = self.call_parameters.arguments
+        for name in self.arguments.get("properties", {}):
+            if self.method in BODILESS and name not in given:
+                raise _fault(
+                    ("arguments", "properties", name),
+                    f"a {self.method} has no body: expected one of `parameters` to give it",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_secrets_out_of_urls(self) -> Self:
+        secret = {path[0] for path in self.schema.write_only}
+        for index, parameter in enumerate(self.call_parameters.all):
+            if parameter.place in {"path", "query"} and parameter.gives in secret:
+                is_declared = index < len(self.parameters)
+                raise _fault(
+                    ("parameters", index) if is_declared else (),
+                    f"{parameter.gives!r} is writeOnly and stands in the "
+                    f"{'URL' if is_declared else 'route'}, for all to see",
+                )
+        if in_url := secret & (self.upstream.url_names if self.upstream else frozenset[str]()):
             raise ValueError(
-                f"{secret.pop()!r} is writeOnly and stands in the upstream's URL, for all on the "
+                f"{in_url.pop()!r} is writeOnly and stands in the upstream's URL, for all on the "
                 "way to log: send it in the body or in a header"
             )
         return self
@@ -207,9 +215,11 @@ class Operation(Declared):
         return ArgumentsSchema(self.arguments)
 
     @cached_property
-    def path_readers(self) -> dict[str, TextReader]:
-        """What reads each argument of the path."""
-        return {name: TextReader(self.arguments, name) for name in self.path_arguments}
+    def call_parameters(self) -> CallParameters:
+        """All that callers give outside the body."""
+        return CallParameters(
+            self.parameters, variables=self.path_variables, arguments=self.arguments
+        )
 
     @cached_property
     def revision(self) -> str:
@@ -232,14 +242,19 @@ class Operation(Declared):
         return self.route.partition(" ")[2].rstrip("/")
 
     @property
-    def path_arguments(self) -> list[str]:
-        """The arguments that callers give in the path."""
+    def path_variables(self) -> list[str]:
+        """The names in the path, of which each is a parameter."""
         return _VARIABLE.findall(self.path)
 
     @property
     def served_path(self) -> str:
         """The path with its arguments unnamed: two operations may not share it."""
         return _VARIABLE.sub("{}", self.path)
+
+
+def _fault(path: Sequence[str | int], detail: str) -> PydanticCustomError:
+    """What stands wrong at a place below the operation."""
+    return PydanticCustomError(SCHEMA_FAULT, "{detail}", {"detail": detail, "path": tuple(path)})
 
 
 Operations = dict[str, Operation]

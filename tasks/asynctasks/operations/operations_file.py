@@ -16,6 +16,7 @@ from asynctasks.operations.operation import (
     Operations,
     RetryPolicy,
 )
+from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.schema_keywords import schemas_in
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
@@ -36,6 +37,7 @@ _MODELS: dict[Key, type[BaseModel]] = {
     ("upstream", "rewriteLocation"): RewriteLocation,
     ("upstream", "tls"): UpstreamTls,
     ("retry",): RetryPolicy,
+    ("parameters",): Parameter,
 }
 _EXPECTED = {
     "missing": "is missing",
@@ -162,8 +164,10 @@ def _warn_of_booleans(operation: Operation) -> None:
 
 def _expected(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
-        fields = _MODELS[fault["loc"][:-1]].model_fields
-        names = (field.validation_alias for name, field in fields.items() if name != "name")
+        keys = tuple(key for key in fault["loc"][:-1] if isinstance(key, str))
+        fields = _MODELS[keys].model_fields
+        hidden = {"name"} if not keys else set[str]()
+        names = (field.validation_alias for name, field in fields.items() if name not in hidden)
         return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))
     if fault["type"] == SCHEMA_FAULT:
         return str(fault["msg"])

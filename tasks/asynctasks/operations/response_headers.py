@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+from asynctasks.operations.header_names import HEADER_NAME
+
 ANSWERED_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """One line; beyond ASCII each character is one byte (RFC 9110 §5.5, obs-text)."""
 

@@ -1,4 +1,4 @@
-"""Reads an argument that a caller gives as text, in the path for instance, by its schema."""
+"""Reads what a caller gives as text, in the path or the query for instance, by its schema."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from asynctasks.json_values import WrittenNumber, as_array, as_object, exact_num
 from asynctasks.operations.validator import compiled
 
 if TYPE_CHECKING:
-    import jsonschema_rs
+    from collections.abc import Callable, Iterator
 
-    from asynctasks.operations.write_only import Schema
+    from asynctasks.operations.write_only import Location, Schema
 
-_SCALARS = frozenset({"boolean", "integer", "null", "number", "string"})
-_ALL = _SCALARS | {"array", "object"}
+SCALARS = frozenset({"boolean", "integer", "null", "number", "string"})
+ALL_TYPES = SCALARS | {"array", "object"}
 _OF_PYTHON: dict[type, str] = {
     bool: "boolean",
     dict: "object",
@@ -30,29 +30,27 @@ MAX_REFERENCES = 20
 
 
 class TextReader:
-    """Reads one property of the arguments.
+    """Reads one value of the arguments.
 
     Text stays text where the schema takes it; else it is the number, boolean or null that JSON
     reads in it. What does not fit is left for the schema to refuse.
     """
 
-    def __init__(self, arguments: Schema, name: str) -> None:
-        """Raise SchemaInvalidError where no text can be what the schema wants."""
-        schema = arguments["properties"][name]
-        types = _types(schema, arguments, MAX_REFERENCES)
-        if not types & _SCALARS:
+    def __init__(self, schema: Any, root: Schema, *, at: Location) -> None:
+        """Take a schema within that of the arguments; raises SchemaInvalidError for no text."""
+        self._types = possible_types(schema, root)
+        if not self._types & SCALARS:
             raise SchemaInvalidError(
-                ("properties", name),
-                "is given in the path, which holds no array or object: expected a type of "
+                at,
+                "is given as text, which holds no array or object: expected a type of "
                 "string, number, integer, boolean or null",
             )
-        self._types = types
         self._takes_any_text = schema is True or schema in ({}, {"type": "string"})
-        self._validator = _validator(arguments, name)
+        self._fits = fits_within(schema, root, at=at)
 
     def read(self, text: str) -> Any:
-        """The argument that the text stands for."""
-        if self._takes_any_text or self._validator.is_valid(text):
+        """What the text stands for."""
+        if self._takes_any_text or self._fits(text):
             return text
         try:
             value = read_json(text)
@@ -62,7 +60,7 @@ class TextReader:
             return text
         # One that is of its type and still does not fit gives the schema more to say than text.
         is_meant = bool(self._types & _types_of(value))
-        return value if is_meant or self._validator.is_valid(exact_numbers(value)) else text
+        return value if is_meant or self._fits(exact_numbers(value)) else text
 
 
 def _is_long_integer(value: Any) -> bool:
@@ -70,28 +68,30 @@ def _is_long_integer(value: Any) -> bool:
     return isinstance(value, WrittenNumber) and value.text.removeprefix("-").isdigit()
 
 
-def _validator(arguments: Schema, name: str) -> jsonschema_rs.Draft202012Validator:
-    referred = {
-        keyword: arguments[keyword]
+def fits_within(schema: Any, root: Schema, *, at: Location) -> Callable[[Any], bool]:
+    """Whether a value fits a schema within that of the arguments; raises SchemaInvalidError."""
+    # The schema is that of a list's items: so the root's `properties`, to which it may refer, are
+    # there and ask nothing of the value.
+    known = {
+        keyword: root[keyword]
         for keyword in ("$defs", "definitions", "properties")
-        if keyword in arguments
+        if keyword in root
     }
-    pointer = name.replace("~", "~0").replace("/", "~1")
     try:
-        return compiled({**referred, "$ref": f"#/properties/{pointer}"})
+        validator = compiled({**known, "items": schema})
     except ValueError as error:
         raise SchemaInvalidError(
-            ("properties", name),
-            "is given in the path: expected references below #/$defs/ or #/properties/ only",
+            at, "is given as text: expected references below #/$defs/ or #/properties/ only"
         ) from error
+    return lambda value: validator.is_valid([value])
 
 
-def _types(schema: Any, root: Schema, references: int) -> frozenset[str]:
+def possible_types(schema: Any, root: Schema, references: int = MAX_REFERENCES) -> frozenset[str]:
     """The JSON types that a value of the schema may have, at most."""
     keywords = as_object(schema)
     if keywords is None or references == 0:
-        return _ALL if schema is not False else frozenset()
-    found = _ALL
+        return ALL_TYPES if schema is not False else frozenset()
+    found = ALL_TYPES
     if "type" in keywords:
         named = as_array(keywords["type"]) or [keywords["type"]]
         found &= frozenset(named) | (frozenset({"integer"}) if "number" in named else frozenset())
@@ -100,13 +100,29 @@ def _types(schema: Any, root: Schema, references: int) -> frozenset[str]:
     if (values := as_array(keywords.get("enum"))) is not None:
         found &= frozenset[str]().union(*map(_types_of, values))
     for part in as_array(keywords.get("allOf")) or []:
-        found &= _types(part, root, references)
+        found &= possible_types(part, root, references)
     for keyword in ("anyOf", "oneOf"):
         if parts := as_array(keywords.get(keyword)):
-            found &= frozenset[str]().union(*(_types(part, root, references) for part in parts))
+            types = (possible_types(part, root, references) for part in parts)
+            found &= frozenset[str]().union(*types)
     if isinstance(reference := keywords.get("$ref"), str):
-        found &= _types(_referred(reference, root), root, references - 1)
+        found &= possible_types(referred(reference, root), root, references - 1)
     return found
+
+
+def schemas_of(
+    schema: Any, root: Schema, references: int = MAX_REFERENCES
+) -> Iterator[dict[str, Any]]:
+    """The schema and those that it refers to or combines: all that describe the same value."""
+    keywords = as_object(schema)
+    if keywords is None or references == 0:
+        return
+    yield keywords
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in as_array(keywords.get(keyword)) or []:
+            yield from schemas_of(part, root, references)
+    if isinstance(reference := keywords.get("$ref"), str):
+        yield from schemas_of(referred(reference, root), root, references - 1)
 
 
 def _types_of(value: Any) -> frozenset[str]:
@@ -114,7 +130,7 @@ def _types_of(value: Any) -> frozenset[str]:
     return frozenset({kind} | ({"integer", "number"} if kind in {"integer", "number"} else set()))
 
 
-def _referred(reference: str, root: Schema) -> Any:
+def referred(reference: str, root: Schema) -> Any:
     """What a reference leads to; True, which takes all, where that is not plain to see."""
     found: Any = root
     if not reference.startswith("#/"):

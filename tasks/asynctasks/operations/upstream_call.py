@@ -8,7 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from asynctasks.operations.declared import Declared, Seconds, Whole
-from asynctasks.operations.response_headers import HEADER_NAME, why_never_kept
+from asynctasks.operations.header_names import HEADER_NAME, OF_THE_CONNECTION
+from asynctasks.operations.response_headers import why_never_kept
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 
@@ -16,26 +17,10 @@ HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _PLACES = re.compile(r"\{([^{}]*)\}")
 HEADER_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
-_FRAMING = "the connection makes it"
 OUR_HEADERS = {
+    **OF_THE_CONNECTION,
     "idempotency-key": "it is the task's id, the same for every attempt",
     "accept-encoding": "answers are asked for as they are, and so bounded by their size",
-    **dict.fromkeys(
-        (
-            "connection",
-            "content-encoding",
-            "content-length",
-            "expect",
-            "host",
-            "keep-alive",
-            "proxy-connection",
-            "te",
-            "trailer",
-            "transfer-encoding",
-            "upgrade",
-        ),
-        _FRAMING,
-    ),
 }
 """Headers of a call that an operations file cannot choose, and why."""
 
@@ -64,7 +49,7 @@ class UpstreamTls(Declared):
 class UpstreamCall(Declared):
     """The HTTP call that runs a task."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     url: str
     """An RFC 6570 template of arguments; other names stand for the executor's environment."""
     headers: dict[str, str] = Field(default_factory=dict)

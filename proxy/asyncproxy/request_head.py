@@ -1,0 +1,42 @@
+"""What a request says outside its body, as it was written, for the parameters of an operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asynctasks.operations.call_parameters import RequestHead
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from asynctasks.operations.operation import Operation
+
+
+def request_head(request: Request, operation: Operation) -> RequestHead:
+    """The head of a request that was led to the operation by its path."""
+    return RequestHead(
+        variables=_variables(request, operation) if operation.path_variables else {},
+        query=request.scope["query_string"].decode("utf-8", "surrogateescape"),
+        header=lambda name: [as_utf_8(line) for line in request.headers.getlist(name)],
+    )
+
+
+def as_utf_8(line: str) -> str:
+    """A header's value, which was taken for Latin-1, as UTF-8 where it is that."""
+    if line.isascii():
+        return line
+    try:
+        return line.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return line
+
+
+def _variables(request: Request, operation: Operation) -> dict[str, str]:
+    """The path's, still encoded: `%2C` is a comma of a value and stands between no two."""
+    path: bytes = request.scope["raw_path"]
+    written = path.decode("utf-8", "surrogateescape").split("/")
+    return {
+        segment[1:-1]: written[index]
+        for index, segment in enumerate(operation.path.split("/"))
+        if segment.startswith("{")
+    }
