@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
+from asyncproxy.task_addresses import task_address
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _document(task: Task, prefix: str) -> dict[str, Any]:
     if task.progress is not None:
         document["percentComplete"] = task.progress
     if task.status is TaskStatus.SUCCEEDED:
-        document["resourceLocation"] = f"{prefix}/tasks/{task.id}/response"
+        document["resourceLocation"] = task_address(task.id, "response", prefix=prefix)
     elif task.status.is_final:
         document["error"] = _error(task)
     return document

@@ -48,6 +48,10 @@ TASK_SCHEMA: dict[str, Any] = {
         "done": {"type": "boolean"},
         "attempt": {"type": "integer"},
         "maxAttempts": {"type": "integer"},
+        "cancelRequested": {
+            "type": "boolean",
+            "description": "Whether its executor was asked to end it",
+        },
         "createdAt": {"type": "string", "format": "date-time"},
         "startedAt": _INSTANT,
         "finishedAt": _INSTANT,

@@ -17,6 +17,7 @@ from asyncproxy.azure_view import azure_response
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
+from asyncproxy.task_addresses import PATHS
 from asyncproxy.task_view import (
     accepted_response,
     etag,
@@ -205,14 +206,13 @@ class TaskEndpoints:
 
 def task_routes(tasks: TaskEndpoints) -> APIRouter:
     """The routes below /tasks."""
-    one = "/tasks/{task_id}"
     router = APIRouter(tags=["tasks"])
     for method, path, endpoint, summary, status, responses in (
         ("GET", "/tasks", tasks.list_tasks, "List tasks", 200, schemas.PAGE),
-        ("GET", one, tasks.get_task, "Get a task", 200, schemas.TASK),
+        ("GET", PATHS["self"], tasks.get_task, "Get a task", 200, schemas.TASK),
         (
             "GET",
-            f"{one}/response",
+            PATHS["response"],
             tasks.get_response,
             "Get a task's response",
             200,
@@ -220,16 +220,16 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
         ),
         (
             "GET",
-            f"{one}/operation",
+            PATHS["operation"],
             tasks.get_operation,
             "Get a task as Azure's clients poll it",
             200,
             schemas.AZURE,
         ),
-        ("GET", f"{one}/events", tasks.get_events, "Follow a task", 200, schemas.EVENTS),
-        ("POST", f"{one}/cancel", tasks.cancel, "Cancel a task", 200, schemas.CANCEL),
-        ("POST", f"{one}/retry", tasks.retry, "Retry a task", 202, schemas.RETRY),
-        ("DELETE", one, tasks.forget, "Forget a task", 204, schemas.FORGET),
+        ("GET", PATHS["events"], tasks.get_events, "Follow a task", 200, schemas.EVENTS),
+        ("POST", PATHS["cancel"], tasks.cancel, "Cancel a task", 200, schemas.CANCEL),
+        ("POST", PATHS["retry"], tasks.retry, "Retry a task", 202, schemas.RETRY),
+        ("DELETE", PATHS["self"], tasks.forget, "Forget a task", 204, schemas.FORGET),
     ):
         router.add_api_route(
             path,

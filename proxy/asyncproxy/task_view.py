@@ -12,6 +12,7 @@ import structlog
 from starlette.responses import Response
 
 from asyncproxy.problems import TYPE_PREFIX, problem_response
+from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
     from asynctasks.statements.pages import Page
     from asynctasks.task import Task
 
-_LINKS = {
-    "self": "",
-    "response": "/response",
-    "events": "/events",
-    "cancel": "/cancel",
-    "retry": "/retry",
-}
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """For JSON, whose strings hold no line breaks of their own."""
 LARGE_BYTES = 65_536
@@ -63,6 +57,7 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
         "done": task.status.is_final,
         "attempt": task.attempt,
         "maxAttempts": task.max_attempts,
+        "cancelRequested": task.cancel_requested,
         "createdAt": task.created_at,
         "startedAt": task.started_at,
         "finishedAt": task.finished_at,
@@ -74,7 +69,7 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
         "attempts": task.attempts or [],
         "response": _response_json(task),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
-        "links": _links(task.id, prefix),
+        "links": task_links(task.id, prefix=prefix),
     }
 
 
@@ -111,8 +106,10 @@ def accepted_response(
     prefix: str = "",
 ) -> Response:
     """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
-    address = _links(task.id, prefix)["self"]
-    location = {"Location": address, "Operation-Location": f"{address}/operation"}
+    location = {
+        "Location": task_address(task.id, prefix=prefix),
+        "Operation-Location": task_address(task.id, "operation", prefix=prefix),
+    }
     return task_response(
         task,
         status=202,
@@ -196,7 +193,7 @@ def _answer(
 ) -> Response:
     own = {"Task-Id": str(task_id), **headers}
     if error is not None:
-        self = _links(task_id, prefix)["self"]
+        self = task_address(task_id, prefix=prefix)
         return problem_response(**error, headers=own, instance=self, taskId=str(task_id))
     own |= _HARMLESS
     if response is None:
@@ -241,11 +238,6 @@ def not_modified(answer: Response, if_none_match: str | None) -> Response:
         if name not in {b"content-type", b"content-length"}
     ]
     return same
-
-
-def _links(task_id: UUID, prefix: str) -> dict[str, str]:
-    self = f"{prefix}/tasks/{task_id}"
-    return {name: f"{self}{path}" for name, path in _LINKS.items()}
 
 
 def _response_json(task: Task) -> dict[str, Any] | None:

@@ -65,6 +65,7 @@ async def test_a_running_task_is_cancelled_within_two_seconds_and_its_upstream_c
     task_id = await eventually(running)
     answer = await client.post(f"/tasks/{task_id}/cancel")
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    assert answer.json()["cancelRequested"]
     again = await client.post(f"/tasks/{task_id}/cancel")
     assert again.status_code in {202, 409}
 
