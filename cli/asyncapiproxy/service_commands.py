@@ -100,11 +100,13 @@ def proxy(
         settings = _settings(ProxySettings, given)
         with _needing(extra="proxy"):
             from asyncproxy.proxy import run_proxy  # noqa: PLC0415 - an extra
+            from asyncproxy.server import listen  # noqa: PLC0415 - an extra
         async with (
             followed_file(settings.operations_file) as operations,
             connect(settings, operations.current) as connections,
         ):
-            await run_proxy(settings, operations, connections, stop)
+            with listen(settings.host, settings.port) as listener:
+                await run_proxy(settings, operations, connections, listener, stop)
 
     run(main)
 

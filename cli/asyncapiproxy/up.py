@@ -50,30 +50,42 @@ async def run_up(
         proxy_settings = ProxySettings.read(given)
         executor_settings = ExecutorSettings.read(given)
         configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)
-        async with followed_file(proxy_settings.operations_file) as operations:
-            await migrate(proxy_settings.database_url)
-            is_called = _calls_demo_api(operations.current)
-            demo_listener = _demo_listener(host, port) if is_called else None
-            demo_url = url_of(demo_listener) if demo_listener else None
-            environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
-            check_runnable(operations.current.values(), environment)
-            demo_stop = asyncio.Event()
-            async with (
-                connect(proxy_settings, operations.current) as connections,
-                asyncio.TaskGroup() as tasks,
-            ):
-                if demo_listener:
-                    demo = _serve_demo_api(demo_listener, data, demo_stop)
-                    tasks.create_task(demo, name="demo api")
-                executors = _Executors(
-                    executor_settings, operations, connections, tasks, environment=environment
-                )
-                _say_hello(proxy_settings, demo_url, data)
-                async with operations.followed_by(executors.prepare):
-                    # From the front to the back, so that each part still has what it depends on.
-                    await run_proxy(proxy_settings, operations, connections, stop)
-                await executors.stop()
-                demo_stop.set()
+        with listen(proxy_settings.host, proxy_settings.port) as listener:
+            await _serve_all(proxy_settings, executor_settings, listener, data, stop)
+
+
+async def _serve_all(
+    proxy_settings: ProxySettings,
+    executor_settings: ExecutorSettings,
+    listener: socket,
+    data: Path,
+    stop: asyncio.Event,
+) -> None:
+    async with followed_file(proxy_settings.operations_file) as operations:
+        await migrate(proxy_settings.database_url)
+        is_called = _calls_demo_api(operations.current)
+        demo_listener = _demo_listener(listener) if is_called else None
+        demo_url = url_of(demo_listener) if demo_listener else None
+        environment = {UPSTREAM: demo_url, **os.environ} if demo_url else os.environ
+        check_runnable(operations.current.values(), environment)
+        demo_stop = asyncio.Event()
+        async with (
+            connect(proxy_settings, operations.current) as connections,
+            asyncio.TaskGroup() as tasks,
+        ):
+            if demo_listener:
+                app = create_demo_api(data / "customers.db")
+                demo = serve(app, listener=demo_listener, stop=demo_stop, shutdown_seconds=1)
+                tasks.create_task(demo, name="demo api")
+            executors = _Executors(
+                executor_settings, operations, connections, tasks, environment=environment
+            )
+            _say_hello(proxy_settings, listener, demo_url, data)
+            async with operations.followed_by(executors.prepare):
+                # From the front to the back, so that each part still has what it depends on.
+                await run_proxy(proxy_settings, operations, connections, listener, stop)
+            await executors.stop()
+            demo_stop.set()
 
 
 def _calls_demo_api(operations: Operations) -> bool:
@@ -84,19 +96,15 @@ def _calls_demo_api(operations: Operations) -> bool:
     return any(f"{{{UPSTREAM}}}" in url for url in urls)
 
 
-def _demo_listener(host: str, port: int) -> socket:
+def _demo_listener(proxy: socket) -> socket:
     """On the port after the proxy's, or on any where that is taken."""
-    if 0 < port < LAST_PORT:
+    host, port = proxy.getsockname()[:2]
+    if port < LAST_PORT:
         try:
             return listen(host, port + 1)
         except SettingsError as error:
             log.info("the demo Customer API takes another port", reason=str(error))
     return listen(host, 0)
-
-
-async def _serve_demo_api(listener: socket, data: Path, stop: asyncio.Event) -> None:
-    app = create_demo_api(data / "customers.db")
-    await serve(app, listener=listener, stop=stop, shutdown_seconds=1)
 
 
 class _Executors:
@@ -175,12 +183,11 @@ def _default_operations_file() -> Path:
     return own if own.exists() else Path(str(files("asyncapiproxy") / "operations.yaml"))
 
 
-def _say_hello(settings: ProxySettings, demo_url: str | None, data: Path) -> None:
+def _say_hello(settings: ProxySettings, listener: socket, demo_url: str | None, data: Path) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold green]AsyncApiProxy[/]")
-    port = settings.port
-    where = f"http://localhost:{port}" if port else "on the port that the log tells"
-    console.print(f"  proxy         {where}      (try it at /docs)")
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    console.print(f"  proxy         {url}      (try it at /docs)")
     if demo_url:
         console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
     console.print(f"  operations    {settings.operations_file.resolve()}")

@@ -19,7 +19,7 @@ from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.probes import Probe
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
-from asyncproxy.server import listen, serve, url_of
+from asyncproxy.server import serve, url_of
 from asyncproxy.stranded import StrandedQueues
 from asyncproxy.submission import Submission
 from asyncproxy.task_routes import TaskEndpoints
@@ -52,6 +52,7 @@ async def run_proxy(
     settings: ProxySettings,
     operations: LiveOperations,
     connections: Connections,
+    listener: socket.socket,
     stop: asyncio.Event,
 ) -> None:
     """Serve until `stop` is set.
@@ -59,7 +60,6 @@ async def run_proxy(
     Raises SettingsError, SealingKeyMissingError, SchemaOutdatedError before it serves.
     """
     sealing = Sealing(settings.keys)
-    listener = listen(settings.host, settings.port)
     await check_schema(connections.database)
     expose(METRICS)
     proxy = Proxy(settings, operations, connections, sealing=sealing)

@@ -15,6 +15,7 @@ from aiohttp import web
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
+from asyncproxy.server import listen, url_of
 from asyncproxy.settings import ProxySettings
 from asynctasks.broker.protocol import Broker
 from asynctasks.connections import Connections, connect
@@ -24,7 +25,6 @@ from asynctasks.operations.operation import Operation, Operations
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller
 from asynctestkit.eventually import eventually
-from asynctestkit.ports import free_port
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -161,18 +161,15 @@ class Inside:
 
     async def proxy(self, **settings: Any) -> Stoppable:
         connections = await self._connections(settings)
-        url = f"http://127.0.0.1:{free_port()}"
-        proxy = Stoppable(connections, url)
-        read = ProxySettings.read({**self._given, **settings, "port": url.rpartition(":")[2]})
+        listener = self._stack.enter_context(listen("127.0.0.1", 0))
+        proxy = Stoppable(connections, url_of(listener))
+        read = ProxySettings.read({**self._given, **settings})
         proxy.operations = LiveOperations(self.operations)
-        self._run(proxy, run_proxy(read, proxy.operations, connections, proxy.stop))
+        self._run(proxy, run_proxy(read, proxy.operations, connections, listener, proxy.stop))
 
         async def serves() -> None:
-            async with caller(url) as client:
-                try:
-                    assert (await client.get("/readyz")).status_code == 200
-                except httpx.ConnectError as error:
-                    raise AssertionError("not listening") from error
+            async with caller(proxy.url) as client:
+                assert (await client.get("/readyz")).status_code == 200
 
         await eventually(serves, timeout_seconds=20)
         return proxy

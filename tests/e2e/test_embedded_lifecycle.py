@@ -183,6 +183,7 @@ def test_what_cannot_start_says_why_in_one_message(  # noqa: PLR0917 - a table's
     assert "Error: " in service.log
     assert said in service.log
     assert service.faults == []
+    assert "try it at /docs" not in service.log
     assert "─" not in service.log
     assert len(service.log.splitlines()) <= 8
 
