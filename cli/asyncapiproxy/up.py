@@ -26,6 +26,7 @@ from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate
 from asynctasks.operations.operations_watch import followed_file
 from asynctasks.operations.sealing import kept_sealing_key
+from asynctasks.settings import check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +48,7 @@ async def run_up(
     """Serve until `stop` is set. Variables of the environment win over what is chosen here."""
     with own_data_folder(data):
         given = _given(host=host, port=port, data=data, operations_file=operations_file)
+        check_settings(given, ProxySettings, ExecutorSettings)
         proxy_settings = ProxySettings.read(given)
         executor_settings = ExecutorSettings.read(given)
         configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)

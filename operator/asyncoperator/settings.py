@@ -10,23 +10,26 @@ from pydantic import Field, ValidationInfo, field_validator
 from asynctasks.settings import LONGEST_SECONDS, Settings
 
 NAME = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+NAME_IN_WORDS = "a-z, 0-9, and '-' and '.' between them, 63 at most, such as shop"
 
 
 class OperatorSettings(Settings):
     """The settings of an operator."""
 
-    namespace: str | None = Field(default=None, pattern=NAME)
+    namespace: str | None = Field(default=None, pattern=NAME, description=NAME_IN_WORDS)
     """The one it works in; by default its pod's, or the kubeconfig's."""
     kubeconfig: Path | None = None
     """How it signs in: by default as its pod, else by what KUBECONFIG names."""
-    operator_deployment: str | None = Field(default=None, pattern=NAME)
+    operator_deployment: str | None = Field(default=None, pattern=NAME, description=NAME_IN_WORDS)
     """Owns the mirror's objects, so that they go with it; by default its pod's Deployment."""
     pod_name: str | None = None
     """The pod it runs in: its name as a leader, and the way to its Deployment."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """Serves /healthz, /readyz and /metrics; 0 serves none."""
     installation: str = Field(
-        default="asyncapiproxy", pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$"
+        default="asyncapiproxy",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$",
+        description="a-z, 0-9 and '-' between them, 53 at most, such as shop-asyncapiproxy",
     )
     """Whose objects it works on: one name for each task database, unique in the namespace."""
     leader_lease_seconds: int = Field(default=15, ge=2, le=3_600)

@@ -14,7 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from asynctasks import errors
-from asynctasks.errors import ArgumentsInvalidError, AsyncApiProxyError, UnavailableError
+from asynctasks.errors import (
+    ArgumentsInvalidError,
+    AsyncApiProxyError,
+    UnavailableError,
+    in_our_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,7 +246,7 @@ def on_parameters_invalid(_: Request, error: Exception) -> Response:
     """What FastAPI refuses: a query parameter of one of the proxy's own paths."""
     assert isinstance(error, RequestValidationError)
     faults = [
-        {"parameter": str(fault["loc"][-1]), "detail": str(fault["msg"])}
+        {"parameter": str(fault["loc"][-1]), "detail": in_our_words(str(fault["msg"]))}
         for fault in error.errors()
     ]
     return problem_response(

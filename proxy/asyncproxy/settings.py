@@ -26,7 +26,10 @@ class ProxySettings(Settings):
     port: int = Field(default=8080, ge=0, le=65_535)
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
     public_url: str = Field(
-        default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*$"
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*$",
+        description="a scheme, host and path, or a path alone, without a slash at the end, such as "
+        "https://tasks.example.com/api or /api",
     )
     """What the addresses that callers are given begin with: scheme, host and path, or the path
     alone, where something in front takes one off."""

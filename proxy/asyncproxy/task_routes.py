@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 MAX_PAGE_SIZE = 1_000
 _LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
+_NAME = r"^[^\x00]*$"
 
 
 _AS_TEXT = WithJsonSchema({"type": "string"})
@@ -62,6 +64,26 @@ def _in_utc(text: str) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         raise ValueError("it is beyond the calendar") from None
+
+
+def _in_words(pattern: str, expected: str) -> BeforeValidator:
+    """Tell a person what the pattern tells a program."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if compiled.search(text) is None:
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return BeforeValidator(check)
+
+
+_NameFilter = Annotated[
+    str, Field(pattern=_NAME), _in_words(_NAME, "an operation's name, such as create-client")
+]
+_LabelFilter = Annotated[
+    str, Field(pattern=_LABEL), _in_words(_LABEL, "a label's name=value, such as team=a")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +157,8 @@ class TaskEndpoints:
         request: Request,
         *,
         status: TaskStatus | None = None,
-        operation: Annotated[str | None, Query(pattern=r"^[^\x00]*$")] = None,
-        label: Annotated[str | None, Query(pattern=_LABEL, examples=["team=a"])] = None,
+        operation: _NameFilter | None = None,
+        label: Annotated[_LabelFilter | None, Query(examples=["team=a"])] = None,
         created_after: Annotated[datetime, BeforeValidator(_in_utc)] | None = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
         page_token: UUID | None = None,

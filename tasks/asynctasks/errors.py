@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,14 @@ class SchemaInvalidError(AsyncApiProxyError):
         super().__init__(expected)
         self.path = tuple(path)
         """Where in the schema."""
+        self.faults = [self]
+        """This one and all others of the schema."""
+
+    @classmethod
+    def of(cls, faults: Sequence[Self]) -> Self:
+        """The first of them, which has them all."""
+        faults[0].faults = list({fault.path: fault for fault in reversed(faults)}.values())
+        return faults[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Violation:
     @property
     def place(self) -> str:
         """Where it does not fit, for people."""
-        return self.parameter or self.pointer or "/"
+        return self.parameter or self.pointer or "the arguments"
 
 
 class ArgumentsInvalidError(AsyncApiProxyError):
@@ -83,10 +91,12 @@ class TaskOptionsError(AsyncApiProxyError):
 
 
 class TaskNotFoundError(AsyncApiProxyError):
-    """There is no such task: it never was, or its retention has passed."""
+    """There is no such task: it never was, was deleted, or its retention has passed."""
 
     def __init__(self, task_id: UUID | str) -> None:
-        super().__init__(f"There is no task {task_id}: it never was, or its retention has passed.")
+        super().__init__(
+            f"There is no task {task_id}: it never was, was deleted, or its retention has passed."
+        )
         self.task_id = task_id
 
 
@@ -152,3 +162,8 @@ class MessageReturnedError(BrokerUnavailableError):
 
 class MalformedMessageError(AsyncApiProxyError):
     """A message on the queue is not one that AsyncApiProxy publishes."""
+
+
+def in_our_words(message: str) -> str:
+    """A message of pydantic's as ours begin: with what was expected."""
+    return message.removeprefix("Value error, ").replace("Input should be", "expected", 1)

@@ -16,11 +16,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asynctasks.database_url import parse_database_url
-from asynctasks.errors import SettingsError
+from asynctasks.errors import SettingsError, in_our_words
 from asynctasks.logs import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
 
 PREFIX = "ASYNCAPIPROXY_"
 SEALING_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
@@ -68,7 +70,8 @@ class DatabaseSettings(BaseSettings):
         try:
             return cls(**chosen)
         except ValidationError as error:
-            raise SettingsError("\n".join(_fault(fault) for fault in error.errors())) from error
+            faults = (_fault(fault, cls.model_fields) for fault in error.errors())
+            raise SettingsError("\n".join(faults)) from error
 
 
 class Settings(DatabaseSettings):
@@ -77,7 +80,9 @@ class Settings(DatabaseSettings):
     broker_url: str = Field(repr=False)
     """amqp://user:password@host/vhost, amqps://…, or memory:// where all runs in one process."""
     broker_prefix: str = Field(
-        default="asyncapiproxy", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$"
+        default="asyncapiproxy",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$",
+        description="letters, digits, '.', '_' and '-', 100 at most, such as orders-test",
     )
     """Begins the name of each of our queues, so that installations can share a broker."""
     publish_seconds: float = Field(default=5, gt=0, le=60)
@@ -135,11 +140,25 @@ def _check_broker_url(value: str) -> None:
         raise ValueError("holds a '#', a space, or a '/' in its vhost: write %23, %20 and %2F")
 
 
-def _fault(fault: Any) -> str:
+def check_settings(given: Mapping[str, Any], *kinds: type[DatabaseSettings]) -> None:
+    """Raise SettingsError with all that is wrong in the settings of any of these services."""
+    faults: dict[str, None] = {}
+    for kind in kinds:
+        try:
+            kind.read(given)
+        except SettingsError as error:
+            faults |= dict.fromkeys(str(error).splitlines())
+    if faults:
+        raise SettingsError("\n".join(faults))
+
+
+def _fault(fault: Any, fields: Mapping[str, FieldInfo]) -> str:
     variable = PREFIX + str(fault["loc"][0]).upper()
     if fault["type"] == "missing":
         return f"{variable} is not set"
-    message = str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
+    message = in_our_words(str(fault["msg"]))
+    if fault["type"] == "string_pattern_mismatch":
+        message = f"expected {fields[fault['loc'][0]].description}"
     shown = "" if variable.endswith(("KEYS", "URL")) else f" (it is {fault['input']!r})"
     return f"{variable}: {message}{shown}"
 

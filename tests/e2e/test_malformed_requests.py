@@ -242,6 +242,8 @@ NO_TASK = [
     ),
     Case("page size is a word", asked("/tasks?page_size=many"), 422, PARAMETERS, "page_size"),
     Case("page size of 0", asked("/tasks?page_size=0"), 422, PARAMETERS, "page_size"),
+    Case("label of no value", asked("/tasks?label=a"), 422, PARAMETERS, "such as team=a"),
+    Case("operation with a NUL", asked("/tasks?operation=%00"), 422, PARAMETERS, "create-client"),
     Case("unknown status", asked("/tasks?status=lost"), 422, PARAMETERS, "status"),
     Case("unreadable page token", asked("/tasks?page_token=%00"), 422, PARAMETERS, "page_token"),
     Case(
@@ -249,12 +251,14 @@ NO_TASK = [
         asked("/tasks?created_after=yesterday"),
         422,
         PARAMETERS,
-        "created_after",
+        '"created_after: expected RFC 3339',
     ),
 ]
 UNREADABLE = [
     # uvicorn answers these in plain text: there is no request that our code could be asked.
     Case("no HTTP", b"hello\r\n\r\n", 400, None),
+    Case("no Host", b"GET /ping HTTP/1.1\r\n\r\n", 400, None),
+    Case("two Hosts", asked("/ping", (("Host", "proxy"),)), 400, None),
     Case("unknown method", sent("BREW", "/clients"), 400, None),
     Case("CONNECT", sent("CONNECT", "elsewhere:443"), 400, None),
     Case("HTTP/9.9", b"GET /ping HTTP/9.9\r\nHost: proxy\r\n\r\n", 400, None),

@@ -126,6 +126,37 @@ def test_a_schema_that_cannot_be_checked_against_is_refused(text: str, expected:
     assert fault_of(text) == f"ops.yaml:{expected}"
 
 
+def test_all_faults_of_a_schema_are_told_at_once():
+    lines = (
+        "require: [a]",
+        "properties:",
+        "  b: {type: text, minLength: -1, pattern: '('}",
+        "  c: {pattern: '(?=a)b', format: e-mail}",
+        "  d: 5",
+        "  e: {$ref: '#/$defs/f'}",
+        "  g: {$ref: '#/properties/d', required: [1]}",
+        "  h: {items: {$ref: '#/$defs/f'}}",
+    )
+    told = fault_of(operation(arguments="\n".join(lines)))
+    at = "operations.a.arguments"
+    places = [line.split(": ")[1] for line in told.splitlines()]
+    assert places == [
+        at,
+        f"{at}.require",
+        *(f"{at}.properties.b.{key}" for key in ("minLength", "pattern", "type")),
+        *(f"{at}.properties.c.{key}" for key in ("format", "pattern")),
+        f"{at}.properties.d",
+        f"{at}.properties.e.$ref",
+        f"{at}.properties.g.required.0",
+        f"{at}.properties.h.items.$ref",
+    ]
+
+
+def test_all_secrets_that_cannot_be_found_are_told_at_once():
+    text = schema("anyOf: [{writeOnly: true}]", "properties:", "  b: {items: {writeOnly: true}}")
+    assert fault_of(text).count("not supported below") == 2
+
+
 SECRETS = {
     "writeOnly arguments as a whole": (
         schema("writeOnly: true"),

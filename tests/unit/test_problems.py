@@ -81,6 +81,7 @@ def test_each_violation_is_listed_by_its_pointer(request_: Request):
         {"pointer": "", "detail": "a"},
         {"pointer": "/b/0", "detail": "c"},
     ]
+    assert document["detail"] == "the arguments: a; /b/0: c"
 
 
 def test_what_passes_says_when_to_come_back(request_: Request):

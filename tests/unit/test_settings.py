@@ -9,7 +9,7 @@ from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
 from asynctasks.errors import SettingsError
-from asynctasks.settings import Settings, unknown_variables
+from asynctasks.settings import Settings, check_settings, unknown_variables
 
 PASSWORD = "s3cr3t-Zaphod"
 NEW, OLD = (letter * 43 + "=" for letter in "NO")
@@ -57,7 +57,7 @@ def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
         ("DATABASE_CONNECTIONS", "", "expected a valid integer"),
         ("LOG_FORMAT", "console", "expected 'auto', 'json' or 'text' (it is 'console')"),
         ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warning' or 'error' (it is 'loud')"),
-        ("BROKER_PREFIX", "a b", "String should match pattern"),
+        ("BROKER_PREFIX", "a b", "expected letters, digits"),
         ("BROKER_URL", f"http://ann:{PASSWORD}@b/", "expected amqp://user:password@host/vhost,"),
         ("BROKER_URL", f"amqp://ann:{PASSWORD}@broker:port/", "is no URL with a host and a port"),
         ("BROKER_URL", f"amqp://ann:{PASSWORD}@:5672/", "is no URL with a host and a port"),
@@ -129,6 +129,35 @@ def test_sealing_keys_are_split_the_newest_first(
 def test_what_is_no_sealing_key_is_told_by_its_place(environment: pytest.MonkeyPatch, joined: str):
     environment.setenv("ASYNCAPIPROXY_SEALING_KEYS", f"{NEW},{joined}")
     assert fault().startswith("ASYNCAPIPROXY_SEALING_KEYS: key 2 is none; keys are separated by")
+
+
+def test_the_form_of_a_text_is_told_in_words_and_by_an_example(environment: pytest.MonkeyPatch):
+    environment.setenv("ASYNCAPIPROXY_PUBLIC_URL", "tasks.example.com/")
+    told = fault(ProxySettings)
+    assert told == (
+        "ASYNCAPIPROXY_PUBLIC_URL: expected a scheme, host and path, or a path alone, without a "
+        "slash at the end, such as https://tasks.example.com/api or /api"
+    )
+
+
+@pytest.mark.parametrize("kind", [ProxySettings, ExecutorSettings, OperatorSettings])
+def test_each_text_of_a_form_has_words_for_it(kind: type[Settings]):
+    for name, field in kind.model_fields.items():
+        if any(getattr(one, "pattern", None) for one in field.metadata):
+            assert "such as" in (field.description or ""), name
+
+
+def test_what_is_wrong_for_any_of_several_services_is_told_at_once(
+    environment: pytest.MonkeyPatch,
+):
+    environment.setenv("ASYNCAPIPROXY_PUBLISH_SECONDS", "soon")
+    environment.setenv("ASYNCAPIPROXY_PORT", "many")
+    environment.setenv("ASYNCAPIPROXY_CONCURRENCY", "0")
+    with pytest.raises(SettingsError) as caught:
+        check_settings({}, ProxySettings, ExecutorSettings)
+    told = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    names = ("PUBLISH_SECONDS", "PORT", "CONCURRENCY")
+    assert told == [f"ASYNCAPIPROXY_{name}" for name in names]
 
 
 FLOATS = [

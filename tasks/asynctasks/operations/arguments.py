@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from asynctasks.errors import ArgumentsInvalidError, Violation
+from asynctasks.errors import ArgumentsInvalidError, SchemaInvalidError, Violation
 from asynctasks.json_values import (
     MAX_LONG_NUMBERS,
     TooManyLongNumbersError,
@@ -15,8 +15,8 @@ from asynctasks.json_values import (
     exact_numbers,
     is_large,
 )
-from asynctasks.operations.schema_faults import schema_fault
-from asynctasks.operations.schema_keywords import check_keywords
+from asynctasks.operations.schema_faults import schema_faults
+from asynctasks.operations.schema_keywords import keyword_faults
 from asynctasks.operations.storable import unstorable
 from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
@@ -37,7 +37,6 @@ class ArgumentsSchema:
     def __init__(self, schema: Schema) -> None:
         """Raise SchemaInvalidError where it is no schema we can use."""
         self._validator = _compiled(schema)
-        check_keywords(schema)
         self.write_only = tuple(write_only_paths(schema))
 
     def check(self, arguments: Any) -> None:
@@ -89,10 +88,16 @@ def join(arguments: dict[str, Any], secrets: list[tuple[Path, Any]]) -> dict[str
 
 
 def _compiled(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+    faults: list[SchemaInvalidError] = []
+    validator = None
     try:
-        return compiled(schema, mask="the value")
-    except ValueError as error:
-        raise schema_fault(schema) from error
+        validator = compiled(schema, mask="the value")
+    except ValueError:
+        faults += schema_faults(schema)
+    faults += keyword_faults(schema)
+    if validator is None or faults:
+        raise SchemaInvalidError.of(faults)
+    return validator
 
 
 def _detail(error: jsonschema_rs.ValidationError) -> str:

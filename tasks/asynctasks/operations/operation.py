@@ -45,7 +45,7 @@ HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
 SCHEMA_FAULT = "json_schema"
-"""The type of a pydantic error whose context holds the `path` in the schema."""
+"""The type of a pydantic error whose context holds `faults`: of each the path and what is wrong."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
@@ -148,12 +148,16 @@ class Operation(Declared):
     @field_validator("arguments")
     @classmethod
     def _is_schema(cls, value: Schema) -> Schema:
+        faults: list[SchemaInvalidError] = []
         if value.get("type") != "object":
-            raise ValueError("the arguments are one JSON object: expected `type: object`")
+            fault = "the arguments are one JSON object: expected `type: object`"
+            faults.append(SchemaInvalidError((), fault))
         try:
             ArgumentsSchema(value)
         except SchemaInvalidError as error:
-            raise _fault(error.path, str(error)) from error
+            faults += error.faults
+        if faults:
+            raise _faults(*faults)
         return value
 
     @model_validator(mode="after")
@@ -177,7 +181,7 @@ class Operation(Declared):
         try:
             self.call_parameters  # noqa: B018 - made here, so that a file is refused and not a call
         except SchemaInvalidError as error:
-            raise _fault(error.path, str(error)) from error
+            raise _faults(*error.faults) from error
         return self
 
     @model_validator(mode="after")
@@ -254,7 +258,12 @@ class Operation(Declared):
 
 def _fault(path: Sequence[str | int], detail: str) -> PydanticCustomError:
     """What stands wrong at a place below the operation."""
-    return PydanticCustomError(SCHEMA_FAULT, "{detail}", {"detail": detail, "path": tuple(path)})
+    return _faults(SchemaInvalidError(path, detail))
+
+
+def _faults(*faults: SchemaInvalidError) -> PydanticCustomError:
+    told = [(fault.path, str(fault)) for fault in faults]
+    return PydanticCustomError(SCHEMA_FAULT, "it stands wrong at some places", {"faults": told})
 
 
 Operations = dict[str, Operation]

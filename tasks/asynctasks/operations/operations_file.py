@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from asynctasks.errors import OperationsFileError
+from asynctasks.errors import OperationsFileError, in_our_words
 from asynctasks.json_values import as_object
 from asynctasks.operations.operation import (
     NAME,
@@ -146,8 +146,8 @@ def _operation(name: str, declaration: Any, report: _Report) -> Operation | None
         operation = Operation.model_validate({**settings, "name": name})
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            within: Key = fault.get("ctx", {}).get("path", ())
-            report.add((*key, *fault["loc"], *within), _expected(fault))
+            for within, expected in _told(fault):
+                report.add((*key, *fault["loc"], *within), expected)
         return None
     return operation.stands_at(report.place)
 
@@ -162,6 +162,13 @@ def _warn_of_booleans(operation: Operation) -> None:
             )
 
 
+def _told(fault: Any) -> list[tuple[Key, str]]:
+    """Where below its place, and what was expected there."""
+    if fault["type"] == SCHEMA_FAULT:
+        return fault["ctx"]["faults"]
+    return [((), _expected(fault))]
+
+
 def _expected(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         keys = tuple(key for key in fault["loc"][:-1] if isinstance(key, str))
@@ -169,12 +176,7 @@ def _expected(fault: Any) -> str:
         hidden = {"name"} if not keys else set[str]()
         names = (field.validation_alias for name, field in fields.items() if name not in hidden)
         return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))
-    if fault["type"] == SCHEMA_FAULT:
-        return str(fault["msg"])
-    message: str = _EXPECTED.get(
-        fault["type"],
-        str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1),
-    )
+    message: str = _EXPECTED.get(fault["type"], in_our_words(str(fault["msg"])))
     if fault["type"] == "missing" or isinstance(fault["input"], dict | list):
         return message
     return f"{message} (it is {_quoted(fault['input'])})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
@@ -13,11 +14,37 @@ from asynctasks.operations.write_only import REFERENCES, walk
 if TYPE_CHECKING:
     from asynctasks.operations.write_only import Location, Schema
 
+REFERRED_TO = frozenset({"$defs", "definitions", "properties"})
 TYPES = "array, boolean, integer, null, number, object or string"
 
 
-def schema_fault(schema: Schema) -> SchemaInvalidError:
-    """The fault of a schema that does not compile."""
+def schema_faults(schema: Schema) -> list[SchemaInvalidError]:
+    """All that keeps a schema from being compiled, which tells the first alone.
+
+    Each is taken out of a copy, which shows the next.
+    """
+    rest = deepcopy(schema)
+    faults: list[SchemaInvalidError] = []
+    while fault := _first_fault(rest):
+        faults.append(fault)
+        if not fault.path:
+            break
+        _take_out(rest, fault.path)
+    return faults
+
+
+def _take_out(schema: Any, path: Location) -> None:
+    """References to the place still lead there; of a list all goes."""
+    *above, last = path[: max(place + 1 for place, key in enumerate(path) if isinstance(key, str))]
+    for key in above:
+        schema = schema[key]
+    if above and above[-1] in REFERRED_TO:
+        schema[last] = {}
+    else:
+        del schema[last]
+
+
+def _first_fault(schema: Schema) -> SchemaInvalidError | None:
     try:
         # Once more without a mask: here the values are the schema, and no secret.
         compiled(schema)
@@ -25,7 +52,7 @@ def schema_fault(schema: Schema) -> SchemaInvalidError:
         return _named(schema, tuple(error.instance_path), error.message)
     except ValueError as error:
         return SchemaInvalidError((), str(error))
-    raise AssertionError("only a mask makes this schema invalid")
+    return None
 
 
 def _named(schema: Schema, path: Location, message: str) -> SchemaInvalidError:

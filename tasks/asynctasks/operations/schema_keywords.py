@@ -53,12 +53,13 @@ SHOWN_FORMATS = _words("binary byte double float int32 int64 password")
 """OpenAPI's own: readers see them, and nothing checks them."""
 
 
-def check_keywords(schema: Schema) -> None:
-    """Raise SchemaInvalidError where a part of the schema could never do what it says."""
+def keyword_faults(schema: Schema) -> Iterator[SchemaInvalidError]:
+    """Where a part of the schema could never do what it says."""
     for place, part in schemas_in(schema):
         for keyword, value in part.items():
-            _check_keyword((*place, keyword), keyword, value)
-        _check_required(place, part)
+            if fault := _keyword_fault(keyword, value):
+                yield SchemaInvalidError((*place, keyword), fault)
+        yield from _faults_of_required(place, part)
 
 
 def schemas_in(schema: Any, at: Location = ()) -> Iterator[tuple[Location, Schema]]:
@@ -78,18 +79,16 @@ def schemas_in(schema: Any, at: Location = ()) -> Iterator[tuple[Location, Schem
                 yield from schemas_in(below, (*at, keyword, index))
 
 
-def _check_keyword(place: Location, keyword: str, value: Any) -> None:
+def _keyword_fault(keyword: str, value: Any) -> str | None:
     if keyword in OF_OTHER_DRAFTS:
-        raise SchemaInvalidError(place, f"is of another draft; expected {OF_OTHER_DRAFTS[keyword]}")
+        return f"is of another draft; expected {OF_OTHER_DRAFTS[keyword]}"
     if keyword not in KEYWORDS and not keyword.startswith("x-"):
-        raise SchemaInvalidError(
-            place,
-            "unknown keyword" + _meant(keyword, KEYWORDS) + "; one of your own begins with x-",
-        )
-    if keyword == "format" and value not in CHECKED_FORMATS | SHOWN_FORMATS:
-        raise SchemaInvalidError(place, f"unknown format{_meant(str(value), CHECKED_FORMATS)}")
+        return "unknown keyword" + _meant(keyword, KEYWORDS) + "; one of your own begins with x-"
+    if keyword == "format" and str(value) not in CHECKED_FORMATS | SHOWN_FORMATS:
+        return f"unknown format{_meant(str(value), CHECKED_FORMATS)}"
     if keyword == "$schema" and str(value).removesuffix("#") != DRAFT:
-        raise SchemaInvalidError(place, f"schemas are read as {DRAFT}")
+        return f"schemas are read as {DRAFT}"
+    return None
 
 
 def _meant(word: str, words: frozenset[str]) -> str:
@@ -97,13 +96,13 @@ def _meant(word: str, words: frozenset[str]) -> str:
     return f"; did you mean {likely[0]}?" if likely else ""
 
 
-def _check_required(place: Location, part: Schema) -> None:
+def _faults_of_required(place: Location, part: Schema) -> Iterator[SchemaInvalidError]:
     if part.get("additionalProperties") is not False or "patternProperties" in part:
         return
     allowed = as_object(part.get("properties")) or {}
     for index, name in enumerate(as_array(part.get("required")) or []):
-        if name not in allowed:
-            raise SchemaInvalidError(
+        if isinstance(name, str) and name not in allowed:
+            yield SchemaInvalidError(
                 (*place, "required", index),
                 f"{name!r} is required and, by `additionalProperties: false`, not allowed",
             )

@@ -31,9 +31,12 @@ def write_only_paths(schema: Schema) -> list[Path]:
         raise SchemaInvalidError(
             ("writeOnly",), "the arguments as a whole cannot be writeOnly: mark its properties"
         )
-    found = list(_found(schema, (), ()))
+    faults: list[SchemaInvalidError] = []
+    found = list(_found(schema, (), (), faults))
     if found:
-        _check_references(schema)
+        faults += _faults_of_references(schema)
+    if faults:
+        raise SchemaInvalidError.of(faults)
     return found
 
 
@@ -45,25 +48,28 @@ def walk(schema: Any, at: Location = ()) -> Iterator[tuple[Location, Any]]:
             yield from walk(value, (*at, key))
 
 
-def _found(schema: Schema, path: Path, at: Location) -> Iterator[Path]:
+def _found(
+    schema: Schema, path: Path, at: Location, faults: list[SchemaInvalidError]
+) -> Iterator[Path]:
     for keyword, value in schema.items():
         if keyword == "properties":
             for name, below in _items(value):
-                yield from _found_in_property(below, (*path, str(name)), (*at, keyword, name))
+                place = (*at, keyword, name)
+                yield from _found_in_property(below, (*path, str(name)), place, faults)
         elif keyword not in DATA_KEYWORDS:
-            for place, _ in _marks(value, (*at, keyword)):
-                raise SchemaInvalidError(
-                    place,
-                    f"not supported below `{keyword}`: mark a property of an object instead",
-                )
+            fault = f"not supported below `{keyword}`: mark a property of an object instead"
+            marks = _marks(value, (*at, keyword))
+            faults += (SchemaInvalidError(place, fault) for place, _ in marks)
 
 
-def _found_in_property(value: Any, path: Path, at: Location) -> Iterator[Path]:
+def _found_in_property(
+    value: Any, path: Path, at: Location, faults: list[SchemaInvalidError]
+) -> Iterator[Path]:
     schema = as_object(value) or {}
     if schema.get("writeOnly") is True:
         yield path
     else:
-        yield from _found(schema, path, at)
+        yield from _found(schema, path, at, faults)
 
 
 def _marks(schema: Any, at: Location) -> Iterator[tuple[Location, Any]]:
@@ -72,7 +78,7 @@ def _marks(schema: Any, at: Location) -> Iterator[tuple[Location, Any]]:
             yield place, value
 
 
-def _check_references(schema: Schema) -> None:
+def _faults_of_references(schema: Schema) -> Iterator[SchemaInvalidError]:
     """A reference back into the properties would be a second, unmarked way to a secret."""
     for place, value in walk(schema):
         if (
@@ -81,7 +87,7 @@ def _check_references(schema: Schema) -> None:
             and isinstance(value, str)
             and not value.startswith("#/$defs/")
         ):
-            raise SchemaInvalidError(
+            yield SchemaInvalidError(
                 place, "next to writeOnly properties, expected a reference below #/$defs/"
             )
 
