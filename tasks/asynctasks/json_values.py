@@ -96,6 +96,20 @@ def is_large(value: Any) -> bool:
     return bool(waiting)
 
 
+def number_words(value: Any) -> int:
+    """How many words of 64 bits the whole parts of its numbers take, each number one at least."""
+    words = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, int | float):
+            words += 1 + max(0, math.frexp(one)[1]) // 64
+        else:
+            members = as_object(one)
+            waiting.extend(as_array(one) or [] if members is None else members.values())
+    return words
+
+
 def by_value(value: Any) -> Any:
     """The value with equal numbers in one way of writing: `1`, `1.0` and `1e0` are all `1`."""
     if isinstance(value, float):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asynctasks.json_values import MAX_LONG_NUMBERS
+from asynctasks.operations.arguments import MAX_MULTIPLES
 from asynctestkit.inside import ASYNC, inside, operation
 
 SIZE = 1_000_000
@@ -18,11 +19,15 @@ LONGEST_SECONDS = 0.1
 ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "numbers": {"type": "array", "items": {"type": "number", "minimum": 0, "multipleOf": 0.01}},
+        "numbers": {"type": "array", "items": {"type": "number", "minimum": 0}},
         "unique": {"type": "array", "uniqueItems": True},
         "words": {"type": "array", "items": {"type": "string", "pattern": "^(a+)+$"}},
         "text": {"type": "string", "pattern": "^(a|aa)+$"},
     },
+}
+MULTIPLES: dict[str, Any] = {
+    "type": "object",
+    "properties": {"numbers": {"type": "array", "items": {"type": "number", "multipleOf": 0.01}}},
 }
 
 
@@ -38,7 +43,7 @@ BODIES = {
     "unique items": b'{"unique":['
     + b",".join(b'{"a":%d.10}' % n for n in range(VALUES // 2))
     + b"]}",
-    "multiples": numbers([b"0"] * VALUES),
+    "large powers": numbers([b"1.5e300"] * VALUES),
     "amounts": numbers([b"1.10"] * VALUES),
     "powers": numbers([b"1e3"] * VALUES),
     "long numbers": numbers(b"0.%017d1" % n for n in range(MAX_LONG_NUMBERS)),
@@ -51,6 +56,19 @@ BODIES = {
     "not large": numbers([b'""'] * 250),
     "just not in a thread": numbers([b"1e3"] * 4_000),
 }
+OF_MULTIPLES = {
+    "too many multiples": numbers([b"0"] * VALUES),
+    "multiples": numbers([b"12345.67"] * MAX_MULTIPLES),
+    "multiples of many digits": numbers([b"9007199254740991"] * MAX_MULTIPLES),
+    "long multiples": numbers(b"1%025d.00" % n for n in range(MAX_MULTIPLES // 2)),
+    "too many large multiples": numbers([b"1.5e300"] * VALUES),
+    "large multiples": numbers([b"1.5e300"] * (MAX_MULTIPLES // 16)),
+}
+CASES = [
+    pytest.param(schema, body, id=name)
+    for schema, bodies in ((ARGUMENTS, BODIES), (MULTIPLES, OF_MULTIPLES))
+    for name, body in bodies.items()
+]
 
 
 async def longest_pause(stop: asyncio.Event) -> float:
@@ -62,11 +80,13 @@ async def longest_pause(stop: asyncio.Event) -> float:
     return longest
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_the_worst_body_does_not_stop_the_loop(sqlite_url: str, body: bytes):
+@pytest.mark.parametrize(("arguments", "body"), CASES)
+async def test_the_worst_body_does_not_stop_the_loop(
+    sqlite_url: str, arguments: dict[str, Any], body: bytes
+):
     headers = {**ASYNC, "Content-Type": "application/json", "Idempotency-Key": "a"}
     async with inside(
-        operation(arguments=ARGUMENTS), database_url=sqlite_url, broker_url="memory://"
+        operation(arguments=arguments), database_url=sqlite_url, broker_url="memory://"
     ) as installation:
         client = await installation.client(await installation.proxy())
         pauses: list[float] = []

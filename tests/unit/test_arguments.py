@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asynctasks.errors import ArgumentsInvalidError, SchemaInvalidError
 from asynctasks.json_values import as_object, read_json
-from asynctasks.operations.arguments import MAX_VIOLATIONS, ArgumentsSchema, join
+from asynctasks.operations.arguments import MAX_MULTIPLES, MAX_VIOLATIONS, ArgumentsSchema, join
 
 SECRET = "hunter2-Zaphod"
 
@@ -33,6 +33,16 @@ CLIENT: dict[str, Any] = {
         "keys": {"type": "object", "writeOnly": True},
     },
 }
+
+
+@pytest.mark.parametrize(("number", "times"), [(0.25, 1), (2**53, 1), (2.0**64, 2), (2.0**640, 11)])
+def test_so_many_numbers_are_divided_and_no_more(number: float, times: int):
+    most = MAX_MULTIPLES // times
+    schema = {"properties": {"a": {"items": {"multipleOf": 0.25}}}}
+    ArgumentsSchema(schema).check({"a": [number] * most})
+    ((pointer, told),) = violations(schema, {"a": [number] * (most + 1)})
+    assert (pointer, "more than 5000 numbers" in told) == ("", True)
+    ArgumentsSchema({}).check({"a": [number] * (most + 1)})
 
 
 def violations(schema: dict[str, Any], arguments: Any) -> list[tuple[str, str]]:

@@ -14,9 +14,10 @@ from asynctasks.json_values import (
     as_object,
     exact_numbers,
     is_large,
+    number_words,
 )
 from asynctasks.operations.schema_faults import schema_faults
-from asynctasks.operations.schema_keywords import keyword_faults
+from asynctasks.operations.schema_keywords import keyword_faults, schemas_in
 from asynctasks.operations.storable import unstorable
 from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import Path, Schema, write_only_paths
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 MAX_VIOLATIONS = 50
 """As many as a person can use; a caller decides how many there are."""
+MAX_MULTIPLES = 5_000
+"""The validator divides them to the digit, up to 10 µs each, and nothing else runs meanwhile."""
+_TOO_MANY_MULTIPLES = (
+    f"has more than {MAX_MULTIPLES} numbers, of which large ones count more than once: "
+    "too many where multiples are asked for"
+)
 _TOO_MANY_LONG_NUMBERS = (
     f"has more than {MAX_LONG_NUMBERS} numbers of more digits than a float has: send them as text"
 )
@@ -37,12 +44,15 @@ class ArgumentsSchema:
     def __init__(self, schema: Schema) -> None:
         """Raise SchemaInvalidError where it is no schema we can use."""
         self._validator = _compiled(schema)
+        self._asks_for_multiples = any("multipleOf" in part for _, part in schemas_in(schema))
         self.write_only = tuple(write_only_paths(schema))
 
     def check(self, arguments: Any) -> None:
         """Raise ArgumentsInvalidError with every violation, up to MAX_VIOLATIONS."""
         if faults := unstorable(arguments):
             raise ArgumentsInvalidError(faults)
+        if self._asks_for_multiples and number_words(arguments) > MAX_MULTIPLES:
+            raise ArgumentsInvalidError([Violation("", _TOO_MANY_MULTIPLES)])
         try:
             arguments = exact_numbers(arguments)
         except TooManyLongNumbersError as error:
