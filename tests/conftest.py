@@ -7,8 +7,7 @@ functions, so that tests with and without a loop share them.
 import asyncio
 import os
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
-from asynctestkit.sql import execute
+from asynctestkit.sql import new_database
 
 pytest_plugins = ["asynctestkit.keeping"]
 
@@ -46,8 +45,8 @@ def postgresql_url(
     postgresql_server: PostgresqlServer | GivenServer, postgresql_template: str
 ) -> Iterator[str]:
     """An empty, migrated PostgreSQL database for this test alone."""
-    with _postgresql_database(postgresql_server.url, template=postgresql_template) as name:
-        yield _with_database(postgresql_server.url, name)
+    with new_database(postgresql_server.url, template=postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -59,9 +58,9 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
     """The name of the database that each test's is a copy of: copying is faster than migrating."""
-    with _postgresql_database(postgresql_server.url, template="template1") as name:
-        _migrate(_with_database(postgresql_server.url, name))
-        yield name
+    with new_database(postgresql_server.url) as url:
+        _migrate(url)
+        yield urlsplit(url).path.removeprefix("/")
 
 
 @pytest.fixture(scope="session")
@@ -99,21 +98,6 @@ def module_queue_prefix(rabbitmq_server: RabbitmqServer | GivenServer) -> Iterat
 def _given(variable: str) -> GivenServer | None:
     url = os.environ.get(variable)
     return GivenServer(url, variable=variable) if url else None
-
-
-@contextmanager
-def _postgresql_database(server_url: str, *, template: str) -> Generator[str]:
-    name = f"test_{uuid4().hex}"
-    execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    try:
-        yield name
-    finally:
-        # Force: a test that failed may still be connected.
-        execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 def _migrate(url: str) -> None:

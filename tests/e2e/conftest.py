@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 
 from asynctestkit.processes import Installation
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
-from asynctestkit.sql import execute
+from asynctestkit.sql import new_database
 
 
 @pytest.fixture
@@ -37,7 +35,5 @@ def install(
 @pytest.fixture(scope="module")
 def empty_database_url(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
     """An empty PostgreSQL database for a module: it is for `asyncapiproxy migrate` to fill."""
-    name = f"test_{uuid4().hex}"
-    execute(postgresql_server.url, f'CREATE DATABASE "{name}"')
-    yield urlsplit(postgresql_server.url)._replace(path=f"/{name}").geturl()
-    execute(postgresql_server.url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    with new_database(postgresql_server.url) as url:
+        yield url

@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from asyncoperator.mirror.loop import MirrorLoop
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.protocol import Broker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
@@ -18,6 +21,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.store import TaskStore
 from asynctasks.task import new_task_id
+from asynctestkit.fake_asynctasks import FakeAsyncTasks, mirror_loop
 from asynctestkit.inside import Inside, inside, operation
 
 CREATE_CLIENT = Claimable("clients", {"create-client": "own"})
@@ -30,6 +34,11 @@ class Parts:
     database: Database
     commits: GroupCommit
     store: TaskStore
+
+    async def add(self, new: NewTask) -> UUID:
+        """Its id, once it is stored."""
+        await self.store.add(new)
+        return new.id
 
     def claims(
         self,
@@ -73,6 +82,17 @@ async def parts(database_url: str) -> AsyncIterator[Parts]:
     """The view of one process on either database."""
     async with _open_parts(database_url) as parts:
         yield parts
+
+
+@pytest.fixture
+def kube() -> FakeAsyncTasks:
+    return FakeAsyncTasks()
+
+
+@pytest.fixture
+def make_loop(parts: Parts, kube: FakeAsyncTasks) -> Callable[..., MirrorLoop]:
+    """Makes a mirror between the database and the fake."""
+    return partial(mirror_loop, parts, kube)
 
 
 @pytest.fixture

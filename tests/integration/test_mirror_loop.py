@@ -5,11 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
-from uuid import UUID
-
-import pytest
 
 from asyncoperator.cluster.kube_errors import (
     KubeRefusedError,
@@ -25,32 +21,17 @@ from asynctasks.response import Response
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually
-from asynctestkit.fake_asynctasks import FakeAsyncTasks, mirror_loop, person
+from asynctestkit.fake_asynctasks import FakeAsyncTasks, person
 
 SUBMITTED_SECONDS = 5
 CANCEL_SECONDS = 2
 MakeTask = Callable[..., NewTask]
 
 
-@pytest.fixture
-def kube() -> FakeAsyncTasks:
-    return FakeAsyncTasks()
-
-
-@pytest.fixture
-def make_loop(parts: Any, kube: FakeAsyncTasks) -> Callable[..., MirrorLoop]:
-    return partial(mirror_loop, parts, kube)
-
-
-async def add(parts: Any, new: NewTask) -> UUID:
-    await parts.store.add(new)
-    return new.id
-
-
 async def test_a_task_is_shown_followed_and_told_of(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     await loop.tick()
     assert kube.status_of(task_id) == "Queued"
     writes = kube.writes
@@ -64,7 +45,7 @@ async def test_a_task_is_shown_followed_and_told_of(
 async def test_throttled_it_waits_and_loses_nothing(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     kube.faults = [KubeThrottledError(0.3)]
     await loop.tick()
     assert kube.writes == 1
@@ -82,7 +63,7 @@ async def test_an_object_without_its_status_gets_it(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     """As after a crash between the two writes."""
-    task_id = await add(parts, new_task())
+    task_id = await parts.add(new_task())
     loop = make_loop()
     original = kube.apply_status
 
@@ -102,7 +83,7 @@ async def test_one_that_is_refused_holds_up_no_other(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     loop = make_loop()
-    first, second = await add(parts, new_task()), await add(parts, new_task())
+    first, second = await parts.add(new_task()), await parts.add(new_task())
     kube.faults = [KubeRefusedError(422, "no")]
     await loop.tick()
     await loop.tick()
@@ -113,7 +94,7 @@ async def test_one_that_is_refused_holds_up_no_other(
 async def test_an_object_of_another_by_the_name_is_left_alone(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     name = f"t-{task_id}"
     theirs = {"metadata": {"name": name}, "spec": {"operation": "x", "queue": "no"}}
     await loop.tick()
@@ -128,7 +109,7 @@ async def test_an_object_of_another_by_the_name_is_left_alone(
 async def test_a_resync_repairs_both_directions(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    missing, wrong, forgotten = [await add(parts, new_task()) for _ in range(3)]
+    missing, wrong, forgotten = [await parts.add(new_task()) for _ in range(3)]
     await make_loop().tick()
     del kube.objects[f"t-{missing}"]
     kube.objects[f"t-{wrong}"]["status"]["taskStatus"] = "Succeeded"
@@ -144,7 +125,7 @@ async def test_a_resync_repairs_both_directions(
 async def test_a_success_that_was_never_marked_is_shown_at_the_resync(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    task_id = await add(parts, new_task(published=True, publish_in_seconds=60))
+    task_id = await parts.add(new_task(published=True, publish_in_seconds=60))
     await make_loop().tick()
     await Mirroring(parts.database).unmark([task_id])
     claims = parts.claims("one")
@@ -195,7 +176,7 @@ async def test_a_cancel_is_not_held_up_by_a_burst(
     make_loop: Callable[..., MirrorLoop],
     new_task: MakeTask,
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     await loop.tick()
     burst = [parse(await kube.create("asynctasks", person(f"p{number}"))) for number in range(500)]
     mine = kube.objects[f"t-{task_id}"]
@@ -241,7 +222,7 @@ async def test_one_object_that_cannot_be_stored_is_refused_and_the_rest_goes_on(
 async def test_the_api_server_away_is_waited_for(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     kube.faults = [KubeUnavailableError("away")]
     running = asyncio.create_task(loop.loop.run())
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,25 +15,10 @@ from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually
-from asynctestkit.fake_asynctasks import FakeAsyncTasks, mirror_loop, person
+from asynctestkit.fake_asynctasks import FakeAsyncTasks, person
 from asynctestkit.mirrored import row, seen
 
 MakeTask = Callable[..., NewTask]
-
-
-@pytest.fixture
-def kube() -> FakeAsyncTasks:
-    return FakeAsyncTasks()
-
-
-@pytest.fixture
-def make_loop(parts: Any, kube: FakeAsyncTasks) -> Callable[..., MirrorLoop]:
-    return partial(mirror_loop, parts, kube)
-
-
-async def add(parts: Any, new: NewTask) -> UUID:
-    await parts.store.add(new)
-    return new.id
 
 
 async def becomes_cancelled(parts: Any, loop: MirrorLoop, task_id: UUID) -> None:
@@ -59,7 +43,7 @@ async def lives(parts: Any, loop: MirrorLoop, task_id: UUID) -> None:
 async def test_only_a_live_deletion_cancels(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     await loop.tick()
     loop.see(parse(kube.objects.pop(f"t-{task_id}"), is_gone=True))
     await becomes_cancelled(parts, loop, task_id)
@@ -81,7 +65,7 @@ async def test_a_persons_object_that_goes_before_it_showed_its_task_ends_it(
 async def test_the_end_of_the_definition_cancels_nothing(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     mine = parse(await kube.create("asynctasks", person("mine")))
     loop.see(mine)
     await loop.tick()
@@ -104,7 +88,7 @@ async def test_a_definition_that_is_back_before_the_doubt_is_over_cancels_nothin
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
     """As after `kubectl replace --force`."""
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     await loop.tick()
     kube.serves = False
     running = asyncio.create_task(loop.loop.run())
@@ -153,7 +137,7 @@ async def test_an_object_that_was_given_no_task_ends_none(
     loop = make_loop()
     if not is_listed:
         await loop.tick()
-    task_id = await add(parts, new_task())
+    task_id = await parts.add(new_task())
     forged = mirrored_object(
         row(id=task_id, asynctask=None), installation="asyncapiproxy", owner=None
     )
@@ -174,7 +158,7 @@ async def test_an_object_that_was_given_no_task_ends_none(
 async def test_a_persons_object_on_the_mirrors_name_is_not_written_to(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    task_id = await add(parts, new_task())
+    task_id = await parts.add(new_task())
     mine = person(f"t-{task_id}", installation="asyncapiproxy")
     made = parse(await kube.create("asynctasks", mine))
     loop = make_loop()
@@ -187,7 +171,7 @@ async def test_a_persons_object_on_the_mirrors_name_is_not_written_to(
 async def test_a_status_that_names_another_objects_task_ends_none(
     parts: Any, kube: FakeAsyncTasks, make_loop: Callable[..., MirrorLoop], new_task: MakeTask
 ):
-    loop, task_id = make_loop(), await add(parts, new_task())
+    loop, task_id = make_loop(), await parts.add(new_task())
     await kube.create("asynctasks", person("mine"))
     await loop.tick()
     await loop.tick()

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 from asynctestkit.processes import Installation, Keep, Service, start_all
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
-from asynctestkit.sql import execute
+from asynctestkit.sql import new_database
 
 
 @dataclass(frozen=True)
@@ -26,26 +25,19 @@ class Running:
 @pytest.fixture(scope="session")
 def running(
     tmp_path_factory: pytest.TempPathFactory,
-    new_database_url: str,
+    postgresql_server: PostgresqlServer | GivenServer,
     rabbitmq_server: RabbitmqServer | GivenServer,
     keep_in_session: Keep,
-) -> Running:
-    installation = Installation(
-        tmp_path_factory.mktemp("outside"),
-        database_url=new_database_url,
-        broker_url=rabbitmq_server.url,
-        broker_prefix=f"test-outside-{uuid4().hex[:8]}",
-    )
-    installation.migrate()
-    running = Running(installation, installation.proxy("first"), installation.proxy("second"))
-    others = (installation.executor(), installation.demo_api())
-    start_all(keep_in_session, running.first, running.second, *others)
-    return running
-
-
-@pytest.fixture(scope="session")
-def new_database_url(postgresql_server: PostgresqlServer | GivenServer) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    execute(postgresql_server.url, f'CREATE DATABASE "{name}"')
-    yield urlsplit(postgresql_server.url)._replace(path=f"/{name}").geturl()
-    execute(postgresql_server.url, f'DROP DATABASE "{name}" WITH (FORCE)')
+) -> Iterator[Running]:
+    with new_database(postgresql_server.url) as database_url:
+        installation = Installation(
+            tmp_path_factory.mktemp("outside"),
+            database_url=database_url,
+            broker_url=rabbitmq_server.url,
+            broker_prefix=f"test-outside-{uuid4().hex[:8]}",
+        )
+        installation.migrate()
+        running = Running(installation, installation.proxy("first"), installation.proxy("second"))
+        others = (installation.executor(), installation.demo_api())
+        start_all(keep_in_session, running.first, running.second, *others)
+        yield running

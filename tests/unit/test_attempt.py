@@ -25,23 +25,18 @@ from asynctasks.operations.sealing import Sealing, new_sealing_key
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
-from asynctasks.task import TaskStatus, may_move, new_task_id
+from asynctasks.task import TaskStatus, may_move
+from asynctestkit.claimed import claimed_task
 
 POLICY = RetryPolicy.model_validate({"backoffSeconds": (1, 60), "onStatus": {408, 429, 503}})
 STARTED = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 FINISHED = datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)
-TASK = ClaimedTask(
-    id=new_task_id(),
+TASK = claimed_task(
     operation="create-client",
     arguments={"email": "a@b.c"},
-    sealed_arguments=None,
-    attempt=1,
-    interruptions=0,
     max_attempts=3,
-    attempts=[],
     attempt_started_at=STARTED,
     executor="executor-1",
-    reply_to=None,
 )
 
 

@@ -5,24 +5,12 @@ import asyncio
 import pytest
 
 from asyncexecutor.running_attempts import RunningAttempts
-from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
-from asynctasks.statements.claims import ClaimedTask, Held
-from asynctasks.task import TaskStatus, new_task_id
+from asynctasks.statements.claims import Held
+from asynctasks.task import TaskStatus
+from asynctestkit.claimed import claimed_task
 
-TASK = ClaimedTask(
-    id=new_task_id(),
-    operation="wait",
-    arguments={},
-    sealed_arguments=None,
-    attempt=2,
-    interruptions=0,
-    max_attempts=5,
-    attempts=[],
-    attempt_started_at=utc_now(),
-    executor="one",
-    reply_to=None,
-)
+TASK = claimed_task(attempt=2)
 DONE = Outcome(TaskStatus.SUCCEEDED)
 
 

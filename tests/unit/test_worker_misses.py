@@ -10,13 +10,13 @@ from asyncexecutor.misses import Miss
 from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import MOST_CLAIMS, Worker
-from asynctasks.instants import utc_now
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import Sealing
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus, new_task_id
+from asynctestkit.claimed import claimed_task
 
 TASK = new_task_id()
 
@@ -33,19 +33,7 @@ class Claims:
         self.claims += 1
         if self.claims < self._found_by:
             return None
-        return ClaimedTask(
-            id=task_id,
-            operation="wait",
-            arguments={},
-            sealed_arguments=None,
-            attempt=1,
-            interruptions=0,
-            max_attempts=5,
-            attempts=[],
-            attempt_started_at=utc_now(),
-            executor="one",
-            reply_to=None,
-        )
+        return claimed_task(id=task_id)
 
     async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome:
         self.finished.append(outcome.status)

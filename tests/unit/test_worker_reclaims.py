@@ -7,13 +7,13 @@ from uuid import UUID
 from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import Worker
-from asynctasks.instants import utc_now
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import Sealing
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import new_task_id
+from asynctestkit.claimed import claimed_task
 
 TASK = new_task_id()
 OPERATION = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")
@@ -28,19 +28,7 @@ class Claims:
 
     async def claim(self, task_id: UUID) -> ClaimedTask:
         self.attempt += 1
-        return ClaimedTask(
-            id=task_id,
-            operation="wait",
-            arguments={},
-            sealed_arguments=None,
-            attempt=self.attempt,
-            interruptions=0,
-            max_attempts=5,
-            attempts=[],
-            attempt_started_at=utc_now(),
-            executor="one",
-            reply_to=None,
-        )
+        return claimed_task(id=task_id, attempt=self.attempt)
 
     async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
         if task.attempt != self.attempt:
