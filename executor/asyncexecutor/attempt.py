@@ -63,12 +63,12 @@ def judge(
 ) -> Outcome:
     """The outcome of an attempt. Pure: no clock, no chance.
 
-    Below 500 the upstream's answer is the caller's, though 4xx fails the task; from 500 on the
-    caller is told that the upstream failed.
+    Below 500 the upstream's answer is the caller's, though 4xx fails the task, and so may 3xx; from
+    500 on the caller is told that the upstream failed.
     """
     response = result.response if isinstance(result, Answer) else None
     failure = _failure(result)
-    succeeded = response is not None and response.status < HTTPStatus.BAD_REQUEST
+    succeeded = isinstance(result, Answer) and result.succeeded
     attempts = with_ended_attempt(
         task,
         outcome="succeeded" if succeeded else "failed",

@@ -71,6 +71,14 @@ class UpstreamUrlError(AttemptFailedError):
     is_retryable = False
 
 
+class UpstreamAuthError(AttemptFailedError):
+    """There is no access token for the upstream."""
+
+    type = "upstream-auth-failed"
+    title = "There is no access token for the upstream"
+    status = 502
+
+
 class UpstreamHeaderError(AttemptFailedError):
     """The arguments do not make a header of the upstream's call."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from asyncexecutor.access_tokens import AccessTokens
 from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
 from asyncexecutor.runner import Runnable
@@ -26,6 +27,7 @@ class Runnables:
         self, *, concurrency: int, environment: Mapping[str, str], max_response_bytes: int
     ) -> None:
         self._connections = UpstreamConnections(limit=concurrency, environment=environment)
+        self._tokens = AccessTokens(self._connections, environment)
         self._threads = HandlerThreads(concurrency)
         self._environment = environment
         self._max_response_bytes = max_response_bytes
@@ -64,6 +66,7 @@ class Runnables:
             operation,
             operation.upstream,
             self._connections,
+            self._tokens,
             environment=self._environment,
             max_response_bytes=self._max_response_bytes,
         )

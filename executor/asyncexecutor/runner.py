@@ -26,6 +26,13 @@ class Answer:
 
     response: Response
     retry_after_seconds: float | None = None
+    leads_elsewhere: bool = False
+    """It says that the answer is at another address, which fails the operation."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is what the operation is for."""
+        return self.response.status < HTTPStatus.BAD_REQUEST and not self.leads_elsewhere
 
 
 @dataclass(frozen=True, slots=True)

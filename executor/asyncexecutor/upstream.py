@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -15,7 +18,7 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.kept_headers import KeptHeaders
 from asyncexecutor.runner import Answer, is_storable_status
-from asyncexecutor.upstream_addresses import UpstreamAddresses
+from asyncexecutor.upstream_addresses import UpstreamAddresses, target_of_same_origin
 from asyncexecutor.upstream_connections import tls_context
 from asyncexecutor.upstream_faults import FOREIGN, failure
 from asyncexecutor.upstream_request import RequestTemplate
@@ -26,12 +29,18 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from asyncexecutor.access_tokens import AccessTokens
     from asyncexecutor.runner import Attempt
     from asyncexecutor.upstream_connections import UpstreamConnections
+    from asyncexecutor.upstream_request import Request
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
 
 CONNECT_SECONDS = 10.0
+MAX_FOLLOWED = 5
+FOLLOWED = frozenset({HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT})
+ELSEWHERE = frozenset(range(300, 400)) - {HTTPStatus.NOT_MODIFIED}
+"""The statuses by which an upstream says that the answer is at another address."""
 
 
 class Upstream:
@@ -42,6 +51,7 @@ class Upstream:
         operation: Operation,
         call: UpstreamCall,
         connections: UpstreamConnections,
+        tokens: AccessTokens,
         *,
         environment: Mapping[str, str],
         max_response_bytes: int,
@@ -53,7 +63,9 @@ class Upstream:
         self._kept_headers = KeptHeaders(
             operation, call, UpstreamAddresses(operation, call, environment)
         )
+        self._token = tokens.of(operation, call)
         self._tls = tls_context(operation, call)
+        self._redirects = call.redirects
         self._timeout_seconds = call.timeout_seconds
         self._timeout = aiohttp.ClientTimeout(
             total=call.timeout_seconds, sock_connect=min(CONNECT_SECONDS, call.timeout_seconds)
@@ -64,10 +76,10 @@ class Upstream:
         """See `Runner`."""
         request = self._request.request(attempt)
         try:
-            async with await self._connections.send(
-                self._method, request, timeout=self._timeout, tls=self._tls
-            ) as answer:
-                return await self._answer(answer, request.url)
+            if self._token is None and self._redirects != "follow":
+                return await self._called(request)
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._authorized(request)
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
@@ -75,6 +87,27 @@ class Upstream:
         except FOREIGN as error:
             # Without the cause, whose text holds the URL, and so secrets and arguments.
             raise failure(error) from None
+
+    async def _authorized(self, request: Request) -> Answer:
+        """The answer, asked for a second time where the upstream refuses the token."""
+        if self._token is None:
+            return await self._called(request)
+        token = await self._token.current()
+        answer = await self._called(_bearing(request, token))
+        if answer.response.status != HTTPStatus.UNAUTHORIZED or not self._token.give_up(token):
+            return answer
+        return await self._called(_bearing(request, await self._token.current()))
+
+    async def _called(self, request: Request, *, followed: int = 0) -> Answer:
+        async with await self._connections.send(
+            self._method, request, timeout=self._timeout, tls=self._tls
+        ) as answer:
+            target = None
+            if self._redirects == "follow" and followed < MAX_FOLLOWED:
+                target = _target(answer, request.url)
+            if target is None:
+                return await self._answer(answer, request.url)
+        return await self._called(replace(request, url=target), followed=followed + 1)
 
     async def _answer(self, answer: aiohttp.ClientResponse, called: URL) -> Answer:
         if not is_storable_status(answer.status):
@@ -87,7 +120,11 @@ class Upstream:
             await self._read(answer),
             self._kept_headers.of(answer.raw_headers, called=called),
         )
-        return Answer(response, retry_after_seconds(answer.headers.get("retry-after")))
+        return Answer(
+            response,
+            retry_after_seconds(answer.headers.get("retry-after")),
+            leads_elsewhere=self._redirects != "answer" and answer.status in ELSEWHERE,
+        )
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         # HEAD's says how long the body of a GET would be.
@@ -105,6 +142,18 @@ class Upstream:
             f"The upstream answered {answer.status} with more than "
             f"{self._max_response_bytes} bytes, the most that is kept."
         )
+
+
+def _bearing(request: Request, token: str) -> Request:
+    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+
+
+def _target(answer: aiohttp.ClientResponse, called: URL) -> URL | None:
+    """Where the same call is to be made instead (RFC 9110 §15.4.8, §15.4.9)."""
+    location = answer.headers.get("location")
+    if answer.status not in FOLLOWED or location is None:
+        return None
+    return target_of_same_origin(location, called=called)
 
 
 def retry_after_seconds(header: str | None) -> float | None:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
 
-FROM_KEY = ("upstream", "rewriteLocation", "from")
-
 
 class UpstreamAddresses:
     """Makes the addresses in one operation's answers whole, or paths of the proxy."""
@@ -35,10 +33,9 @@ class UpstreamAddresses:
         try:
             self._origin = _origin(text)
         except ValueError:
+            place = operation.place("upstream", "rewriteLocation", "from")
             # Without the cause, which quotes the environment.
-            raise OperationsFileError(
-                f"{operation.place(*FROM_KEY)}: expected http://… or https://…"
-            ) from None
+            raise OperationsFileError(f"{place}: expected http://… or https://…") from None
         self._path = URL(text, encoded=True).raw_path.rstrip("/")
         self._to = self._rewrite.to.rstrip("/")
 
@@ -64,6 +61,20 @@ class UpstreamAddresses:
         told = "/" + (self._to + path[len(self._path) :]).lstrip("/")
         query = f"?{url.raw_query_string}" if url.raw_query_string else ""
         return told + query + (f"#{url.raw_fragment}" if url.raw_fragment else "")
+
+
+def target_of_same_origin(location: str, *, called: URL) -> URL | None:
+    """Where an answer to this call leads, unless that is to another origin."""
+    try:
+        target = URL(urljoin(str(called), location))
+        if target.origin() != called.origin():
+            return None
+    except ValueError:
+        return None
+    same_caller = target.with_user(called.user)
+    if called.password is not None:
+        same_caller = same_caller.with_password(called.password)
+    return same_caller.with_fragment(None)
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

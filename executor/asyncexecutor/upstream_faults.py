@@ -20,7 +20,7 @@ _NOT_CONNECTED = {
     "ClientConnectorDNSError": "its name was not found.",
     "ClientConnectorError": "it was refused.",
     "ClientProxyConnectionError": "the proxy on the way refused it.",
-    "ClientConnectorCertificateError": "the certificate of the upstream is not trusted.",
+    "ClientConnectorCertificateError": "its certificate is not trusted.",
     "ClientConnectorSSLError": "TLS could not be agreed on.",
     "ServerDisconnectedError": "it was closed before an answer came.",
     "ClientPayloadError": "it was closed in the middle of the answer.",
@@ -38,22 +38,22 @@ FOREIGN = (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError, Un
 """What a call can raise, timeouts apart."""
 
 
-def failure(error: BaseException) -> AttemptFailedError:
-    """The failure of the attempt."""
+def failure(error: BaseException, *, whose: str = "The upstream") -> AttemptFailedError:
+    """The failure of the attempt, by a call of the upstream or of another."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return UpstreamUnreachableError(
-            f"The upstream's connection failed: the proxy on the way answered {error.status}."
+            f"{whose}'s connection failed: the proxy on the way answered {error.status}."
         )
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
         return UpstreamUrlError("The host is none that can be asked for.")
     fault = _fault_of_the_answer(error)
     if fault is not None:
         return UpstreamResponseUnreadableError(
-            f"The upstream answered, but that cannot be read: {fault}."
+            f"{whose} answered, but that cannot be read: {fault}."
         )
     name = type(error).__name__
     return UpstreamUnreachableError(
-        f"The upstream's connection failed: {_NOT_CONNECTED.get(name, f'{name}.')}"
+        f"{whose}'s connection failed: {_NOT_CONNECTED.get(name, f'{name}.')}"
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
-from asyncexecutor.upstream_addresses import FROM_KEY
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
 from asynctasks.operations.upstream_call import HEADER_PLACEHOLDER, HEADER_VALUE
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.upstream_call import UpstreamCall
 
 URL_KEY = ("upstream", "url")
+_URL_KEYS = frozenset({"url", "from", "tokenUrl"})
 _IN_URL = re.compile(r"[\x21-\x7e]*")
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -91,14 +91,17 @@ def _check_environment(
     used: list[tuple[tuple[str, ...], str]] = [(URL_KEY, name) for name in sorted(call.url_names)]
     for header, text in call.headers.items():
         used += [(("upstream", "headers", header), name) for name in sorted(call.names_in(text))]
-    if call.rewrite_location is not None:
-        used += [(FROM_KEY, name) for name in call.names_in(call.rewrite_location.from_url)]
-    for key, name in used:
-        if name in arguments and key != FROM_KEY:
+    never_arguments = [
+        (("upstream", *key), name)
+        for key, text in call.environment_texts
+        for name in sorted(call.names_in(text))
+    ]
+    for key, name in used + never_arguments:
+        if name in arguments and (key, name) not in never_arguments:
             continue
         if name not in values:
             fault = "is neither an argument nor set in the environment of this executor"
-        elif not (_IN_URL if key in (URL_KEY, FROM_KEY) else HEADER_VALUE).fullmatch(values[name]):
+        elif not (_IN_URL if key[-1] in _URL_KEYS else HEADER_VALUE).fullmatch(values[name]):
             fault = (
                 "holds a space, a line break or what is not ASCII, in this executor's environment"
             )

@@ -58,6 +58,15 @@ def test_an_answer_below_400_succeeds(status: int):
     assert outcome.error is None
 
 
+def test_an_answer_that_leads_elsewhere_fails_and_is_the_callers():
+    elsewhere = replace(answer(303), leads_elsewhere=True)
+    outcome = judged(elsewhere)
+    assert outcome.status is TaskStatus.FAILED
+    assert outcome.response == elsewhere.response
+    assert outcome.error is None
+    assert outcome.attempts[-1]["outcome"] == "failed"
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 499])
 def test_an_answer_of_4xx_fails_and_is_the_callers(status: int):
     outcome = judged(answer(status))

@@ -20,6 +20,7 @@ from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.rewrite_location import RewriteLocation
+from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
@@ -66,7 +67,16 @@ def shown_default(default: Any) -> str:
 def test_every_key_of_the_operations_file_is_documented_with_its_default():
     documented = rows("docs/operations-file.md")
     keys: set[str] = set()
-    for model in (Operation, Parameter, UpstreamCall, RewriteLocation, UpstreamTls, RetryPolicy):
+    for model in (
+        Operation,
+        Parameter,
+        UpstreamCall,
+        RewriteLocation,
+        UpstreamTls,
+        UpstreamAuth,
+        ClientCredentials,
+        RetryPolicy,
+    ):
         of_file = model.model_fields.keys() - ({"name"} if model is Operation else set())
         keys |= {key_of(model, name) for name in of_file}
         for name, field in model.model_fields.items():

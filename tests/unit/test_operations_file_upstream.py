@@ -100,6 +100,54 @@ UPSTREAMS = {
         upstream(rewriteLocation="{from: http://u, to: /, url: a}"),
         ("6: operations.a.upstream.rewriteLocation.url: unknown key; expected one of from, to"),
     ),
+    "redirects that nobody knows": (
+        upstream(redirects="forward"),
+        (
+            "6: operations.a.upstream.redirects: expected 'fail', 'answer' or 'follow' "
+            "(it is 'forward')"
+        ),
+    ),
+    "an auth that nobody knows": (
+        upstream(auth="{basic: a}"),
+        (
+            "6: operations.a.upstream.auth.basic: unknown key; expected one of oauth2\n"
+            "ops.yaml:6: operations.a.upstream.auth.oauth2: is missing"
+        ),
+    ),
+    "an unknown key of oauth2": (
+        upstream(auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}", scope: a}}'),
+        (
+            "6: operations.a.upstream.auth.oauth2.scope: unknown key; expected one of audience, "
+            "clientId, clientSecret, scopes, tokenUrl"
+        ),
+    ),
+    "a secret in the file, which is not told": (
+        upstream(auth="{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: hunter2}}"),
+        (
+            "6: operations.a.upstream.auth.oauth2.clientSecret: expected "
+            "{NAME_OF_AN_ENVIRONMENT_VARIABLE} alone"
+        ),
+    ),
+    "tokens from what is no URL": (
+        upstream(auth='{oauth2: {tokenUrl: t/x, clientId: a, clientSecret: "{B}"}}'),
+        (
+            "6: operations.a.upstream.auth.oauth2.tokenUrl: expected http://…, https://… or "
+            "{NAME_OF_AN_ENVIRONMENT_VARIABLE}… (it is 't/x')"
+        ),
+    ),
+    "several scopes in one": (
+        upstream(
+            auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}", scopes: [a b]}}'
+        ),
+        "6: operations.a.upstream.auth.oauth2.scopes: 'a b' is no scope (RFC 6749 §3.3)",
+    ),
+    "two ways to be authorized": (
+        upstream(
+            auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}"}}',
+            headers="{authorization: a}",
+        ),
+        "4: operations.a.upstream: `auth` and a header Authorization: expected one of them",
+    ),
     "a header twice": (
         upstream(headers="{X-A: a, x-a: b}"),
         "6: operations.a.upstream.headers: x-a stands here twice",

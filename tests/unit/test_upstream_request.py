@@ -99,13 +99,25 @@ operations:
         X-One: "{ONE}"
         X-Two: "{TWO}{THREE}"
       rewriteLocation: {from: "{FOUR}", to: /}
+      auth:
+        oauth2:
+          tokenUrl: "{FIVE}"
+          clientId: "{SIX}"
+          clientSecret: "{THREE}"
+          audience: "{id}"
+    arguments: {type: object, properties: {id: {}}}
 """
 
 
 def test_all_that_the_environment_lacks_or_spoils_is_told_at_once_by_its_line():
     (operation,) = parse_operations(FILE, name="ops.yaml").values()
     assert operation.upstream
-    environment = {"BASE": f"https://{SECRET} x", "ONE": f"{SECRET}\nX: y", "THREE": "é"}
+    environment = {
+        "BASE": f"https://{SECRET} x",
+        "ONE": f"{SECRET}\nX: y",
+        "THREE": "é",
+        "FIVE": "a b",
+    }
     with pytest.raises(OperationsFileError) as caught:
         RequestTemplate(operation, operation.upstream, environment)
     lacks = "is neither an argument nor set in the environment of this executor"
@@ -117,6 +129,10 @@ def test_all_that_the_environment_lacks_or_spoils_is_told_at_once_by_its_line():
         f"ops.yaml:8: operations.a.upstream.headers.X-Two: THREE {spoils}",
         f"ops.yaml:8: operations.a.upstream.headers.X-Two: TWO {lacks}",
         f"ops.yaml:9: operations.a.upstream.rewriteLocation.from: FOUR {lacks}",
+        f"ops.yaml:12: operations.a.upstream.auth.oauth2.tokenUrl: FIVE {spoils}",
+        f"ops.yaml:13: operations.a.upstream.auth.oauth2.clientId: SIX {lacks}",
+        f"ops.yaml:14: operations.a.upstream.auth.oauth2.clientSecret: THREE {spoils}",
+        f"ops.yaml:15: operations.a.upstream.auth.oauth2.audience: id {lacks}",
     ]
 
 

@@ -13,6 +13,9 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 
+UNQUOTED = "unquoted"
+"""The type of a pydantic error that is told without the value, which may be secret."""
+
 
 class Declared(BaseModel):
     """One mapping of the file: its keys in camelCase, an unknown one is a fault."""

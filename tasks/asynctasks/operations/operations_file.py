@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from asynctasks.errors import OperationsFileError, in_our_words
 from asynctasks.json_values import as_object
+from asynctasks.operations.declared import UNQUOTED
 from asynctasks.operations.operation import (
     NAME,
     SCHEMA_FAULT,
@@ -19,6 +20,7 @@ from asynctasks.operations.operation import (
 from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.schema_keywords import schemas_in
+from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
 
@@ -36,6 +38,8 @@ _MODELS: dict[Key, type[BaseModel]] = {
     ("upstream",): UpstreamCall,
     ("upstream", "rewriteLocation"): RewriteLocation,
     ("upstream", "tls"): UpstreamTls,
+    ("upstream", "auth"): UpstreamAuth,
+    ("upstream", "auth", "oauth2"): ClientCredentials,
     ("retry",): RetryPolicy,
     ("parameters",): Parameter,
 }
@@ -176,6 +180,8 @@ def _expected(fault: Any) -> str:
         hidden = {"name"} if not keys else set[str]()
         names = (field.validation_alias for name, field in fields.items() if name not in hidden)
         return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))
+    if fault["type"] == UNQUOTED:
+        return str(fault["msg"])
     message: str = _EXPECTED.get(fault["type"], in_our_words(str(fault["msg"])))
     if fault["type"] == "missing" or isinstance(fault["input"], dict | list):
         return message

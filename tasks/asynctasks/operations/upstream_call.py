@@ -11,6 +11,7 @@ from asynctasks.operations.declared import Declared, Seconds, Whole
 from asynctasks.operations.header_names import HEADER_NAME, OF_THE_CONNECTION
 from asynctasks.operations.response_headers import why_never_kept
 from asynctasks.operations.rewrite_location import RewriteLocation
+from asynctasks.operations.upstream_auth import UpstreamAuth
 from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -57,10 +58,14 @@ class UpstreamCall(Declared):
     response_headers: tuple[str, ...] = ()
     """Headers of the answer that are kept with it, beyond those that always are."""
     rewrite_location: RewriteLocation | None = None
+    redirects: Literal["fail", "answer", "follow"] = "fail"
+    """What an answer does that leads elsewhere (3xx, 304 apart): it fails the task, with its
+    Location; it is an answer as any; or the call follows it where that cannot mislead."""
     timeout_seconds: Seconds = 30
     max_response_bytes: Whole | None = Field(default=None, ge=1_024, le=MAX_RESPONSE_BYTES)
     """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
     tls: UpstreamTls | None = None
+    auth: UpstreamAuth | None = None
 
     @field_validator("url")
     @classmethod
@@ -99,6 +104,22 @@ class UpstreamCall(Declared):
             if reason := why_never_kept(name.lower()):
                 raise ValueError(f"{name} cannot be chosen: {reason}")
         return value
+
+    @model_validator(mode="after")
+    def _authorizes_once(self) -> Self:
+        if self.auth is not None and "authorization" in map(str.lower, self.headers):
+            raise ValueError("`auth` and a header Authorization: expected one of them")
+        return self
+
+    @property
+    def environment_texts(self) -> list[tuple[tuple[str, ...], str]]:
+        """Keys whose texts name nothing but parts of the executor's environment, and the texts."""
+        texts: list[tuple[tuple[str, ...], str]] = []
+        if self.rewrite_location is not None:
+            texts.append((("rewriteLocation", "from"), self.rewrite_location.from_url))
+        if self.auth is not None:
+            texts += [(("auth", "oauth2", key), text) for key, text in self.auth.oauth2.texts()]
+        return texts
 
     @property
     def url_names(self) -> frozenset[str]:
