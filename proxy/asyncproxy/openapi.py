@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _PREFER: dict[str, Any] = {
     "name": "Prefer",
     "in": "header",
-    "description": "`respond-async`: answer 202 at once. `wait=N`: wait N seconds (RFC 7240).",
+    "description": "`respond-async`: answer 202 at once. `wait=N`: wait N seconds (RFC 7240). "
+    "`redirect`: answer 303 instead of 202, to where the answer will be.",
     "schema": {"type": "string"},
     "examples": {"async": {"value": "respond-async"}, "wait": {"value": "wait=5"}},
 }

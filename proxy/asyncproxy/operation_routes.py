@@ -17,7 +17,7 @@ from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
-from asyncproxy.task_view import accepted_response, reply_response, row_response
+from asyncproxy.task_view import reply_response, row_response, unfinished_response
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import (
     ArgumentsInvalidError,
@@ -26,12 +26,14 @@ from asynctasks.errors import (
     TaskOptionsError,
 )
 from asynctasks.operations.operation import BODILESS
+from asynctasks.task import Task
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
     from asyncproxy.admission import Admission
     from asyncproxy.body_budget import BodyBudget, HeldBody
+    from asyncproxy.prefer import Preferences
     from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
 
@@ -81,7 +83,7 @@ def _endpoint(
     async def serve(request: Request) -> Response:
         try:
             with bodies.hold() as body:
-                call, applied = await _read_call(request, operation, submission, bodies, body)
+                call, preferences = await _read_call(request, operation, submission, bodies, body)
                 submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
             metrics.answered("left")
@@ -93,9 +95,22 @@ def _endpoint(
             metrics.answered(_refusal(error))
             raise
         metrics.answered(_outcome(submitted))
-        retry_after = admission.retry_after_seconds(operation.queue)
+        headers = _headers(submitted, preferences.applied(call.window_seconds))
         prefix = submission.settings.public_url
-        answer = _render(submitted, applied, retry_after_seconds=retry_after, prefix=prefix)
+        if submitted.is_final:
+            answer = _final_response(submitted.result, headers, prefix=prefix)
+        else:
+            assert isinstance(submitted.result, Task)
+            answer = unfinished_response(
+                submitted.result,
+                headers,
+                redirect_wait_seconds=preferences.redirect_wait_seconds(
+                    is_default=operation.redirect,
+                    max_seconds=submission.settings.max_wait_seconds,
+                ),
+                retry_after_seconds=admission.retry_after_seconds(operation.queue),
+                prefix=prefix,
+            )
         if operation.method == "HEAD":
             # That of a GET, of which nobody knows the length here (RFC 9110 §8.6).
             del answer.headers["Content-Length"]
@@ -110,8 +125,8 @@ async def _read_call(
     submission: Submission,
     bodies: BodyBudget,
     held: HeldBody,
-) -> tuple[Call, str | None]:
-    """The call, and what of the caller's preferences is heeded."""
+) -> tuple[Call, Preferences]:
+    """The call, and what its caller prefers."""
     settings = submission.settings
     body = b""
     if operation.method in BODILESS:
@@ -137,12 +152,11 @@ async def _read_call(
         except ArgumentsInvalidError as error:
             raise operation.call_parameters.pointed(error) from error
 
-    applied = preferences.applied(window)
     if len(body) < LARGE_BYTES:
-        return call(), applied
+        return call(), preferences
     # What takes long to read and to check keeps no other caller waiting in a thread of its own.
     async with bodies.reading_large:
-        return await asyncio.to_thread(call), applied
+        return await asyncio.to_thread(call), preferences
 
 
 async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -> Submitted:
@@ -153,9 +167,7 @@ async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -
         metrics.release(parked_at)
 
 
-def _render(
-    submitted: Submitted, applied: str | None, *, retry_after_seconds: int, prefix: str
-) -> Response:
+def _headers(submitted: Submitted, applied: str | None) -> dict[str, str]:
     headers: dict[str, str] = {}
     if applied:
         headers["Preference-Applied"] = applied
@@ -163,14 +175,13 @@ def _render(
         headers["Idempotency-Replayed"] = "true"
     elif submitted.is_join:
         headers["Idempotency-Joined"] = "true"
-    result = submitted.result
+    return headers
+
+
+def _final_response(result: Reply | Task, headers: dict[str, str], *, prefix: str) -> Response:
     if isinstance(result, Reply):
         return reply_response(result, headers, prefix=prefix)
-    if result.status.is_final:
-        return row_response(result, headers, prefix=prefix)
-    return accepted_response(
-        result, headers, retry_after_seconds=retry_after_seconds, prefix=prefix
-    )
+    return row_response(result, headers, prefix=prefix)
 
 
 def _outcome(submitted: Submitted) -> str:

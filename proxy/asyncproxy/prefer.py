@@ -14,6 +14,10 @@ _PREFERENCE = re.compile(
 )
 """Possessive, so that no header takes more than one pass."""
 
+REDIRECT_SECONDS = 30
+"""Long, since clients follow so many redirects and no more, yet below the idle time-out of the
+proxies on the way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
@@ -21,6 +25,8 @@ class Preferences:
 
     respond_async: bool = False
     wait_seconds: int | None = None
+    redirect: bool = False
+    """Rather than by a 202 the caller wants to be led to the answer by 303. It is our own."""
 
     def window(self, *, default_seconds: float, max_seconds: float) -> float:
         """How long to hold the connection."""
@@ -28,9 +34,21 @@ class Preferences:
             return min(self.wait_seconds, max_seconds)
         return 0.0 if self.respond_async else default_seconds
 
+    def redirect_wait_seconds(self, *, is_default: bool, max_seconds: float) -> int | None:
+        """How long the address waits to which the caller is led by 303; None for a 202.
+
+        Who asks for `respond-async` alone knows what a 202 is.
+        """
+        if not (self.redirect or (is_default and not self.respond_async)):
+            return None
+        seconds = int(min(self.wait_seconds or REDIRECT_SECONDS, max_seconds))
+        return seconds if seconds > 0 else None
+
     def applied(self, window: float) -> str | None:
         """The Preference-Applied header: what of it was done (RFC 7240 §3)."""
         applied = [] if not self.respond_async else ["respond-async"]
+        if self.redirect:
+            applied.append("redirect")
         if self.wait_seconds is not None:
             applied.append(f"wait={int(window)}")  # delta-seconds: whole ones
         return ", ".join(applied) or None
@@ -47,6 +65,7 @@ def parse_prefer(values: list[str]) -> Preferences:
         # An empty value is the same as none (RFC 7240 §2); any other is not one we know.
         respond_async=found.get("respond-async") == "",
         wait_seconds=_delta_seconds(found.get("wait", "")),
+        redirect=found.get("redirect") == "",
     )
 
 

@@ -110,6 +110,7 @@ TASK: Responses = {
 }
 RESPONSE: Responses = {
     200: {"description": "The upstream's answer", "content": {"*/*": {}}},
+    303: {"description": "The task has not finished within `wait` seconds: ask here again"},
     304: {"description": "If-None-Match has the upstream's ETag"},
     404: _upstreams("There is no such task, or so the upstream answered"),
     409: _upstreams("The task has not finished, or so the upstream answered"),
@@ -209,6 +210,7 @@ PING: Responses = {
 OPERATION: Responses = {
     "2XX": {"description": "The upstream's answer, in time", "content": {"*/*": {}}},
     "202": _json("The work goes on; `Location` is the task", "Task"),
+    "303": {"description": "The work goes on; `Location` waits for the answer. Or the upstream's"},
     "400": _upstreams("The body is no JSON, or a header is not valid"),
     "409": _upstreams("The task was cancelled or has expired"),
     "413": _upstreams("The body is too large"),

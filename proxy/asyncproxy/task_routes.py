@@ -18,6 +18,7 @@ from asyncproxy.azure_view import azure_response
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
+from asyncproxy.problems import OverloadedError
 from asyncproxy.task_addresses import PATHS
 from asyncproxy.task_view import (
     accepted_response,
@@ -27,6 +28,7 @@ from asyncproxy.task_view import (
     page_response,
     row_response,
     task_response,
+    unfinished_response,
 )
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import TaskNotFoundError
@@ -134,14 +136,25 @@ class TaskEndpoints:
 
     async def get_response(
         self,
+        request: Request,
         task_id: str,
+        wait: Annotated[int | None, Query(ge=1, examples=[30])] = None,
         if_none_match: Annotated[str | None, Header(), _AS_TEXT] = None,
     ) -> Response:
         """Give the upstream's answer as the caller would have had it: status, headers and body.
 
         Where the upstream does not say how long it may be kept, it is not to be kept at all.
+        `?wait=N` holds the answer until the task has finished. After N seconds it is a 303 to the
+        same address, so that whoever follows redirects gets the answer in the end.
         """
         task = await self.store.find(_parsed(task_id))
+        if wait is not None and self.max_wait_seconds >= 1:
+            if not task.status.is_final:
+                task = await self._until_final(request, task, wait)
+            if not task.status.is_final:
+                return unfinished_response(
+                    task, redirect_wait_seconds=wait, retry_after_seconds=1, prefix=self.public_url
+                )
         answer = row_response(task, {"Cache-Control": "no-store"}, prefix=self.public_url)
         return not_modified(answer, if_none_match)
 
@@ -219,6 +232,21 @@ class TaskEndpoints:
         """Forget a finished task, and its idempotency key with it."""
         await self.store.delete(_parsed(task_id))
         return Response(status_code=204)
+
+    async def _until_final(self, request: Request, task: Task, wait_seconds: float) -> Task:
+        """The task when it has finished, or as it stands after so long.
+
+        Raises OverloadedError where there is no room to wait: who follows a redirect at once would
+        follow the next one at once, too.
+        """
+        if not self.watch.has_room and not self.watch.is_leaving:
+            raise OverloadedError(
+                "As many callers wait at this proxy as it takes.",
+                retry_after_seconds=self._retry_after(task),
+            )
+        seconds = min(wait_seconds, self.max_wait_seconds)
+        finishing = self.watch.until_final(task, seconds=seconds)
+        return await caller_of(request.scope).unless_gone(finishing)
 
     def _retry_after(self, task: Task) -> int:
         if task.status is not TaskStatus.QUEUED:

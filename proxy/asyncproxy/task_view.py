@@ -119,6 +119,25 @@ def accepted_response(
     )
 
 
+def unfinished_response(
+    task: Task,
+    headers: Mapping[str, str] | None = None,
+    *,
+    redirect_wait_seconds: int | None,
+    retry_after_seconds: int,
+    prefix: str = "",
+) -> Response:
+    """202 or, with a number of seconds, 303 to an address that waits so long for the answer."""
+    if redirect_wait_seconds is None:
+        return accepted_response(
+            task, headers, retry_after_seconds=retry_after_seconds, prefix=prefix
+        )
+    address = f"{task_address(task.id, 'response', prefix=prefix)}?wait={redirect_wait_seconds}"
+    own = {"Location": address, "Cache-Control": "no-store", "Task-Id": str(task.id)}
+    document = task_document(task, prefix=prefix)
+    return Response(document, 303, {**own, **(headers or {})}, media_type="application/json")
+
+
 async def page_response(page: Page, *, next_page: str | None, prefix: str = "") -> Response:
     """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more.
 

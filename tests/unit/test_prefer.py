@@ -21,6 +21,10 @@ NOTHING = Preferences()
         (["wait=0"], Preferences(wait_seconds=0)),
         (["respond-async, wait=10"], Preferences(respond_async=True, wait_seconds=10)),
         (["wait=10,respond-async"], Preferences(respond_async=True, wait_seconds=10)),
+        # Our own: a redirect in place of a 202.
+        (["redirect"], Preferences(redirect=True)),
+        (["respond-async, redirect"], Preferences(respond_async=True, redirect=True)),
+        (["redirect=no"], NOTHING),
         # Several headers are one list (§2).
         (["respond-async", "wait=10"], Preferences(respond_async=True, wait_seconds=10)),
         (["return=minimal", "handling=lenient, wait=3"], Preferences(wait_seconds=3)),

@@ -94,6 +94,8 @@ class Operation(Declared):
     """Put on each task; the caller's `Task-Labels` come on top."""
     max_queued: Whole = Field(default=1_000_000, ge=1)
     """With so many queued tasks further calls are answered 429."""
+    redirect: bool = Field(default=False, strict=True)
+    """Whether callers who have to wait longer are led to the answer by 303, instead of a 202."""
     _place: Callable[[Key], str] | None = PrivateAttr(default=None)
 
     def stands_at(self, place: Callable[[Key], str]) -> Self:
