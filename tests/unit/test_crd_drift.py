@@ -1,5 +1,6 @@
 """The CustomResourceDefinitions and the models that read and write their objects say the same."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ CRDS = Path(__file__).parents[2] / "charts/asyncapiproxy/crds"
 Schema = dict[str, Any]
 
 
+@cache
 def crd_schema(plural: str) -> Schema:
     crd = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]

@@ -91,6 +91,8 @@ def test_any_edit_of_a_good_file_is_read_or_refused(at: int, deleted: int, inser
     parse_and_use(GOOD[:at] + inserted + GOOD[at + deleted :])
 
 
+READ = yaml.safe_load(GOOD)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -115,7 +117,7 @@ VALUES = st.recursive(
 
 @given(value=VALUES, choose=st.randoms(use_true_random=False))
 def test_any_value_in_place_of_a_good_one_is_read_or_refused(value: Any, choose: random.Random):
-    document: Any = copy.deepcopy(yaml.safe_load(GOOD))
+    document: Any = copy.deepcopy(READ)
     at: dict[str, Any] = document["operations"]["create-client"]
     while (below := as_object(at[key := choose.choice(sorted(at))])) is not None and (
         choose.random() < 0.7
@@ -124,4 +126,4 @@ def test_any_value_in_place_of_a_good_one_is_read_or_refused(value: Any, choose:
         if not at:
             return
     at[key] = value
-    parse_and_use(yaml.safe_dump(document))
+    parse_and_use(yaml.dump(document, Dumper=DUMPER))

@@ -24,13 +24,12 @@ def schema_faults(schema: Schema) -> list[SchemaInvalidError]:
     Each is taken out of a copy, which shows the next.
     """
     rest = deepcopy(schema)
-    faults: list[SchemaInvalidError] = []
-    while fault := _first_fault(rest):
-        faults.append(fault)
-        if not fault.path:
-            break
-        _take_out(rest, fault.path)
-    return faults
+    faults: dict[Location, SchemaInvalidError] = {}
+    while (fault := _first_fault(rest)) and fault.path not in faults:
+        faults[fault.path] = fault
+        if fault.path:
+            _take_out(rest, fault.path)
+    return list(faults.values())
 
 
 def _take_out(schema: Any, path: Location) -> None:
