@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from asyncapiproxy.demo.api import create_demo_api
+from asynctestkit.calls import caller
 
 PASSWORD = "correct horse battery"
 
@@ -36,7 +37,7 @@ async def serving(database: Path, *, http: str) -> AsyncGenerator[httpx.AsyncCli
     await server.startup()
     try:
         port = server.servers[0].sockets[0].getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with caller(f"http://127.0.0.1:{port}") as client:
             yield client
             await eventually(lambda: none_in_flight(client))
         await eventually(lambda: not server.server_state.connections)

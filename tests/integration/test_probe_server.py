@@ -1,12 +1,12 @@
 """What Kubernetes and Prometheus ask of a service that serves nothing else."""
 
-import httpx
 import pytest
 from prometheus_client import Gauge
 
 from asynctasks.errors import SettingsError
 from asynctasks.metrics import expose
 from asynctasks.probe_server import serve_probes
+from asynctestkit.calls import caller
 from asynctestkit.ports import free_port, is_listening
 
 
@@ -15,7 +15,7 @@ async def test_a_check_is_asked_each_time_and_its_answer_is_the_probes():
     port = free_port()
     async with (
         serve_probes(port, healthy=lambda: wrong.get("healthy"), ready=lambda: wrong.get("ready")),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        caller(f"http://127.0.0.1:{port}") as client,
     ):
         answers = [await client.get(path) for path in ("/healthz", "/readyz")]
         assert [(one.status_code, one.text) for one in answers] == [(200, "ok"), (503, "draining")]
@@ -31,7 +31,7 @@ async def test_metrics_are_shown_once_they_are_exposed():
     port = free_port()
     async with (
         serve_probes(port, healthy=lambda: None, ready=lambda: None),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        caller(f"http://127.0.0.1:{port}") as client,
     ):
         before = await client.get("/metrics")
         assert "process_resident_memory_bytes" in before.text
