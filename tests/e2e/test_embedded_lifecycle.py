@@ -133,7 +133,7 @@ def _no_operations(folder: Path, _: Service) -> None:
 
 
 def _wrong_operations(folder: Path, _: Service) -> None:
-    (folder / "operations.yaml").write_text(FAST_OPERATIONS.replace("route: POST", "route: GET"))
+    (folder / "operations.yaml").write_text(FAST_OPERATIONS.replace("route: POST", "route: FETCH"))
 
 
 def _nothing(_: Path, __: Service) -> None:
