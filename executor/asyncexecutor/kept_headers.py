@@ -53,7 +53,7 @@ class KeptHeaders:
         left_out: list[str] = []
         size = 0
         for raw_name, raw_value in found:
-            if raw_name.lower() in hop_by_hop:
+            if hop_by_hop and raw_name.lower() in hop_by_hop:
                 continue
             name, value = raw_name.decode("ascii"), raw_value.decode("latin-1").strip(" \t")
             if name.lower() in _ADDRESSES:

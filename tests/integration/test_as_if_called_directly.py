@@ -33,7 +33,7 @@ OPERATIONS = [
         },
         retry={"maxAttempts": 1},
     )
-    for method in ("POST", "PUT", "PATCH", "DELETE")
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
 ]
 PACKED = b'{"packed": true}' * 50
 
@@ -46,7 +46,6 @@ class Exchange:
     headers: tuple[bytes, ...] = ()
     body: bytes = b'{"ok": true}'
     method: str = "POST"
-    name: str = "x"
     sent: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     content: bytes = b"{}"
     is_chunked: bool = False
@@ -99,6 +98,18 @@ EXCHANGES = {
     "a date to come back": Exchange(
         "409 Conflict", (b"Retry-After: Fri, 31 Dec 2027 23:59:59 GMT",)
     ),
+    # Elsewhere.
+    **{
+        status: Exchange(status, (b"Location: https://u.example/elsewhere?a=%20#b",))
+        for status in (
+            "300 Multiple Choices",
+            "301 Moved Permanently",
+            "302 Found",
+            "303 See Other",
+            "307 Temporary Redirect",
+            "308 Permanent Redirect",
+        )
+    },
     # Nothing to read.
     "204": Exchange("204 No Content", body=b""),
     "204 with headers": Exchange(
@@ -184,6 +195,8 @@ EXCHANGES = {
     "an encoding that nobody knows": Exchange(headers=(b"Content-Encoding: own",), body=b"\x01ok"),
     "called gzip": Exchange(headers=(b"Content-Encoding: gzip",), body=b"but is none"),
     # Methods.
+    "GET": Exchange(headers=(JSON, b'ETag: "got"', b"Vary: Accept"), method="GET", content=b""),
+    "GET of nothing": Exchange("404 Not Found", (JSON,), method="GET", content=b""),
     "PUT": Exchange("200 OK", (b'ETag: "put"',), method="PUT"),
     "PATCH": Exchange("200 OK", (b'ETag: "patched"',), method="PATCH"),
     "DELETE": Exchange("204 No Content", body=b"", method="DELETE"),
@@ -193,7 +206,7 @@ EXCHANGES = {
 
 @asynccontextmanager
 async def serving(exchanges: dict[str, Exchange]) -> AsyncGenerator[str]:
-    """An upstream that answers as the exchange of the call's `X` path says."""
+    """An upstream that answers each call by the exchange whose number its path ends in."""
     talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -280,10 +293,16 @@ async def differences(
     return {way: (direct, told) for way, told in ways.items() if told != direct}
 
 
-async def test_through_the_door_an_answer_is_what_it_is_directly(sqlite_url: str):
+async def test_through_the_door_an_answer_is_what_it_is_directly(
+    postgresql_url: str, amqp_url: str, queue_prefix: str
+):
     numbered = {str(number): each for number, each in enumerate(EXCHANGES.values())}
     assert len(numbered) >= 60
-    settings = {"database_url": sqlite_url, "broker_url": "memory://"}
+    settings = {
+        "database_url": postgresql_url,
+        "broker_url": amqp_url,
+        "broker_prefix": queue_prefix,
+    }
     async with serving(numbered) as url, inside(*OPERATIONS, **settings) as installation:
         installation.upstream.url = url
         proxy = await installation.proxy()

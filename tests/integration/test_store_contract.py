@@ -29,7 +29,8 @@ from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus, new_task_id
 from asynctestkit.eventually import eventually
 
-SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b'{"id": 1}'))
+HEADERS = (("Link", "</a>"), ("link", "</b>"), ("X-Name", "Gr\xfc\xdfe"))
+SUCCEEDED = Outcome(TaskStatus.SUCCEEDED, Response(201, "application/json", b'{"id": 1}', HEADERS))
 MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 
@@ -229,7 +230,10 @@ async def test_outcomes_of_many_tasks_in_one_batch_do_not_mix(parts: Any, new_ta
     claims = parts.claims("one")
     tasks = [await claimed_task(parts, new_task) for _ in range(10)]
     outcomes = [
-        Outcome(TaskStatus.SUCCEEDED, Response(200 + n, f"text/{n}", bytes([n]) * n))
+        Outcome(
+            TaskStatus.SUCCEEDED,
+            Response(200 + n, f"text/{n}", bytes([n]) * n, (("ETag", str(n)),) * (n % 2)),
+        )
         if n % 2
         else Outcome(TaskStatus.QUEUED, retry_after_seconds=60)
         for n in range(10)

@@ -88,7 +88,7 @@ class Reply:
             return cls(
                 task_id,
                 TaskStatus(head["status"]),
-                _response(*response, headers=head.get("headers", ()), body=body)
+                _response(*response, headers=head.get("headers"), body=body)
                 if response
                 else None,
                 _problem(**error) if error else None,
@@ -129,7 +129,7 @@ def unpacked(pack: bytes) -> Generator[bytes]:
 
 
 def _response(status: Any, content_type: Any, *, headers: Any, body: bytes) -> Response:
-    kept = tuple((_text(name), _text(value)) for name, value in headers)
+    kept = tuple([(_text(name), _text(value)) for name, value in headers]) if headers else ()
     return Response(_integer(status), _text(content_type), body, kept)
 
 
