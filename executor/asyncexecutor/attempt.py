@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -37,7 +37,7 @@ async def run_attempt(task: ClaimedTask, runnable: Runnable, sealing: Sealing) -
     """Run the task once and say where that takes it."""
     result: Answer | AttemptFailedError
     try:
-        result = await runnable.runner.run(Attempt(task.id, _arguments(task, sealing)))
+        result = await runnable.runner.run(_attempt(task, sealing))
     except AttemptFailedError as error:
         result = error
     except Exception as error:
@@ -120,8 +120,9 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def _arguments(task: ClaimedTask, sealing: Sealing) -> dict[str, Any]:
+def _attempt(task: ClaimedTask, sealing: Sealing) -> Attempt:
     try:
-        return join(task.arguments, sealing.unseal(task.sealed_arguments))
+        arguments = join(task.arguments, sealing.unseal(task.sealed_arguments))
+        return Attempt(task.id, arguments, sealing.unseal_headers(task.sealed_headers))
     except SealedArgumentsError as error:
         raise ArgumentsUnreadableError(str(error)) from error

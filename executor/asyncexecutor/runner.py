@@ -7,9 +7,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from asynctasks.operations.operation import Operation
+    from asynctasks.operations.sealing import Header
     from asynctasks.response import Response
 
 LAST_STATUS = 599
@@ -41,6 +43,8 @@ class Attempt:
 
     task_id: UUID
     arguments: dict[str, Any]
+    headers: Sequence[Header] = ()
+    """The caller's own that its upstream gets, too."""
 
 
 class Runner(Protocol):

@@ -44,7 +44,7 @@ class ServedOperations:
         Raises SealingKeyMissingError, OperationsFileError, DatabaseUnavailableError.
         """
         served = [each for each in operations.values() if each.queue == self._queue]
-        self._sealing.require_key(each.name for each in served if each.schema.write_only)
+        self._sealing.require_key(each.name for each in served if each.needs_sealing)
         runnables = self._runnables.of(served)
         claimable = Claimable(self._queue, {each.name: each.revision for each in served})
         await register_revisions(self._database, operations)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import aiohttp
+from multidict import CIMultiDict
 
 from asyncexecutor.failures import (
     ResponseTooLargeError,
@@ -145,7 +146,9 @@ class Upstream:
 
 
 def _bearing(request: Request, token: str) -> Request:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+    headers = CIMultiDict(request.headers)
+    headers["Authorization"] = f"Bearer {token}"
+    return replace(request, headers=headers)
 
 
 def _target(answer: aiohttp.ClientResponse, called: URL) -> URL | None:

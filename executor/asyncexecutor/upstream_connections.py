@@ -15,6 +15,7 @@ from urllib.request import (
 )
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from asynctasks.errors import OperationsFileError
@@ -132,7 +133,8 @@ class UpstreamConnections:
             if url.scheme == "https":
                 way["proxy_headers"] = {AUTHORIZATION: basic}
             else:
-                way["headers"] = {**request.headers, AUTHORIZATION: basic}
+                way["headers"] = CIMultiDict(request.headers)
+                way["headers"][AUTHORIZATION] = basic
         return way
 
 

@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from multidict import CIMultiDict
+
 from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
-from asynctasks.operations.upstream_call import HEADER_PLACEHOLDER, HEADER_VALUE
+from asynctasks.operations.upstream_call import HEADER_PLACEHOLDER, HEADER_VALUE, TASK_ID
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Request:
     """One call of an upstream."""
 
     url: URL
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """With several lines of one name where the caller has forwarded several."""
     body: bytes | None
 
 
@@ -43,7 +46,8 @@ class RequestTemplate:
         self, operation: Operation, call: UpstreamCall, environment: Mapping[str, str]
     ) -> None:
         """Raise OperationsFileError with all that the environment lacks or spoils."""
-        arguments = frozenset(operation.arguments.get("properties", {}))
+        arguments = frozenset(operation.arguments.get("properties", {})) | {TASK_ID}
+        self._names_task = TASK_ID in call.names
         # Secrets made from files often end in a newline, which no URL and no header can hold.
         values = {name: text.strip() for name, text in environment.items()}
         _check_environment(operation, call, arguments, values)
@@ -60,11 +64,13 @@ class RequestTemplate:
         self._takes_body = call.method in WITH_BODY
         if self._takes_body and not any(name.lower() == "content-type" for name in call.headers):
             self._fixed["Content-Type"] = "application/json"
-        self._elsewhere = (call.url_names | call.header_names) & arguments
+        self._elsewhere = call.names & arguments
 
     def request(self, attempt: Attempt) -> Request:
         """The call for an attempt; raises UpstreamUrlError, UpstreamHeaderError."""
         arguments = attempt.arguments
+        if self._names_task:
+            arguments = {**arguments, TASK_ID: str(attempt.task_id)}
         headers = {**self._fixed, "Idempotency-Key": str(attempt.task_id)}
         for name, template in self._varying.items():
             if all(arguments.get(argument) is not None for argument in template.arguments):
@@ -75,9 +81,12 @@ class RequestTemplate:
                 {name: value for name, value in arguments.items() if name not in self._elsewhere}
             )
         try:
-            return Request(self._url.expand(arguments), headers, body)
+            url = self._url.expand(arguments)
         except UrlValueError as error:
             raise UpstreamUrlError(str(error)) from None
+        if attempt.headers:
+            return Request(url, CIMultiDict([*headers.items(), *attempt.headers]), body)
+        return Request(url, headers, body)
 
 
 def _check_environment(

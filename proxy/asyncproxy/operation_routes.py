@@ -17,6 +17,7 @@ from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
+from asyncproxy.request_head import forwarded_headers
 from asyncproxy.task_view import reply_response, row_response, unfinished_response
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import (
@@ -145,6 +146,7 @@ async def _read_call(
                 operation,
                 arguments=arguments,
                 options=read_options(request.headers),
+                headers=forwarded_headers(request, operation),
                 window_seconds=window,
                 body=held,
                 caller=caller_of(request.scope),

@@ -162,7 +162,7 @@ class Proxy:
         Their queues and revisions are there before any call is taken. Raises
         SealingKeyMissingError, DatabaseUnavailableError.
         """
-        self._sealing.require_key(name for name, op in operations.items() if op.schema.write_only)
+        self._sealing.require_key(name for name, op in operations.items() if op.needs_sealing)
         await register_revisions(self._database, operations)
         queues = {operation.queue for operation in operations.values()}
         await self._broker.add_queues(queues)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncproxy.problems import HeaderInvalidError
 from asynctasks.operations.call_parameters import RequestHead
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from asynctasks.operations.operation import Operation
+    from asynctasks.operations.sealing import Header
 
 
 def request_head(request: Request, operation: Operation) -> RequestHead:
@@ -19,6 +21,23 @@ def request_head(request: Request, operation: Operation) -> RequestHead:
         query=request.scope["query_string"].decode("utf-8", "surrogateescape"),
         header=lambda name: [as_utf_8(line) for line in request.headers.getlist(name)],
     )
+
+
+def forwarded_headers(request: Request, operation: Operation) -> list[Header]:
+    """The lines that the operation's upstream gets, too; raises HeaderInvalidError."""
+    return [
+        (name, _forwarded(name, line))
+        for name in operation.forwarded_headers
+        for line in request.headers.getlist(name)
+    ]
+
+
+def _forwarded(name: str, line: str) -> str:
+    """The value, which is sent on as UTF-8: any other would not arrive as it came."""
+    text = as_utf_8(line)
+    if text is line and not line.isascii():
+        raise HeaderInvalidError(f"{name}: expected ASCII or UTF-8.")
+    return text
 
 
 def as_utf_8(line: str) -> str:

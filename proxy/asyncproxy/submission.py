@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation
-    from asynctasks.operations.sealing import Sealing
+    from asynctasks.operations.sealing import Header, Sealing
     from asynctasks.operations.task_options import TaskOptions
     from asynctasks.statements.store import Added, TaskStore
     from asynctasks.task import Task
@@ -95,6 +95,7 @@ class Submission:
         *,
         arguments: Any,
         options: TaskOptions,
+        headers: Sequence[Header] = (),
         window_seconds: float,
         body: HeldBody,
         caller: Caller,
@@ -107,6 +108,7 @@ class Submission:
             operation,
             arguments=arguments,
             options=options,
+            headers=headers,
             sealing=self.sealing,
             task_id=new_task_id(),
             created_at=utc_now(),

@@ -26,11 +26,11 @@ class OperationsFileError(AsyncApiProxyError):
 
 
 class SealingKeyMissingError(SettingsError):
-    """An operation has writeOnly arguments, and no key to seal them with is set."""
+    """An operation has arguments or headers to seal, and no key for that is set."""
 
 
 class SealedArgumentsError(AsyncApiProxyError):
-    """The sealed arguments were sealed with a key that is not among ASYNCAPIPROXY_SEALING_KEYS."""
+    """They were sealed with a key that is not among ASYNCAPIPROXY_SEALING_KEYS."""
 
 
 class SchemaInvalidError(AsyncApiProxyError):

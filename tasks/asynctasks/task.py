@@ -105,6 +105,8 @@ class Task(SQLModel):
     """What the caller sent, less the `writeOnly` parts; of a task that is only shown, its text."""
     sealed_arguments: str | None = Field(default=None, sa_column=Column(Text))
     """The `writeOnly` parts, encrypted (see `asynctasks.operations.sealing`)."""
+    sealed_headers: str | None = Field(default=None, sa_column=Column(Text))
+    """The caller's headers that its upstream gets, too, encrypted; None where there are none."""
     labels: dict[str, str] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from asyncexecutor.runner import Answer, Attempt
 from asyncexecutor.upstream import Upstream
 from asyncexecutor.upstream_connections import UpstreamConnections
 from asynctasks.operations.operation import Operation
+from asynctasks.operations.sealing import Header
 from asynctasks.task import new_task_id
 
 SECRET = "hunter2"
@@ -71,7 +72,11 @@ async def request_on(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def calling(
-    url: str, *, environment: dict[str, str] | None = None, **upstream: Any
+    url: str,
+    *,
+    environment: dict[str, str] | None = None,
+    forwarded: Sequence[Header] = (),
+    **upstream: Any,
 ) -> AsyncGenerator[Callable[[], Awaitable[Answer]]]:
     """What calls the URL once each time, with a secret in its headers and query."""
     operation = Operation.model_validate(
@@ -98,7 +103,7 @@ async def calling(
         max_response_bytes=100_000,
     )
     async with connections:
-        yield lambda: runner.run(Attempt(new_task_id(), {}))
+        yield lambda: runner.run(Attempt(new_task_id(), {}, forwarded))
 
 
 def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:

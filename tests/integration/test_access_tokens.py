@@ -98,6 +98,15 @@ async def test_one_token_is_asked_for_as_the_standard_says_and_shown_with_each_c
     assert tokens_of(upstream) == [b"a.b-c_d~e+f/g=="] * 3
 
 
+async def test_the_callers_headers_stay_line_by_line_beside_a_token():
+    endpoint, upstream = Scripted(grant()), Scripted(OK)
+    forwarded = [("X-Tag", "a"), ("X-Tag", "b")]
+    async with authorized(endpoint, upstream, forwarded=forwarded) as call:
+        await call()
+    assert tokens_of(upstream) == [b"t1"]
+    assert b"X-Tag: a\r\nX-Tag: b\r\n" in upstream.requests[0]
+
+
 async def test_attempts_at_the_same_time_share_one_fetch():
     endpoint, upstream = Scripted(grant()), Scripted(OK)
     async with authorized(endpoint, upstream) as call:

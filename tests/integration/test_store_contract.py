@@ -46,6 +46,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "fingerprint": "print",
         "arguments": {"name": "Ann"},
         "sealed_arguments": "sealed",
+        "sealed_headers": "sealed, too",
         "labels": {"team": "blue"},
         "max_attempts": 7,
         "created_at": utc_now(),

@@ -141,6 +141,13 @@ UPSTREAMS = {
         ),
         "6: operations.a.upstream.auth.oauth2.scopes: 'a b' is no scope (RFC 6749 §3.3)",
     ),
+    "the caller's way to be authorized and ours": (
+        upstream(
+            auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}"}}',
+            forwardHeaders="[Authorization]",
+        ),
+        "4: operations.a.upstream: `auth` and a header Authorization: expected one of them",
+    ),
     "two ways to be authorized": (
         upstream(
             auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}"}}',
@@ -172,6 +179,58 @@ UPSTREAMS = {
         (
             "2: operations.a: 'b' is writeOnly and stands in the upstream's URL, for all on the "
             "way to log: send it in the body or in a header"
+        ),
+    ),
+    "a forwarded header that is none": (
+        upstream(forwardHeaders='["X A"]'),
+        "6: operations.a.upstream.forwardHeaders: 'X A' is no name of a header (RFC 9110 §5.1)",
+    ),
+    "a wildcard": (
+        upstream(forwardHeaders='"X-*"'),
+        "6: operations.a.upstream.forwardHeaders: expected a list (it is 'X-*')",
+    ),
+    "a forwarded header of the connection": (
+        upstream(forwardHeaders="[Accept, Connection]"),
+        (
+            "6: operations.a.upstream.forwardHeaders: Connection is not forwarded: the connection "
+            "makes it"
+        ),
+    ),
+    "a forwarded cookie": (
+        upstream(forwardHeaders="[cookie]"),
+        (
+            "6: operations.a.upstream.forwardHeaders: cookie is not forwarded: what a browser "
+            "keeps for the proxy is not the upstream's"
+        ),
+    ),
+    "a forwarded type of another body": (
+        upstream(forwardHeaders="[Content-Type]"),
+        (
+            "6: operations.a.upstream.forwardHeaders: Content-Type is not forwarded: the body is "
+            "made of the arguments"
+        ),
+    ),
+    "a forwarded header twice": (
+        upstream(forwardHeaders="[Accept, accept]"),
+        "6: operations.a.upstream.forwardHeaders: accept stands here twice",
+    ),
+    "a forwarded header that is fixed, too": (
+        upstream(headers="{accept: text/csv}", forwardHeaders="[Accept]"),
+        "4: operations.a.upstream: Accept stands in `headers` and in `forwardHeaders`",
+    ),
+    "a name of ours for an argument": (
+        upstream(url='"http://u/{taskId}"')
+        + "\n    arguments: {type: object, properties: {taskId: {}}}\n",
+        (
+            "4: operations.a.upstream: {taskId} stands for the task's id and cannot stand for an "
+            "argument"
+        ),
+    ),
+    "a name that is kept for later": (
+        upstream(headers='{X-Tenant: "{tenant}"}'),
+        (
+            "4: operations.a.upstream: {tenant} is kept for the organisation of its caller, not "
+            "known yet"
         ),
     ),
 }

@@ -159,3 +159,14 @@ def test_a_file_that_holds_no_key_is_named_and_not_overwritten(tmp_path: Path, c
 def test_a_new_key_is_new():
     assert new_sealing_key() != new_sealing_key()
     assert orjson.loads(orjson.dumps(new_sealing_key())).isascii()
+
+
+@given(headers=st.lists(st.tuples(st.text(min_size=1), st.text())))
+def test_headers_are_unsealed_as_they_were_sealed(headers: list[tuple[str, str]]):
+    both = Sealing([NEW, OLD])
+    token = both.seal_headers(headers)
+    assert (token is None) == (not headers)
+    assert both.unseal_headers(token) == tuple(headers)
+    if token is not None:
+        with pytest.raises(SealedArgumentsError):
+            Sealing([OLD]).unseal_headers(token)

@@ -175,3 +175,23 @@ def test_numbers_reach_the_upstream_as_they_were_written(number: str):
     assert str(asked.url) == f"https://u.example/{number}"
     assert asked.headers["X-N"] == number
     assert asked.body == f'{{"id":[{number}]}}'.encode()
+
+
+def test_the_callers_headers_are_sent_beside_ours_each_line_as_it_came():
+    forwarded = (("Accept", "text/csv"), ("X-Tag", "a, b"), ("X-Tag", "é"))
+    made = template(headers={"X-Fixed": "1"})
+    asked = made.request(Attempt(TASK_ID, {}, headers=forwarded))
+    assert list(asked.headers.items()) == [
+        ("X-Fixed", "1"),
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", str(TASK_ID)),
+        *forwarded,
+    ]
+    assert "Accept" not in made.request(Attempt(TASK_ID, {})).headers
+
+
+def test_the_tasks_id_stands_where_the_file_wants_it():
+    asked = request({"id": 1}, url="{BASE}/jobs/{taskId}", headers={"X-Job": "job {taskId}"})
+    assert str(asked.url) == f"https://u.example/jobs/{TASK_ID}"
+    assert asked.headers["X-Job"] == f"job {TASK_ID}"
+    assert asked.body == b'{"id":1}'

@@ -15,13 +15,14 @@ from asynctasks.operations.task_options import check_options, check_order
 from asynctasks.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
     import orjson
 
     from asynctasks.operations.operation import Operation
-    from asynctasks.operations.sealing import Sealing
+    from asynctasks.operations.sealing import Header, Sealing
     from asynctasks.operations.task_options import TaskOptions
 
 
@@ -36,6 +37,7 @@ class NewTask:
     arguments: orjson.Fragment | None
     """As JSON's text; None once they are stored, for whoever still waits with the task."""
     sealed_arguments: str | None
+    sealed_headers: str | None = None
     max_attempts: int
     created_at: datetime
     published: bool
@@ -82,6 +84,7 @@ def new_task(
     sealing: Sealing,
     task_id: UUID,
     created_at: datetime,
+    headers: Sequence[Header] = (),
     publish_grace_seconds: float | None = None,
     asynctask: str | None = None,
 ) -> NewTask:
@@ -110,6 +113,7 @@ def new_task(
         queue=operation.queue,
         arguments=written(open_arguments),
         sealed_arguments=sealing.seal(secrets),
+        sealed_headers=sealing.seal_headers(headers),
         max_attempts=operation.retry.max_attempts,
         created_at=created_at,
         published=is_published,

@@ -18,7 +18,7 @@ from asynctasks.operations.call_parameters import CallParameters
 from asynctasks.operations.declared import Declared, Number, Seconds, Whole
 from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
-from asynctasks.operations.upstream_call import UpstreamCall
+from asynctasks.operations.upstream_call import OUR_NAMES, TASK_ID, UpstreamCall
 from asynctasks.operations.write_only import Schema
 
 RESERVED_PATHS = (
@@ -198,6 +198,21 @@ class Operation(Declared):
         return self
 
     @model_validator(mode="after")
+    def _leaves_our_names_to_us(self) -> Self:
+        names = self.upstream.names if self.upstream else frozenset[str]()
+        for name in sorted(names & OUR_NAMES.keys()):
+            if name in self.arguments.get("properties", {}):
+                raise _fault(
+                    ("upstream",),
+                    f"{{{name}}} stands for {OUR_NAMES[name]} and cannot stand for an argument",
+                )
+            if name != TASK_ID:
+                raise _fault(
+                    ("upstream",), f"{{{name}}} is kept for {OUR_NAMES[name]}, not known yet"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _keeps_secrets_out_of_urls(self) -> Self:
         secret = {path[0] for path in self.schema.write_only}
         for index, parameter in enumerate(self.call_parameters.all):
@@ -219,6 +234,16 @@ class Operation(Declared):
     def schema(self) -> ArgumentsSchema:  # pyright: ignore[reportIncompatibleMethodOverride] - pydantic deprecates its own
         """The compiled schema of the arguments."""
         return ArgumentsSchema(self.arguments)
+
+    @property
+    def forwarded_headers(self) -> tuple[str, ...]:
+        """The names of the caller's headers that the upstream gets, too."""
+        return self.upstream.forward_headers if self.upstream is not None else ()
+
+    @property
+    def needs_sealing(self) -> bool:
+        """Whether it keeps what may be nobody else's to read."""
+        return bool(self.schema.write_only or self.forwarded_headers)
 
     @cached_property
     def call_parameters(self) -> CallParameters:

@@ -1,4 +1,4 @@
-"""Encrypts `writeOnly` arguments at rest (Fernet: AES-128-CBC with HMAC-SHA256)."""
+"""Encrypts what is secret at rest, by Fernet: AES-128-CBC with HMAC-SHA256."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from asynctasks.operations.write_only import Path
 
+Header = tuple[str, str]
+"""A name and a value, as one line of a request has them."""
 HOW_TO_MAKE_A_KEY = (
     "make one with `asyncapiproxy sealing-key` and set ASYNCAPIPROXY_SEALING_KEYS to it"
 )
@@ -41,28 +43,43 @@ class Sealing:
         names = ", ".join(operations)
         if names and self._fernet is None:
             raise SealingKeyMissingError(
-                f"writeOnly arguments of {names} need a sealing key; {HOW_TO_MAKE_A_KEY}"
+                f"writeOnly arguments or forwarded headers of {names} need a sealing key; "
+                f"{HOW_TO_MAKE_A_KEY}"
             )
 
     def seal(self, secrets: list[tuple[Path, Any]]) -> str | None:
         """The secrets as a token; None where there are none."""
-        if not secrets:
-            return None
-        if self._fernet is None:
-            raise SealingKeyMissingError
-        return self._fernet.encrypt(write_json(secrets)).decode()
+        return self._sealed(secrets) if secrets else None
 
     def unseal(self, token: str | None) -> list[tuple[Path, Any]]:
         """The secrets of a token; raises SealedArgumentsError where no key fits."""
         if token is None:
             return []
+        return [(tuple(path), value) for path, value in self._unsealed(token)]
+
+    def seal_headers(self, headers: Sequence[Header]) -> str | None:
+        """A caller's headers as a token; None where there are none."""
+        return self._sealed(headers) if headers else None
+
+    def unseal_headers(self, token: str | None) -> tuple[Header, ...]:
+        """The headers of a token; raises SealedArgumentsError where no key fits."""
+        if token is None:
+            return ()
+        return tuple((name, value) for name, value in self._unsealed(token))
+
+    def _sealed(self, value: Any) -> str:
+        if self._fernet is None:
+            raise SealingKeyMissingError
+        return self._fernet.encrypt(write_json(value)).decode()
+
+    def _unsealed(self, token: str) -> Any:
         if self._fernet is None:
             raise SealedArgumentsError
         try:
             opened = self._fernet.decrypt(token)
         except (InvalidToken, ValueError) as error:  # ValueError: text that no token is made of
             raise SealedArgumentsError from error
-        return [(tuple(path), value) for path, value in read_json(opened)]
+        return read_json(opened)
 
 
 def new_sealing_key() -> str:

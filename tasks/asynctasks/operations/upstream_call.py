@@ -25,6 +25,21 @@ OUR_HEADERS = {
 }
 """Headers of a call that an operations file cannot choose, and why."""
 
+TASK_ID = "taskId"
+OUR_NAMES = {
+    TASK_ID: "the task's id",
+    "principal": "the name by which its caller is known",
+    "tenant": "the organisation of its caller",
+}
+"""Names in a URL or a header that stand neither for an argument nor for the environment."""
+NEVER_FORWARDED = {
+    **OUR_HEADERS,
+    "content-type": "the body is made of the arguments",
+    "cookie": "what a browser keeps for the proxy is not the upstream's",
+    "proxy-authorization": "it is for the next proxy alone",
+}
+"""Headers of a caller's that no upstream gets, and why."""
+
 MAX_RESPONSE_BYTES = 100 * 1_048_576
 
 
@@ -55,6 +70,8 @@ class UpstreamCall(Declared):
     """An RFC 6570 template of arguments; other names stand for the executor's environment."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Fixed headers; `{NAME}` stands for the executor's environment, so that secrets stay there."""
+    forward_headers: tuple[str, ...] = ()
+    """Headers of the caller's that the upstream gets, too; they are sealed at rest."""
     response_headers: tuple[str, ...] = ()
     """Headers of the answer that are kept with it, beyond those that always are."""
     rewrite_location: RewriteLocation | None = None
@@ -95,6 +112,28 @@ class UpstreamCall(Declared):
                     raise ValueError(f"{{{expression}}} in {name}: expected a plain {{name}}")
         return value
 
+    @field_validator("forward_headers")
+    @classmethod
+    def _may_be_forwarded(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        seen: set[str] = set()
+        for name in value:
+            if not HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+            if name.lower() in NEVER_FORWARDED:
+                raise ValueError(f"{name} is not forwarded: {NEVER_FORWARDED[name.lower()]}")
+            if name.lower() in seen:
+                raise ValueError(f"{name} stands here twice")
+            seen.add(name.lower())
+        return value
+
+    @model_validator(mode="after")
+    def _says_each_header_once(self) -> Self:
+        fixed = {name.lower() for name in self.headers}
+        for name in self.forward_headers:
+            if name.lower() in fixed:
+                raise ValueError(f"{name} stands in `headers` and in `forwardHeaders`")
+        return self
+
     @field_validator("response_headers")
     @classmethod
     def _can_be_kept(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,7 +146,8 @@ class UpstreamCall(Declared):
 
     @model_validator(mode="after")
     def _authorizes_once(self) -> Self:
-        if self.auth is not None and "authorization" in map(str.lower, self.headers):
+        given = map(str.lower, (*self.headers, *self.forward_headers))
+        if self.auth is not None and "authorization" in given:
             raise ValueError("`auth` and a header Authorization: expected one of them")
         return self
 
@@ -125,6 +165,11 @@ class UpstreamCall(Declared):
     def url_names(self) -> frozenset[str]:
         """The names in the URL, arguments and environment alike."""
         return UrlTemplate(self.url).names
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names in the URL and the headers."""
+        return self.url_names | self.header_names
 
     @property
     def header_names(self) -> frozenset[str]:

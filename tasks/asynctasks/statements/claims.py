@@ -39,6 +39,7 @@ class ClaimedTask:
     operation: str
     arguments: dict[str, Any]
     sealed_arguments: str | None
+    sealed_headers: str | None = None
     attempt: int
     interruptions: int
     drains: int = 0

@@ -17,6 +17,8 @@ from asynctasks.statements.conditions import tasks
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
+_SEALED = frozenset({"sealed_arguments", "sealed_headers"})
+
 
 class _WrittenJson(TypeDecorator[orjson.Fragment]):
     """JSON as its text."""
@@ -41,7 +43,7 @@ def shown_columns(dialect: str) -> list[ColumnElement[Any]]:
     return [
         arguments if column.name == "arguments" else column
         for column in tasks.c
-        if column.name != "sealed_arguments"
+        if column.name not in _SEALED
     ]
 
 

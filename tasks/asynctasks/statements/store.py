@@ -195,6 +195,7 @@ _AS_GIVEN = (
     "fingerprint",
     "arguments",
     "sealed_arguments",
+    "sealed_headers",
     "labels",
     "max_attempts",
     "created_at",
