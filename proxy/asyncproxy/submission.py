@@ -69,7 +69,7 @@ class Submitted:
     """Whether the answer is that of an earlier call with the same idempotency key."""
 
     is_join: bool = False
-    """Whether an earlier call with the same key made the task, which had not finished by then."""
+    """Whether an earlier call, with the same key or equal, made the task, which then still ran."""
 
     @property
     def is_final(self) -> bool:
@@ -229,11 +229,13 @@ class Submission:
 
     async def _join(self, call: Call, added: Added, window_ends: float) -> Submitted:
         """Wait with the earlier call of the same key, or replay its answer."""
-        if added.fingerprint not in call.fingerprints:
+        is_by_key = call.task.idempotency_key is not None
+        if is_by_key and added.fingerprint not in call.fingerprints:
             raise IdempotencyKeyReusedError
         call.task.arguments = None
         task = await self._look(added.id)
-        was_final = task.status.is_final
+        # One that coalesces has met a task that ran, whatever has become of it since.
+        was_final = is_by_key and task.status.is_final
         waiting = self.watch.until_final(task, seconds=window_ends - time.monotonic())
         task = await call.caller.unless_gone(waiting)
         return Submitted(task, is_replay=was_final, is_join=not was_final)

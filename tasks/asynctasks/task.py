@@ -101,6 +101,9 @@ class Task(SQLModel):
     fingerprint: str | None = None
     """A keyed digest of the arguments, to tell a repeat from another use of the same key."""
 
+    coalescing_key: str | None = None
+    """A digest of a call that others with the same one join, as long as it has not finished."""
+
     arguments: Any = Field(sa_column=Column(JSON, nullable=False))
     """What the caller sent, less the `writeOnly` parts; of a task that is only shown, its text."""
     sealed_arguments: str | None = Field(default=None, sa_column=Column(Text))
@@ -233,6 +236,14 @@ class TaskRow(Task, table=True):
             "idempotency_key",
             unique=True,
             **_where("idempotency_key IS NOT NULL"),
+        ),
+        Index(
+            "uq_tasks_coalescing",
+            "principal",
+            "operation",
+            "coalescing_key",
+            unique=True,
+            **_where("coalescing_key IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         {
             "postgresql_with": {

@@ -25,7 +25,19 @@ YEAR = 366 * 86_400
 PLAIN = operation("plain")
 LATE = operation("late", deadlineSeconds=3_600, delaySeconds=60)
 LABELLED = operation("labelled", labels={"team": "blue", "tier": "1"}, queue="default")
-OPERATIONS = {each.name: each for each in (PLAIN, LATE, LABELLED)}
+REPORT = operation(
+    "report",
+    route="GET /reports/{year}",
+    parameters=[{"name": "X-Format", "in": "header", "argument": "format"}],
+    arguments={
+        "type": "object",
+        "required": ["year"],
+        "properties": {"year": {"type": "integer"}, "format": {"type": "string"}},
+    },
+    upstream={"url": "{UPSTREAM}/clients", "forwardHeaders": ["Accept"]},
+    coalesce=True,
+)
+OPERATIONS = {each.name: each for each in (PLAIN, LATE, LABELLED, REPORT)}
 MOST_LABELS = {f"l{n}": str(n) for n in range(20)}
 
 
@@ -220,3 +232,15 @@ async def test_arguments_that_no_row_can_hold_are_refused(doors: Doors, levels: 
     assert (answer.status_code, "nested" in answer.json()["detail"]) == (400, True)
     assert isinstance(refusal, Refusal)
     assert (refusal.reason, "nested" in refusal.message) == ("ArgumentsInvalid", True)
+
+
+async def test_by_kubectl_arguments_are_enough_wherever_callers_of_http_give_them(doors: Doors):
+    wish = Wish(REPORT, arguments={"year": 2020, "format": "csv"})
+    first, second = await doors.kubectl(wish), await doors.kubectl(wish)
+    stored = await doors.stored(first)
+    assert stored["arguments"] == b'{"year":2020,"format":"csv"}'
+    assert await doors.stored(second) == stored
+    assert first != second
+    refused = await doors.kubectl(Wish(REPORT, arguments={"year": "x"}))
+    assert isinstance(refused, Refusal)
+    assert refused.message == '/year: the value is not of type "integer"'

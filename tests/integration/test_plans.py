@@ -23,6 +23,8 @@ async def test_on_sqlite_no_statement_reads_the_whole_table(
         statements = recorded(parts.database)
         claims = parts.claims("one")
         task_id = (await parts.store.add(new_task())).id
+        await parts.store.add(new_task(idempotency_key="key"))
+        await parts.store.add(new_task(coalescing_key="equal"))
         claimed = await claims.claim(task_id)
         await claims.look([task_id])
         await claims.renew([task_id])
@@ -30,7 +32,7 @@ async def test_on_sqlite_no_statement_reads_the_whole_table(
         await parts.store.versions([task_id])
         await parts.store.finished_among([task_id])
         await parts.store.make_due([task_id])
-        assert len(statements) >= 7
+        assert len(statements) >= 9
         for statement in list(statements):
             assert "SCAN tasks" not in await plan(parts.database, statement), statement
 

@@ -44,6 +44,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "principal": "ann",
         "idempotency_key": "key",
         "fingerprint": "print",
+        "coalescing_key": None,
         "arguments": {"name": "Ann"},
         "sealed_arguments": "sealed",
         "sealed_headers": "sealed, too",

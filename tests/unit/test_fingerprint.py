@@ -1,10 +1,12 @@
 """The digests by which a repeat is told from another use of the same key."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asynctasks.json_values import as_array, as_object, read_json
-from asynctasks.operations.fingerprint import fingerprints
+from asynctasks.operations.fingerprint import coalescing_key, fingerprints
 
 OLD, NEW = "old-key", "new-key"
 JSON = st.recursive(
@@ -70,3 +72,17 @@ def test_numbers_are_compared_by_value():
         *("0", "1e-400", "1e-99999999999999999999"),
     )
     assert len({fingerprints(read_json(f'{{"n":{n}}}'), [NEW])[0] for n in different}) == 10
+
+
+def test_calls_are_equal_by_all_that_reaches_the_upstream_but_their_traces():
+    def key(arguments: dict[str, Any], *headers: tuple[str, str], revision: str = "1") -> str:
+        return coalescing_key(revision, arguments, headers, [NEW, OLD])
+
+    plain = key({"a": 1, "b": 2}, ("Accept", "text/csv"))
+    traced = ("Traceparent", "00-1-1-01"), ("tracestate", "a=1"), ("baggage", "b=1")
+    assert key({"b": 2.0, "a": 1}, ("accept", "text/csv"), *traced) == plain
+    assert key({"a": 1, "b": 2}, ("accept", "text/html")) != plain
+    assert key({"a": 1, "b": 2}) != plain
+    assert key({"a": 1, "b": 3}, ("accept", "text/csv")) != plain
+    assert key({"a": 1, "b": 2}, ("accept", "text/csv"), revision="2") != plain
+    assert coalescing_key("1", {"a": 1}, [], []) != coalescing_key("1", {"a": 1}, [], [NEW])

@@ -5,7 +5,7 @@ import pytest
 from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
-    "arguments, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, "
+    "arguments, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, "
     "parameters, queue, retry, route, summary, timeoutSeconds, upstream, waitSeconds"
 )
 

@@ -154,6 +154,12 @@ FAULTS = {
             "`style: form` and `explode: true`: expected `properties`, or another style"
         ),
     ),
+    "coalescing of what acts": (
+        file("name: sizes, in: query").replace(
+            "    parameters", "    coalesce: true\n    parameters"
+        ),
+        "5: operations.a.coalesce: of GET and HEAD only: each POST may act anew",
+    ),
     "an argument that no GET can give": (
         file("name: sizes, in: query", route="GET /a/{year}"),
         (

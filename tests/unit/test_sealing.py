@@ -170,3 +170,17 @@ def test_headers_are_unsealed_as_they_were_sealed(headers: list[tuple[str, str]]
     if token is not None:
         with pytest.raises(SealedArgumentsError):
             Sealing([OLD]).unseal_headers(token)
+        assert Sealing([OLD, NEW]).unseal_headers(token) == tuple(headers)
+
+
+@pytest.mark.parametrize("token", ["", "é", "no base 64", "AAAA", "A" * 400])
+def test_what_is_no_token_of_headers_is_refused(token: str):
+    for sealed in (Sealing([NEW]), Sealing([])):
+        with pytest.raises(SealedArgumentsError):
+            sealed.unseal_headers(token)
+
+
+def test_headers_are_not_sealed_without_a_key_nor_twice_alike():
+    with pytest.raises(SealingKeyMissingError):
+        Sealing([]).seal_headers([("Accept", "a")])
+    assert len({Sealing([NEW]).seal_headers([("Authorization", "hunter2")]) for _ in range(3)}) == 3

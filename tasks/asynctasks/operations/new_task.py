@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asynctasks.json_values import written
-from asynctasks.operations.fingerprint import fingerprints
-from asynctasks.operations.task_options import check_options, check_order
+from asynctasks.operations.fingerprint import coalescing_key, fingerprints
+from asynctasks.operations.task_options import TaskOptions, check_options, check_order
 from asynctasks.task import Task
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Header, Sealing
-    from asynctasks.operations.task_options import TaskOptions
 
 
 @dataclass(kw_only=True)
@@ -48,6 +47,8 @@ class NewTask:
     principal: str = ""
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    coalescing_key: str | None = None
+    """Of calls that have the same one, only the first that has not finished makes a task."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
     delay_seconds: float | None = None
     deadline: datetime | None = None
@@ -120,6 +121,12 @@ def new_task(
         publish_in_seconds=publish_in_seconds or 0.0,
         idempotency_key=key,
         fingerprint=None if key is None else fingerprints(arguments, sealing.keys)[0],
+        coalescing_key=(
+            coalescing_key(operation.revision, arguments, headers, sealing.keys)
+            # A call that wants its task to be run in its own way has one of its own.
+            if operation.coalesce and options == TaskOptions() and asynctask is None
+            else None
+        ),
         labels={**operation.labels, **options.labels},
         delay_seconds=delay_seconds,
         deadline=options.deadline,

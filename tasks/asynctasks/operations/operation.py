@@ -16,7 +16,7 @@ from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.call_parameters import CallParameters
 from asynctasks.operations.declared import Declared, Number, Seconds, Whole
-from asynctasks.operations.parameter import Parameter
+from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.upstream_call import OUR_NAMES, TASK_ID, UpstreamCall
 from asynctasks.operations.write_only import Schema
@@ -85,6 +85,8 @@ class Operation(Declared):
     """`package.module:function`, run in the executor in place of an upstream call."""
     timeout_seconds: Seconds = 30
     """How long one run of the handler may take; an upstream call has its own."""
+    coalesce: YesOrNo = False
+    """Whether a call joins an equal one that has not finished, in place of a task of its own."""
     retry: RetryPolicy = RetryPolicy()
     deadline_seconds: Number | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """From acceptance to the end, unless the caller sets another by `Task-Deadline`."""
@@ -195,6 +197,12 @@ class Operation(Declared):
                     ("arguments", "properties", name),
                     f"a {self.method} has no body: expected one of `parameters` to give it",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _coalesces_what_is_safe(self) -> Self:
+        if self.coalesce and self.method not in BODILESS:
+            raise _fault(("coalesce",), f"of GET and HEAD only: each {self.method} may act anew")
         return self
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ from asynctasks.errors import (
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import tasks
+from asynctasks.statements.conditions import is_status, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
 from asynctasks.statements.shown import shown_columns
@@ -64,9 +64,21 @@ class TaskStore:
         self._commits = commits
 
     async def add(self, task: NewTask) -> Added:
-        """Store and commit the task, unless its idempotency key is known already."""
+        """Store and commit the task, unless its idempotency key is known already.
+
+        Or unless another with its coalescing key has not finished.
+        """
+        if task.coalescing_key is not None:
+            return await self._add_unless_equal(task)
         batch = _ADDING if task.idempotency_key is None else _ADDING_BY_KEY
         return await self._commits.write(batch, task)
+
+    async def _add_unless_equal(self, task: NewTask) -> Added:
+        for _ in range(MAX_ROUNDS):
+            added = await self._commits.write(_COALESCING, task)
+            if added is not None:
+                return added
+        raise DatabaseUnavailableError("Equal calls finish faster than this one can be stored.")
 
     async def find(self, task_id: UUID) -> Task:
         """The task as it is shown; raises TaskNotFoundError, TaskUnreadableError."""
@@ -144,6 +156,8 @@ class TaskStore:
                 "run_after": None,
                 "cancel_requested": False,
                 "reply_to": None,
+                # Another may run by now that has it, and this is no caller's call any more.
+                "coalescing_key": None,
                 "finished_at": None,
                 # One that has passed, perhaps after it had failed, would end it again at once.
                 "deadline": case(
@@ -193,6 +207,7 @@ _AS_GIVEN = (
     "principal",
     "idempotency_key",
     "fingerprint",
+    "coalescing_key",
     "arguments",
     "sealed_arguments",
     "sealed_headers",
@@ -222,6 +237,14 @@ _BY_KEY = select(
     tasks.c.id, tasks.c.fingerprint, tasks.c.principal, tasks.c.operation, tasks.c.idempotency_key
 ).where(_KEY.in_(bindparam("keys", expanding=True)))
 
+_COALESCED = (tasks.c.principal, tasks.c.operation, tasks.c.coalescing_key)
+_UNFINISHED = select(tasks.c.id, *_COALESCED).where(
+    tuple_(*_COALESCED).in_(bindparam("keys", expanding=True)),
+    is_status(TaskStatus.QUEUED, TaskStatus.RUNNING),
+)
+MAX_ROUNDS = 5
+"""How often a task is tried to be stored whose equal finishes just then."""
+
 
 async def _add(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
     await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in new])
@@ -243,13 +266,31 @@ async def _add_by_key(connection: AsyncConnection, new: Sequence[NewTask]) -> li
     ]
 
 
+async def _coalesce(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added | None]:
+    """One whose equal has not finished leads to that; None where that has finished just now."""
+    await _add(connection, sorted(new, key=_equality_of))
+    rows = await connection.execute(_UNFINISHED, {"keys": list(map(_equality_of, new))})
+    holders = {(row.principal, row.operation, row.coalescing_key): row.id for row in rows}
+    ids = [holders.get(_equality_of(task)) for task in new]
+    return [
+        None if task_id is None else Added(task_id, is_new=task_id == task.id, fingerprint=None)
+        for task, task_id in zip(new, ids, strict=True)
+    ]
+
+
 _ADDING = Batch(_add, is_one_statement=True)
 _ADDING_BY_KEY = Batch(_add_by_key)
+_COALESCING = Batch(_coalesce)
 
 
 def _key_of(task: NewTask) -> tuple[str, str, str]:
     assert task.idempotency_key is not None
     return task.principal, task.operation, task.idempotency_key
+
+
+def _equality_of(task: NewTask) -> tuple[str, str, str]:
+    assert task.coalescing_key is not None
+    return task.principal, task.operation, task.coalescing_key
 
 
 async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:
