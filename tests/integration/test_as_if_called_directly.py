@@ -20,20 +20,25 @@ from asynctestkit.calls import caller
 from asynctestkit.inside import inside, operation
 
 COMPARED = KEPT_BY_DEFAULT | {"content-type", "x-report-version"}
-PATH_ARGUMENT = {"type": "object", "properties": {"name": {"type": "string"}}}
+ARGUMENTS = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "page": {"type": "array"}},
+}
 OPERATIONS = [
     operation(
         f"{method.lower()}-thing",
         route=f"{method} /things/{{name}}",
-        arguments=PATH_ARGUMENT,
+        parameters=[{"name": "page", "in": "query"}],
+        arguments=ARGUMENTS,
         upstream={
             "method": method,
-            "url": "{UPSTREAM}/things/{name}",
+            "url": "{UPSTREAM}/things/{name}{?page*}",
+            "forwardHeaders": ["If-None-Match", "Range"],
             "responseHeaders": ["X-Report-Version"],
         },
         retry={"maxAttempts": 1},
     )
-    for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ]
 PACKED = b'{"packed": true}' * 50
 
@@ -49,6 +54,7 @@ class Exchange:
     sent: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     content: bytes = b"{}"
     is_chunked: bool = False
+    query: str = ""
 
     @property
     def answer(self) -> bytes:
@@ -59,6 +65,19 @@ class Exchange:
             chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(self.body), self.body)
             return b"\r\n".join([*head, b"Transfer-Encoding: chunked", b"", chunks])
         return b"\r\n".join([*head, b"Content-Length: %d" % len(self.body), b"", self.body])
+
+
+def read(
+    status: str = "200 OK",
+    headers: tuple[bytes, ...] = (),
+    body: bytes = b'{"ok": true}',
+    *,
+    method: str = "GET",
+    sent: dict[str, str] | None = None,
+    query: str = "",
+) -> Exchange:
+    """One whose call has no body."""
+    return Exchange(status, headers, body, method=method, sent=sent or {}, content=b"", query=query)
 
 
 JSON = b"Content-Type: application/json"
@@ -200,6 +219,20 @@ EXCHANGES = {
     "PUT": Exchange("200 OK", (b'ETag: "put"',), method="PUT"),
     "PATCH": Exchange("200 OK", (b'ETag: "patched"',), method="PATCH"),
     "DELETE": Exchange("204 No Content", body=b"", method="DELETE"),
+    "GET": read(headers=(JSON, b'ETag: "got"')),
+    "GET with a query": read(headers=(JSON,), query="?page=1&page=a%20b"),
+    "GET that has not changed": read(
+        "304 Not Modified", (b'ETag: "9"',), b"", sent={"If-None-Match": '"9"'}
+    ),
+    "GET of a range": read(
+        "206 Partial Content",
+        (b"Content-Range: bytes 0-3/9", b"Content-Type: text/plain"),
+        b"abcd",
+        sent={"Range": "bytes=0-3"},
+    ),
+    "GET of nothing": read("404 Not Found", (JSON,)),
+    "HEAD": read(headers=(JSON, b'ETag: "head"'), method="HEAD"),
+    "HEAD of nothing": read("404 Not Found", (JSON,), method="HEAD"),
     "DELETE with an answer": Exchange("200 OK", (JSON,), method="DELETE"),
 }
 
@@ -218,8 +251,13 @@ async def serving(exchanges: dict[str, Exchange]) -> AsyncGenerator[str]:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
                 await reader.readexactly(int(length or 0))
-                number = head.split(b" ", 2)[1].rpartition(b"/")[2].decode()
-                writer.write(exchanges[number].answer)
+                method, target, _ = head.split(b" ", 2)
+                number, _, query = target.decode().rpartition("/")[2].partition("?")
+                exchange = exchanges[number]
+                assert exchange.query.removeprefix("?") == query
+                whole = exchange.answer
+                no_body = whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+                writer.write(no_body if method == b"HEAD" else whole)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -273,7 +311,7 @@ async def differences(
     number: str, exchange: Exchange, *, upstream: httpx.AsyncClient, door: httpx.AsyncClient
 ) -> dict[str, tuple[Got, Got]]:
     """In which of the ways through the door a caller has something else than directly."""
-    path = f"/things/{number}"
+    path = f"/things/{number}{exchange.query}"
 
     def call(client: httpx.AsyncClient, **headers: str) -> httpx.Request:
         sent = {**exchange.sent, **headers}

@@ -44,6 +44,16 @@ LENGTH = operation(
     arguments={"type": "object"},
     upstream={"method": "HEAD", "url": "{UPSTREAM}/length"},
 )
+NAMED = {"type": "object", "properties": {"name": {"type": "string"}}}
+BOTH = [
+    operation(
+        f"{method.lower()}-both",
+        route=f"{method} /both/{{name}}",
+        arguments=NAMED,
+        upstream={"method": method, "url": "{UPSTREAM}/both/{name}"},
+    )
+    for method in ("GET", "HEAD")
+]
 SEARCH = operation(
     "search",
     route="POST /searches",
@@ -56,7 +66,7 @@ PLAIN = operation(upstream={"url": "{UPSTREAM}/clients"})
 
 @pytest.fixture
 async def reports(sqlite_url: str) -> AsyncIterator[Inside]:
-    declared = (REPORT, LENGTH, SEARCH, PLAIN)
+    declared = (REPORT, LENGTH, *BOTH, SEARCH, PLAIN)
     async with inside(*declared, database_url=sqlite_url, broker_url="memory://") as installation:
         yield installation
 
@@ -124,6 +134,21 @@ async def test_a_head_operation_calls_head_and_knows_no_length(reports: Inside):
     assert answer.headers["content-type"] == "text/csv"
     assert "content-length" not in answer.headers
     assert (await client.get("/length")).headers["allow"] == "HEAD, OPTIONS"
+
+
+async def test_a_head_goes_to_the_operation_of_its_own_where_there_is_one(reports: Inside):
+    client = await one_of_each(reports)
+    called: list[str] = []
+
+    async def counted(request: web.Request) -> web.StreamResponse:
+        called.append(request.method)
+        return web.Response()
+
+    reports.upstream.will(counted, counted)
+    for method in ("HEAD", "GET"):
+        assert (await client.request(method, "/both/a")).status_code == 200
+    assert called == ["HEAD", "GET"]
+    assert (await client.put("/both/a")).headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 async def test_what_is_asked_by_get_and_not_done_yet_is_kept_by_no_cache(reports: Inside):
