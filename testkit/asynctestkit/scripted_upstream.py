@@ -103,7 +103,7 @@ async def calling(
         max_response_bytes=100_000,
     )
     async with connections:
-        yield lambda: runner.run(Attempt(new_task_id(), {}, forwarded))
+        yield lambda: runner.run(Attempt(new_task_id(), {}, headers=forwarded))
 
 
 def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:

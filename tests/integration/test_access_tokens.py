@@ -73,7 +73,7 @@ async def authorized(
             "CLIENT": "a b:c",
             "CLIENT_SECRET": f"{SECRET}+/\n",
         }
-        given = {"headers": {}, "auth": {"oauth2": CREDENTIALS}, **declared}
+        given: dict[str, Any] = {"headers": {}, "auth": {"oauth2": CREDENTIALS}, **declared}
         url = f"{scheme}://127.0.0.1:{port}/x"
         async with calling(url, environment=environment, **given) as call:
             yield call

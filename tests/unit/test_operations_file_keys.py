@@ -6,7 +6,7 @@ from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
     "arguments, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, "
-    "parameters, queue, retry, route, summary, timeoutSeconds, upstream, waitSeconds"
+    "parameters, queue, redirect, retry, route, summary, timeoutSeconds, upstream, waitSeconds"
 )
 
 

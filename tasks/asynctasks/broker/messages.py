@@ -88,9 +88,7 @@ class Reply:
             return cls(
                 task_id,
                 TaskStatus(head["status"]),
-                _response(*response, headers=head.get("headers"), body=body)
-                if response
-                else None,
+                _response(*response, headers=head.get("headers"), body=body) if response else None,
                 _problem(**error) if error else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
