@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asynctasks.json_values import as_array, as_object
-from asynctasks.operations.text_values import MAX_REFERENCES, referred
+from asynctasks.operations.text_values import referred
 
 if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
@@ -22,7 +22,7 @@ def parameter_objects(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _parameter(parameter: Parameter, arguments: Schema) -> dict[str, Any]:
-    schema = _inlined(arguments["properties"][parameter.gives], arguments, MAX_REFERENCES)
+    schema = _inlined(arguments["properties"][parameter.gives], arguments, frozenset())
     is_required = parameter.place == "path" or parameter.gives in arguments.get("required", ())
     described: dict[str, Any] = {
         "name": parameter.name,
@@ -38,17 +38,20 @@ def _parameter(parameter: Parameter, arguments: Schema) -> dict[str, Any]:
     return {key: value for key, value in described.items() if value is not None}
 
 
-def _inlined(schema: Any, arguments: Schema, references: int) -> Any:
-    """The schema with what it refers to in its place: outside the arguments that leads nowhere."""
+def _inlined(schema: Any, arguments: Schema, within: frozenset[str]) -> Any:
+    """The schema with what it refers to in its place: outside the arguments that leads nowhere.
+
+    What refers to itself is open where it does so again.
+    """
     if (values := as_array(schema)) is not None:
-        return [_inlined(value, arguments, references) for value in values]
+        return [_inlined(value, arguments, within) for value in values]
     if (keywords := as_object(schema)) is None:
         return schema
+    beside = {
+        key: _inlined(value, arguments, within) for key, value in keywords.items() if key != "$ref"
+    }
     reference = keywords.get("$ref")
-    if not isinstance(reference, str):
-        return {key: _inlined(value, arguments, references) for key, value in keywords.items()}
-    if references == 0:
-        return {}
-    target = _inlined(referred(reference, arguments), arguments, references - 1)
-    beside = {key: value for key, value in keywords.items() if key != "$ref"}
-    return {**(as_object(target) or {}), **_inlined(beside, arguments, references)}
+    if not isinstance(reference, str) or reference in within:
+        return beside
+    target = _inlined(referred(reference, arguments), arguments, within | {reference})
+    return {**(as_object(target) or {}), **beside}

@@ -15,8 +15,38 @@ from asynctestkit.process import bare_environment
 from asynctestkit.processes import FAST_OPERATIONS, Installation, Keep, start_all, up_service
 
 SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
+FIND_CLIENT = """
+  find-client:
+    route: GET /people/{who}
+    queue: clients
+    coalesce: true
+    parameters:
+      - {name: field, in: query, argument: fields}
+      - {name: page, in: query, style: deepObject}
+      - {name: X-Language, in: header, argument: language}
+      - {name: theme, in: cookie}
+    arguments:
+      type: object
+      required: [who, language]
+      additionalProperties: false
+      properties:
+        who: {type: string, pattern: "^[0-9a-f]{1,8}$"}
+        fields: {type: array, items: {enum: [name, email]}, minItems: 1, maxItems: 3}
+        page:
+          type: object
+          required: [number]
+          additionalProperties: false
+          properties: {number: {type: integer, minimum: 1, maximum: 99}}
+        language: {type: string, pattern: "^[a-z]{2}$"}
+        theme: {enum: [light, dark]}
+    upstream:
+      method: GET
+      url: "{CUSTOMER_API_URL}/clients/{who}{?fields*}"
+      headers: {Accept-Language: "{language}"}
+      forwardHeaders: [traceparent]
+"""
 # The demo API has nothing to rename.
-OPERATIONS = FAST_OPERATIONS.partition("  rename-client:")[0]
+OPERATIONS = FAST_OPERATIONS.partition("  rename-client:")[0] + FIND_CLIENT
 EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "15")
 
 
