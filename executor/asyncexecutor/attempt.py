@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 
+from asyncexecutor.attempt_bodies import ResponsePlace, failed, request_body
 from asyncexecutor.failures import (
     ArgumentsUnreadableError,
     AttemptFailedError,
@@ -16,7 +18,7 @@ from asyncexecutor.failures import (
 from asyncexecutor.retry import Retry, next_attempt
 from asyncexecutor.runner import Answer, Attempt
 from asynctasks.attempt_history import with_ended_attempt
-from asynctasks.errors import SealedArgumentsError
+from asynctasks.errors import BlobLostError, SealedArgumentsError, UnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.operations.arguments import join
 from asynctasks.outcome import Outcome
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asyncexecutor.runner import Runnable
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.operations.operation import RetryPolicy
     from asynctasks.operations.sealing import Sealing
     from asynctasks.statements.claims import ClaimedTask
@@ -33,13 +36,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def run_attempt(task: ClaimedTask, runnable: Runnable, sealing: Sealing) -> Outcome:
+async def run_attempt(
+    task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs
+) -> Outcome:
     """Run the task once and say where that takes it."""
     result: Answer | AttemptFailedError
     try:
-        result = await runnable.runner.run(_attempt(task, sealing))
+        result = await _run(task, runnable, sealing, blobs)
     except AttemptFailedError as error:
         result = error
+    except (BlobLostError, UnavailableError) as error:
+        result = failed(error)
     except Exception as error:
         # A fault of ours must cost this attempt, not the executor and all its others.
         log.exception("attempt failed unexpectedly", task_id=str(task.id))
@@ -51,6 +58,14 @@ async def run_attempt(task: ClaimedTask, runnable: Runnable, sealing: Sealing) -
         jitter=random.random(),  # noqa: S311 - spreads retries
         finished_at=utc_now(),
     )
+
+
+async def _run(task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs) -> Answer:
+    place = ResponsePlace(blobs, task_id=task.id, attempt=task.attempt)
+    answer = await runnable.runner.run(_attempt(task, sealing, blobs, place))
+    if len(answer.response.body) > place.inline_bytes:
+        answer = replace(answer, response=await place.put_away(answer.response))
+    return answer
 
 
 def judge(
@@ -120,9 +135,14 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def _attempt(task: ClaimedTask, sealing: Sealing) -> Attempt:
+def _attempt(task: ClaimedTask, sealing: Sealing, blobs: Blobs, place: ResponsePlace) -> Attempt:
     try:
-        arguments = join(task.arguments, sealing.unseal(task.sealed_arguments))
-        return Attempt(task.id, arguments, sealing.unseal_headers(task.sealed_headers))
+        return Attempt(
+            task.id,
+            join(task.arguments, sealing.unseal(task.sealed_arguments)),
+            sealing.unseal_headers(task.sealed_headers),
+            body=request_body(task, blobs),
+            response_place=place,
+        )
     except SealedArgumentsError as error:
         raise ArgumentsUnreadableError(str(error)) from error

@@ -66,6 +66,7 @@ async def run_executor(
         max_response_bytes=settings.max_response_bytes,
     )
     await check_schema(connections.database)
+    await connections.blobs.check()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     claims = Claims(
         connections.database,
@@ -82,6 +83,7 @@ async def run_executor(
             misses=Misses(connections.database, claims),
             broker=connections.broker,
             sealing=sealing,
+            blobs=connections.blobs,
             running=running,
             queue=queue,
             max_interruptions=settings.max_interruptions,

@@ -62,6 +62,22 @@ class ResponseTooLargeError(AttemptFailedError):
     is_retryable = False
 
 
+class BodyLostError(AttemptFailedError):
+    """The body that the caller sent is gone: the blob store has lost it."""
+
+    type = "body-lost"
+    title = "The stored body is gone"
+    is_retryable = False
+
+
+class BodyStoreUnavailableError(AttemptFailedError):
+    """A body could not be read from where large ones are kept, or written there."""
+
+    type = "blob-store-unavailable"
+    title = "The store of large bodies is away"
+    status = 503
+
+
 class UpstreamUrlError(AttemptFailedError):
     """The arguments do not make a URL of the upstream."""
 

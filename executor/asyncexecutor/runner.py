@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from asyncexecutor.attempt_bodies import RequestBody, ResponsePlace
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Header
     from asynctasks.response import Response
@@ -45,6 +46,10 @@ class Attempt:
     arguments: dict[str, Any]
     headers: Sequence[Header] = ()
     """The caller's own that its upstream gets, too."""
+    body: RequestBody | None = None
+    """What the caller sent, of an operation that takes a body as it comes."""
+    response_place: ResponsePlace | None = None
+    """Where a large response is put away; without one it is held."""
 
 
 class Runner(Protocol):

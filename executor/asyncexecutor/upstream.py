@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 from multidict import CIMultiDict
 
+from asyncexecutor.attempt_bodies import ResponseBody
 from asyncexecutor.failures import (
-    ResponseTooLargeError,
     UpstreamResponseUnreadableError,
     UpstreamTimeoutError,
 )
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from asyncexecutor.access_tokens import AccessTokens
+    from asyncexecutor.attempt_bodies import ResponsePlace
     from asyncexecutor.runner import Attempt
     from asyncexecutor.upstream_connections import UpstreamConnections
     from asyncexecutor.upstream_request import Request
@@ -78,28 +79,32 @@ class Upstream:
         request = self._request.request(attempt)
         try:
             if self._token is None and self._redirects != "follow":
-                return await self._called(request)
+                return await self._called(request, attempt.response_place)
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._authorized(request)
+                return await self._authorized(request, attempt.response_place)
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
             ) from error
         except FOREIGN as error:
+            if attempt.body is not None and attempt.body.fault is not None:
+                raise attempt.body.fault from None
             # Without the cause, whose text holds the URL, and so secrets and arguments.
             raise failure(error) from None
 
-    async def _authorized(self, request: Request) -> Answer:
+    async def _authorized(self, request: Request, place: ResponsePlace | None) -> Answer:
         """The answer, asked for a second time where the upstream refuses the token."""
         if self._token is None:
-            return await self._called(request)
+            return await self._called(request, place)
         token = await self._token.current()
-        answer = await self._called(_bearing(request, token))
+        answer = await self._called(_bearing(request, token), place)
         if answer.response.status != HTTPStatus.UNAUTHORIZED or not self._token.give_up(token):
             return answer
-        return await self._called(_bearing(request, await self._token.current()))
+        return await self._called(_bearing(request, await self._token.current()), place)
 
-    async def _called(self, request: Request, *, followed: int = 0) -> Answer:
+    async def _called(
+        self, request: Request, place: ResponsePlace | None, *, followed: int = 0
+    ) -> Answer:
         async with await self._connections.send(
             self._method, request, timeout=self._timeout, tls=self._tls
         ) as answer:
@@ -107,19 +112,23 @@ class Upstream:
             if self._redirects == "follow" and followed < MAX_FOLLOWED:
                 target = _target(answer, request.url)
             if target is None:
-                return await self._answer(answer, request.url)
-        return await self._called(replace(request, url=target), followed=followed + 1)
+                return await self._answer(answer, request.url, place)
+        return await self._called(replace(request, url=target), place, followed=followed + 1)
 
-    async def _answer(self, answer: aiohttp.ClientResponse, called: URL) -> Answer:
+    async def _answer(
+        self, answer: aiohttp.ClientResponse, called: URL, place: ResponsePlace | None
+    ) -> Answer:
         if not is_storable_status(answer.status):
             raise UpstreamResponseUnreadableError(
                 f"The upstream answered {answer.status}, which ends no exchange (RFC 9110 §15)."
             )
+        body, blob = await self._read(answer, place)
         response = Response(
             answer.status,
             _content_type(answer),
-            await self._read(answer),
+            body,
             self._kept_headers.of(answer.raw_headers, called=called),
+            blob=blob,
         )
         return Answer(
             response,
@@ -127,22 +136,16 @@ class Upstream:
             leads_elsewhere=self._redirects != "answer" and answer.status in ELSEWHERE,
         )
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def _read(
+        self, answer: aiohttp.ClientResponse, place: ResponsePlace | None
+    ) -> tuple[bytes, str | None]:
+        body = ResponseBody(place, max_bytes=self._max_response_bytes, status=answer.status)
         # HEAD's says how long the body of a GET would be.
-        if self._method != "HEAD" and (answer.content_length or 0) > self._max_response_bytes:
-            raise self._too_large(answer)
-        body = bytearray()
+        if self._method != "HEAD":
+            body.expect(answer.content_length or 0)
         async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > self._max_response_bytes:
-                raise self._too_large(answer)
-        return bytes(body)
-
-    def _too_large(self, answer: aiohttp.ClientResponse) -> ResponseTooLargeError:
-        return ResponseTooLargeError(
-            f"The upstream answered {answer.status} with more than "
-            f"{self._max_response_bytes} bytes, the most that is kept."
-        )
+            await body.add(chunk)
+        return await body.finish()
 
 
 def _bearing(request: Request, token: str) -> Request:

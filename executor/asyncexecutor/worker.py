@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asyncexecutor.misses import Misses
     from asyncexecutor.runner import Runnable
     from asyncexecutor.running_attempts import RunningAttempts
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker, Delivery
     from asynctasks.operations.sealing import Sealing
     from asynctasks.response import Problem
@@ -54,6 +55,7 @@ class Worker:
         misses: Misses,
         broker: Broker,
         sealing: Sealing,
+        blobs: Blobs,
         running: RunningAttempts,
         queue: str,
         max_interruptions: int,
@@ -64,6 +66,7 @@ class Worker:
         self._runnables: dict[str, Runnable] = {}
         self._metrics: dict[str, AttemptMetrics] = {}
         self._sealing = sealing
+        self._blobs = blobs
         self._max_interruptions = max_interruptions
         self._running = running
         self._dead_letters = DEAD_LETTERS.labels(queue)
@@ -147,7 +150,8 @@ class Worker:
         started = time.perf_counter()
         outcome = None
         try:
-            attempt = run_attempt(task, self._runnables[task.operation], self._sealing)
+            runnable = self._runnables[task.operation]
+            attempt = run_attempt(task, runnable, self._sealing, self._blobs)
             outcome = await self._running.run(task, attempt)
         finally:
             self._metrics[task.operation].ended(outcome, time.perf_counter() - started)

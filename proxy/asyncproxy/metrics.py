@@ -44,6 +44,9 @@ RELAY_EXPIRED = Counter("asyncapiproxy_relay_expired", "Tasks that were expired.
 RELAY_PURGED = Counter(
     "asyncapiproxy_relay_purged", "Finished tasks that were forgotten.", registry=None
 )
+RELAY_ORPHANS = Counter(
+    "asyncapiproxy_relay_orphans", "Blobs deleted that no task refers to.", registry=None
+)
 RELAY_BAD_ROWS = Counter(
     "asyncapiproxy_relay_bad_rows",
     "Rows that the relay could not handle and set aside.",
@@ -70,6 +73,7 @@ METRICS = (
     RELAY_RETURNED,
     RELAY_EXPIRED,
     RELAY_PURGED,
+    RELAY_ORPHANS,
     RELAY_BAD_ROWS,
     PUBLISH_FAILURES,
     STRANDED_TASKS,

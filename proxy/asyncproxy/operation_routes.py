@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from asyncproxy.blob_response import with_body
 from asyncproxy.body import parse_arguments, read_body, refuse_body
 from asyncproxy.caller import caller_of
 from asyncproxy.metrics import RequestMetrics
@@ -115,7 +116,7 @@ def _endpoint(
         if operation.method == "HEAD":
             # That of a GET, of which nobody knows the length here (RFC 9110 §8.6).
             del answer.headers["Content-Length"]
-        return answer
+        return await with_body(answer, request, submission.blobs)
 
     return serve
 

@@ -152,6 +152,10 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     errors.ReadTooLongError: _Kind(
         "list-timeout", "The list took too long", 503, retry_after_seconds=5
     ),
+    errors.BlobLostError: _Kind("body-lost", "The stored body is gone", 500),
+    errors.BlobStoreUnavailableError: _Kind(
+        "blob-store-unavailable", "The store of large bodies is away", 503, retry_after_seconds=2
+    ),
     errors.DatabaseUnavailableError: _Kind(
         "database-unavailable", "The task database is away", 503, retry_after_seconds=2
     ),

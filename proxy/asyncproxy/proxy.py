@@ -61,6 +61,7 @@ async def run_proxy(
     """
     sealing = Sealing(settings.keys)
     await check_schema(connections.database)
+    await connections.blobs.check()
     expose(METRICS)
     proxy = Proxy(settings, operations, connections, sealing=sealing)
     await proxy.run(listener, stop)
@@ -79,6 +80,7 @@ class Proxy:
     ) -> None:
         database = self._database = connections.database
         self._broker = connections.broker
+        self._blobs = connections.blobs
         upkeep, roster = Upkeep(database), Roster(database)
         self._settings = settings
         self._operations = operations
@@ -106,6 +108,7 @@ class Proxy:
                 upkeep=upkeep,
                 roster=roster,
                 broker=self._broker,
+                blobs=self._blobs,
                 settings=settings,
                 queues=self._queues,
             ),
@@ -153,6 +156,7 @@ class Proxy:
             watch=self._watch,
             admission=self._admission,
             sealing=self._sealing,
+            blobs=self._blobs,
             settings=self._settings,
         )
 
@@ -191,6 +195,7 @@ class Proxy:
             watch=self._watch,
             admission=self._admission,
             broker=self._broker,
+            blobs=self._blobs,
             operations=operations,
             max_wait_seconds=self._settings.max_wait_seconds,
             list_seconds=self._settings.list_seconds,

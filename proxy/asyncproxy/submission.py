@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
     from asyncproxy.watch import Watch
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation
@@ -87,6 +88,7 @@ class Submission:
     watch: Watch
     admission: Admission
     sealing: Sealing
+    blobs: Blobs
     settings: ProxySettings
 
     def call(

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from asyncproxy import schemas
 from asyncproxy.azure_view import azure_response
+from asyncproxy.blob_response import with_body
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.prefer import parse_prefer
@@ -39,6 +40,7 @@ from asynctasks.task import TaskStatus
 if TYPE_CHECKING:
     from asyncproxy.admission import Admission
     from asyncproxy.watch import Watch
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.operation import Operations
     from asynctasks.statements.store import TaskStore
@@ -99,6 +101,7 @@ class TaskEndpoints:
     watch: Watch
     admission: Admission
     broker: Broker
+    blobs: Blobs
     operations: Operations
     max_wait_seconds: float
     list_seconds: float
@@ -156,7 +159,7 @@ class TaskEndpoints:
                     task, redirect_wait_seconds=wait, retry_after_seconds=1, prefix=self.public_url
                 )
         answer = row_response(task, {"Cache-Control": "no-store"}, prefix=self.public_url)
-        return not_modified(answer, if_none_match)
+        return await with_body(not_modified(answer, if_none_match), request, self.blobs)
 
     async def get_operation(self, task_id: str) -> Response:
         """Show where a task stands as Azure's clients poll it, who follow `Operation-Location`."""

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from starlette.responses import Response
 
+from asyncproxy.blob_response import BlobResponse
 from asyncproxy.problems import TYPE_PREFIX, problem_response
 from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
@@ -221,7 +222,10 @@ def _answer(
         answer = Response(status_code=response.status, headers=own)
     else:
         own["Content-Type"] = response.content_type or "application/octet-stream"
-        answer = Response(response.body, response.status, own)
+        if response.blob is not None:
+            answer = BlobResponse(response.blob, status=response.status, headers=own)
+        else:
+            answer = Response(response.body, response.status, own)
     if response.headers:
         answer.raw_headers += _raw(response.headers, prefix)
     return answer
@@ -263,11 +267,12 @@ def _response_json(task: Task) -> dict[str, Any] | None:
     response = task.response
     if response is None:
         return None
+    # What is large, or neither JSON nor text, is only at the task's `response` link.
     return {
         "status": response.status,
         "contentType": response.content_type,
         "headers": _headers_json(response),
-        "body": _body_json(response),
+        "body": None if response.blob is not None else _body_json(response),
     }
 
 
@@ -280,7 +285,7 @@ def _headers_json(response: upstream.Response) -> dict[str, list[str]]:
 
 
 def _body_json(response: upstream.Response) -> Any:
-    """JSON as JSON, text as text; anything else is only at the task's `response` link."""
+    """JSON as JSON, text as text, else None."""
     if response.header("content-encoding") is not None:
         return None
     try:

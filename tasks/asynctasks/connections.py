@@ -1,4 +1,4 @@
-"""What a process holds open: the task database, its grouped writes, and the broker."""
+"""What a process holds open: the task database, its grouped writes, blobs, and the broker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asynctasks.blobs.blobs import open_blobs
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
@@ -14,6 +15,7 @@ from asynctasks.group_commit import GroupCommit
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.operation import Operations
     from asynctasks.settings import Settings
@@ -23,23 +25,28 @@ MEMORY = "memory://"
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The task database, its grouped writes and the broker; open while `connect` is entered."""
+    """The database, its grouped writes, the blobs and the broker, while `connect` is entered."""
 
     database: Database
     commits: GroupCommit
     broker: Broker
+    blobs: Blobs
 
 
 @asynccontextmanager
 async def connect(settings: Settings, operations: Operations) -> AsyncGenerator[Connections]:
-    """Open all, and close it on leaving; what is away is connected to when it comes."""
+    """Open all, and close it on leaving; what is away is connected to when it comes.
+
+    Raises SettingsError.
+    """
     database = Database(settings.database_url, connections=settings.database_connections)
     try:
+        blobs = open_blobs(database, settings.blobs, inline_bytes=settings.inline_body_bytes)
         async with (
             GroupCommit(database) as commits,
             _broker(settings, operations) as broker,
         ):
-            yield Connections(database, commits, broker)
+            yield Connections(database, commits, broker, blobs)
     finally:
         await database.close()
 

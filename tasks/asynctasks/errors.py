@@ -136,6 +136,14 @@ class DatabaseUnavailableError(UnavailableError):
     """The task database does not answer."""
 
 
+class BlobStoreUnavailableError(UnavailableError):
+    """The blob store, where large bodies are kept, does not answer."""
+
+
+class BlobLostError(AsyncApiProxyError):
+    """The body is gone: it is too large for its task's row, and the blob store has lost it."""
+
+
 class ReadTooLongError(AsyncApiProxyError):
     """Looking through the tasks took too long: narrow it by `operation`, `status` or a time."""
 

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
+from asynctasks.errors import (
+    BlobStoreUnavailableError,
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-AWAY = (DatabaseUnavailableError, BrokerUnavailableError)
+AWAY = (DatabaseUnavailableError, BrokerUnavailableError, BlobStoreUnavailableError)
 STUCK_SECONDS = 120.0
 """No tick takes as long: what it waits for has deadlines, of a minute at most."""
 

@@ -18,6 +18,8 @@ class Response:
 
     Beyond ASCII each character of a value is one byte.
     """
+    blob: str | None = None
+    """The name of the blob that has the body, where it is too large to be here."""
 
     def header(self, name: str) -> str | None:
         """The first header of this name."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PREFIX = "ASYNCAPIPROXY_"
 SEALING_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 """A Fernet key: 32 bytes."""
+PLACE_FOR_BLOBS = re.compile(r"database|file:///[^?#]+|(s3|gs|az)://[^/?#@]+(/[^?#]*)?")
 LONGEST_SECONDS = 100 * 365.25 * 86_400
 """More than this no database can add to a time."""
 NOT_OURS = frozenset({f"{PREFIX}URL"})
@@ -92,6 +93,11 @@ class Settings(DatabaseSettings):
     """Fernet keys separated by commas, the newest first: it seals, and any unseals."""
     database_connections: int = Field(default=10, ge=1, le=200)
     """Connections a process holds at most. Writes are grouped, so a few carry much."""
+    blobs: str = Field(default="database", repr=False)
+    """Where bodies are kept that are too large for a row: database, file:///…, s3://…, gs://… or
+    az://…, with a bucket and a path. Of all services one and the same."""
+    inline_body_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
+    """A larger body of a caller or an upstream is kept there."""
 
     @field_validator("broker_url")
     @classmethod
@@ -100,6 +106,16 @@ class Settings(DatabaseSettings):
             raise ValueError("expected amqp://user:password@host/vhost, amqps://… or memory://")
         if not value.startswith("memory://"):
             _check_broker_url(value)
+        return value
+
+    @field_validator("blobs")
+    @classmethod
+    def _is_place_for_blobs(cls, value: str) -> str:
+        if not PLACE_FOR_BLOBS.fullmatch(value):
+            raise ValueError(
+                "expected database, file:///folder, s3://bucket/path, gs://bucket/path or "
+                "az://container/path"
+            )
         return value
 
     @field_validator("sealing_keys", mode="before")
@@ -159,7 +175,7 @@ def _fault(fault: Any, fields: Mapping[str, FieldInfo]) -> str:
     message = in_our_words(str(fault["msg"]))
     if fault["type"] == "string_pattern_mismatch":
         message = f"expected {fields[fault['loc'][0]].description}"
-    shown = "" if variable.endswith(("KEYS", "URL")) else f" (it is {fault['input']!r})"
+    shown = "" if variable.endswith(("KEYS", "URL", "BLOBS")) else f" (it is {fault['input']!r})"
     return f"{variable}: {message}{shown}"
 
 

@@ -110,6 +110,15 @@ class Task(SQLModel):
     """The `writeOnly` parts, encrypted (see `asynctasks.operations.sealing`)."""
     sealed_headers: str | None = Field(default=None, sa_column=Column(Text))
     """The caller's headers that its upstream gets, too, encrypted; None where there are none."""
+    body_headers: list[list[str]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )
+    """What describes the body that the caller sent, name and value each; None where that was JSON,
+    or nothing, and so is in the arguments."""
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """That body as it came, where it is small."""
+    body_blob: str | None = None
+    """The name of the blob that has it, where it is not."""
     labels: dict[str, str] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
     )
@@ -171,6 +180,8 @@ class Task(SQLModel):
     )
     """The others that are kept of the response's headers, each as its name and value."""
     response_body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    response_blob: str | None = None
+    """The name of the blob that has the response's body, where it is too large for the row."""
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     """An RFC 9457 problem, where the task ended without an answer of the upstream."""
 
@@ -184,6 +195,7 @@ class Task(SQLModel):
             self.response_content_type or "",
             self.response_body or b"",
             tuple((name, value) for name, value in self.response_headers or ()),
+            blob=self.response_blob,
         )
 
     @classmethod

@@ -8,20 +8,22 @@ import pytest
 
 BARE = """
 import sys
-for module in ("fastapi", "starlette", "uvicorn", "fastapi_swagger", "kopf", "kubernetes"):
+of_extras = ("fastapi", "starlette", "uvicorn", "fastapi_swagger", "kopf", "kubernetes", "obstore")
+for module in of_extras:
     sys.modules[module] = None
 from asyncapiproxy.main import app
 app(sys.argv[1:])
 """
 
 
-def run_bare(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_bare(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """The command as `pip install asyncapiproxy` leaves it."""
     return subprocess.run(
         [sys.executable, "-c", BARE, *arguments],
         env={
             "ASYNCAPIPROXY_DATABASE_URL": f"sqlite:///{folder}/tasks.db",
             "ASYNCAPIPROXY_BROKER_URL": "amqp://none.invalid",
+            **more,
         },
         cwd=folder,
         capture_output=True,
@@ -39,6 +41,16 @@ def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path, command: str, e
     assert done.returncode == 2
     assert f"pip install 'asyncapiproxy[{extra}]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_store_of_large_bodies_names_the_extra_that_it_needs(tmp_path: Path):
+    file = tmp_path / "operations.yaml"
+    file.write_text("operations: {a: {route: POST /a, handler: 'asyncio:sleep'}}")
+    bodies = {"ASYNCAPIPROXY_BLOBS": f"file://{tmp_path}/blobs"}
+    done = run_bare("executor", "--queue", "default", folder=tmp_path, **bodies)
+    assert done.returncode == 2
+    assert "ASYNCAPIPROXY_BLOBS" in done.stderr
+    assert "pip install 'asyncapiproxy[blobs]'" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("sealing-key",), ("migrate",)])

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from asyncoperator.mirror.loop import MirrorLoop
+from asynctasks.blobs.blobs import Blobs, open_blobs
 from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.protocol import Broker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
@@ -24,6 +25,7 @@ from asynctasks.task import new_task_id
 from asynctestkit.fake_asynctasks import FakeAsyncTasks, mirror_loop
 from asynctestkit.inside import Inside, inside, operation
 
+INLINE_BYTES = 65_536
 CREATE_CLIENT = Claimable("clients", {"create-client": "own"})
 
 
@@ -34,6 +36,7 @@ class Parts:
     database: Database
     commits: GroupCommit
     store: TaskStore
+    blobs: Blobs
 
     async def add(self, new: NewTask) -> UUID:
         """Its id, once it is stored."""
@@ -66,7 +69,12 @@ async def _open_parts(database_url: str) -> AsyncGenerator[Parts]:
     database = Database(database_url)
     try:
         async with GroupCommit(database) as commits:
-            yield Parts(database, commits, TaskStore(database, commits))
+            yield Parts(
+                database,
+                commits,
+                TaskStore(database, commits),
+                open_blobs(database, "database", inline_bytes=INLINE_BYTES),
+            )
     finally:
         await database.close()
 

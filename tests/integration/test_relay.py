@@ -230,6 +230,7 @@ async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses
         upkeep=Upkeep(parts.database),
         roster=Roster(parts.database),
         broker=broker,
+        blobs=parts.blobs,
         settings=settings,
         queues=("clients", "good"),
         late_seconds=0.05,

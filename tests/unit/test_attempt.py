@@ -27,6 +27,7 @@ from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus, may_move
 from asynctestkit.claimed import claimed_task
+from asynctestkit.no_blobs import NO_BLOBS
 
 POLICY = RetryPolicy.model_validate({"backoffSeconds": (1, 60), "onStatus": {408, 429, 503}})
 STARTED = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -211,7 +212,7 @@ async def test_the_sealed_arguments_are_there_when_it_runs():
     token = sealing.seal([(("password",), "correct horse")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token)
-    outcome = await run_attempt(task, runnable(runner), sealing)
+    outcome = await run_attempt(task, runnable(runner), sealing, NO_BLOBS)
     assert outcome.status is TaskStatus.SUCCEEDED
     assert runner.arguments == {"email": "a@b.c", "password": "correct horse"}
     assert "correct horse" not in repr(outcome)
@@ -221,7 +222,7 @@ async def test_arguments_that_cannot_be_unsealed_fail_the_attempt_and_are_not_ru
     token = Sealing([new_sealing_key()]).seal([(("password",), "x")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token, attempt=3)
-    outcome = await run_attempt(task, runnable(runner), Sealing([new_sealing_key()]))
+    outcome = await run_attempt(task, runnable(runner), Sealing([new_sealing_key()]), NO_BLOBS)
     assert outcome.error is not None
     assert outcome.error.type == "arguments-unreadable"
     assert runner.arguments is None
@@ -231,7 +232,9 @@ async def test_a_fault_of_ours_costs_one_attempt_and_is_not_shown():
     def fault() -> Answer:
         raise RuntimeError("password=hunter2")
 
-    outcome = await run_attempt(replace(TASK, attempt=3), runnable(Fake(fault)), Sealing([]))
+    outcome = await run_attempt(
+        replace(TASK, attempt=3), runnable(Fake(fault)), Sealing([]), NO_BLOBS
+    )
     assert outcome.status is TaskStatus.FAILED
     assert outcome.error is not None
     assert "RuntimeError" in outcome.error.detail

@@ -57,6 +57,21 @@ def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch):
         ("DATABASE_CONNECTIONS", "", "expected a valid integer"),
         ("LOG_FORMAT", "console", "expected 'auto', 'json' or 'text' (it is 'console')"),
         ("LOG_LEVEL", "loud", "expected 'debug', 'info', 'warning' or 'error' (it is 'loud')"),
+        *(
+            ("BLOBS", value, "expected database, file:///folder, s3://bucket/path, gs://bucket/")
+            for value in (
+                "",
+                "/var/blobs",
+                "file://blobs",
+                "s3:/bucket",
+                "s3://",
+                "ftp://host/path",
+                "s3://key:hunter2@bucket/path",
+                "https://s3.example.com/bucket",
+            )
+        ),
+        ("INLINE_BODY_BYTES", "-1", "expected greater than or equal to 0 (it is '-1')"),
+        ("INLINE_BODY_BYTES", "2000000", "expected less than or equal to 1048576"),
         ("BROKER_PREFIX", "a b", "expected letters, digits"),
         ("BROKER_URL", f"http://ann:{PASSWORD}@b/", "expected amqp://user:password@host/vhost,"),
         ("BROKER_URL", f"amqp://ann:{PASSWORD}@broker:port/", "is no URL with a host and a port"),

@@ -17,6 +17,7 @@ from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus, new_task_id
 from asynctestkit.claimed import claimed_task
+from asynctestkit.no_blobs import NO_BLOBS
 
 TASK = new_task_id()
 
@@ -74,6 +75,7 @@ async def handled(claims: Any, misses: Any) -> list[str]:
         misses=misses,
         broker=None,  # pyright: ignore[reportArgumentType] - nobody waits for a reply
         sealing=Sealing([]),
+        blobs=NO_BLOBS,
         running=RunningAttempts(),
         queue="waits",
         max_interruptions=5,

@@ -14,6 +14,7 @@ from asynctasks.response import Response
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import new_task_id
 from asynctestkit.claimed import claimed_task
+from asynctestkit.no_blobs import NO_BLOBS
 
 TASK = new_task_id()
 OPERATION = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")
@@ -64,6 +65,7 @@ def make_worker(claims: Claims, runner: Runner, running: RunningAttempts) -> Wor
         misses=nothing,
         broker=nothing,
         sealing=Sealing([]),
+        blobs=NO_BLOBS,
         running=running,
         queue="waits",
         max_interruptions=5,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncproxy.relay.dead_leases import DeadLeases
 from asyncproxy.relay.expiry import Expiry
+from asyncproxy.relay.orphans import Orphans
 from asyncproxy.relay.publish import Publish
 from asyncproxy.relay.purge import Purge
 from asynctasks.loop import Loop
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from asyncproxy.settings import ProxySettings
+    from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.statements.roster import Roster
     from asynctasks.statements.store import TaskStore
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 LATE_SECONDS = 1.0
 """How often dead leases and passed deadlines are looked for."""
 PURGE_SECONDS = 60.0
+ORPHANS_SECONDS = 300.0
+"""How often blobs that nobody refers to are looked for, which reads the names of all others."""
 
 
 def relay_loops(
@@ -30,6 +34,7 @@ def relay_loops(
     upkeep: Upkeep,
     roster: Roster,
     broker: Broker,
+    blobs: Blobs,
     settings: ProxySettings,
     queues: Collection[str],
     late_seconds: float = LATE_SECONDS,
@@ -46,6 +51,7 @@ def relay_loops(
             ("dead leases", DeadLeases(upkeep, broker).end, late_seconds),
             ("expiry", Expiry(upkeep, broker).expire, late_seconds),
             ("purge tasks", purge.tasks, PURGE_SECONDS),
+            ("orphaned blobs", Orphans(blobs).delete, ORPHANS_SECONDS),
             ("forget executors", purge.executors, PURGE_SECONDS),
         )
     ]

@@ -70,6 +70,8 @@ class Reply:
             body = self.response.body
             if self.response.headers:
                 head["headers"] = self.response.headers
+            if self.response.blob is not None:
+                head["blob"] = self.response.blob
         if self.error is not None:
             head["error"] = self.error.to_json()
         return orjson.dumps(head) + b"\n" + body
@@ -88,7 +90,9 @@ class Reply:
             return cls(
                 task_id,
                 TaskStatus(head["status"]),
-                _response(*response, headers=head.get("headers"), body=body) if response else None,
+                _response(*response, headers=head.get("headers"), body=body, blob=head.get("blob"))
+                if response
+                else None,
                 _problem(**error) if error else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -126,9 +130,10 @@ def unpacked(pack: bytes) -> Generator[bytes]:
         start += length
 
 
-def _response(status: Any, content_type: Any, *, headers: Any, body: bytes) -> Response:
+def _response(status: Any, content_type: Any, *, headers: Any, body: bytes, blob: Any) -> Response:
     kept = tuple([(_text(name), _text(value)) for name, value in headers]) if headers else ()
-    return Response(_integer(status), _text(content_type), body, kept)
+    name = None if blob is None else _text(blob)
+    return Response(_integer(status), _text(content_type), body, kept, blob=name)
 
 
 def _problem(*, type: Any, title: Any, status: Any, detail: Any) -> Problem:  # noqa: A002 - RFC 9457

@@ -37,6 +37,10 @@ class NewTask:
     """As JSON's text; None once they are stored, for whoever still waits with the task."""
     sealed_arguments: str | None
     sealed_headers: str | None = None
+    body_headers: list[list[str]] | None = None
+    """Of a body that came as it is to be sent; None where it was JSON or nothing."""
+    body: bytes | None = None
+    body_blob: str | None = None
     max_attempts: int
     created_at: datetime
     published: bool

@@ -40,6 +40,9 @@ class ClaimedTask:
     arguments: dict[str, Any]
     sealed_arguments: str | None
     sealed_headers: str | None = None
+    body_headers: list[list[str]] | None = None
+    body: bytes | None = None
+    body_blob: str | None = None
     attempt: int
     interruptions: int
     drains: int = 0
@@ -192,6 +195,7 @@ def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
         "new_response_content_type": response and response.content_type,
         "new_response_headers": (response and response.headers) or None,
         "new_response_body": response and response.body,
+        "new_response_blob": response and response.blob,
         "new_error": outcome.error and outcome.error.to_json(),
         "finished_in_seconds": 0.0 if outcome.status.is_final else None,
         "retry_in_seconds": outcome.retry_after_seconds,
@@ -279,6 +283,7 @@ _FINISH = (
                 "response_content_type",
                 "response_headers",
                 "response_body",
+                "response_blob",
                 "error",
             )
         },

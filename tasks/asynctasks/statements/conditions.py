@@ -1,4 +1,4 @@
-"""The task table, and the conditions on its rows that more than one of us asks about.
+"""The tables of tasks and blobs, and the conditions on rows that more than one of us asks about.
 
 Each has a partial index of its own, which serves it only where it is written as it is here.
 """
@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, literal, or_
 from sqlmodel import SQLModel
 
+from asynctasks.blob import BlobRow
 from asynctasks.instants import seconds_from_now
 from asynctasks.task import TaskRow, TaskStatus
 
+blobs = SQLModel.metadata.tables[str(BlobRow.__tablename__)]
 tasks = SQLModel.metadata.tables[str(TaskRow.__tablename__)]
 
 

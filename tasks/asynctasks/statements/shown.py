@@ -17,7 +17,7 @@ from asynctasks.statements.conditions import tasks
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-_SEALED = frozenset({"sealed_arguments", "sealed_headers"})
+_NOT_SHOWN = frozenset({"sealed_arguments", "sealed_headers", "body_headers", "body"})
 
 
 class _WrittenJson(TypeDecorator[orjson.Fragment]):
@@ -43,7 +43,7 @@ def shown_columns(dialect: str) -> list[ColumnElement[Any]]:
     return [
         arguments if column.name == "arguments" else column
         for column in tasks.c
-        if column.name not in _SEALED
+        if column.name not in _NOT_SHOWN
     ]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from asynctasks.blob import ORPHANED_SECONDS
 from asynctasks.endings import CANCELLED_WHILE_QUEUED
 from asynctasks.errors import (
     DatabaseUnavailableError,
@@ -30,7 +31,7 @@ from asynctasks.errors import (
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import is_status, tasks
+from asynctasks.statements.conditions import blobs, is_status, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
 from asynctasks.statements.shown import shown_columns
@@ -169,6 +170,7 @@ class TaskStore:
                         "response_content_type",
                         "response_headers",
                         "response_body",
+                        "response_blob",
                         "error",
                     )
                 ),
@@ -182,6 +184,8 @@ class TaskStore:
             if not task.status.is_final:
                 raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
             await connection.execute(delete(tasks).where(tasks.c.id == task_id))
+            if task.body_blob or task.response_blob:
+                await connection.execute(_ORPHAN, {"of_task": task_id})
 
 
 _IS_ASKED_FOR = tasks.c.id == bindparam("task_id")
@@ -199,6 +203,13 @@ _MAKE_DUE = (
     .values(published=False, next_publish_at=seconds_from_now(0.0))
 )
 
+# So that the relay deletes them when it looks next, and not only when they could be nobody's.
+_ORPHAN = (
+    update(blobs)
+    .where(blobs.c.task_id == bindparam("of_task"))
+    .values(touched_at=seconds_from_now(-ORPHANED_SECONDS))
+)
+
 _AS_GIVEN = (
     "id",
     "operation",
@@ -211,6 +222,9 @@ _AS_GIVEN = (
     "arguments",
     "sealed_arguments",
     "sealed_headers",
+    "body_headers",
+    "body",
+    "body_blob",
     "labels",
     "max_attempts",
     "created_at",
