@@ -18,6 +18,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from asyncexecutor.attempt_bodies import RequestBody
 from asynctasks.errors import OperationsFileError
 
 if TYPE_CHECKING:
@@ -103,7 +104,6 @@ class UpstreamConnections:
         assert self._session is not None
         given: dict[str, Any] = {
             "headers": request.headers,
-            "data": request.body,
             # A redirect is an answer: who called may follow it.
             "allow_redirects": False,
             "timeout": timeout,
@@ -114,11 +114,23 @@ class UpstreamConnections:
         sending = _Sending()
         _SENDING.set(sending)
         try:
-            return await self._session.request(method, request.url, **given)
+            return await self._send_once(method, request, given)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if not sending.met_a_closed_connection(error):
                 raise
-        return await self._session.request(method, request.url, **given)
+        return await self._send_once(method, request, given)
+
+    async def _send_once(
+        self, method: str, request: Request, given: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
+        assert self._session is not None
+        body = request.body
+        if isinstance(body, RequestBody):
+            size, body = await body.sent()
+            headers = CIMultiDict(given["headers"])
+            headers["Content-Length"] = str(size)
+            given = {**given, "headers": headers}
+        return await self._session.request(method, request.url, data=body, **given)
 
     def _way_to(self, request: Request) -> dict[str, Any]:
         url = request.url

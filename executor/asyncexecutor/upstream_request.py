@@ -11,7 +11,12 @@ from multidict import CIMultiDict
 from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
-from asynctasks.operations.upstream_call import HEADER_PLACEHOLDER, HEADER_VALUE, TASK_ID
+from asynctasks.operations.upstream_call import (
+    HEADER_PLACEHOLDER,
+    HEADER_VALUE,
+    TASK_ID,
+    WITH_BODY,
+)
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
 
 if TYPE_CHECKING:
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from asyncexecutor.attempt_bodies import RequestBody
     from asyncexecutor.runner import Attempt
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
 URL_KEY = ("upstream", "url")
 _URL_KEYS = frozenset({"url", "from", "tokenUrl"})
 _IN_URL = re.compile(r"[\x21-\x7e]*")
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Request:
     url: URL
     headers: Mapping[str, str]
     """With several lines of one name where the caller has forwarded several."""
-    body: bytes | None
+    body: bytes | RequestBody | None
 
 
 class RequestTemplate:
@@ -62,7 +67,12 @@ class RequestTemplate:
         self._fixed = {name: one.fixed for name, one in headers.items() if not one.arguments}
         self._varying = {name: one for name, one in headers.items() if one.arguments}
         self._takes_body = call.method in WITH_BODY
-        if self._takes_body and not any(name.lower() == "content-type" for name in call.headers):
+        self._is_raw = operation.body is not None
+        if (
+            self._takes_body
+            and not self._is_raw
+            and not any(name.lower() == "content-type" for name in call.headers)
+        ):
             self._fixed["Content-Type"] = "application/json"
         self._elsewhere = call.names & arguments
 
@@ -75,8 +85,12 @@ class RequestTemplate:
         for name, template in self._varying.items():
             if all(arguments.get(argument) is not None for argument in template.arguments):
                 headers[name] = template.expand(arguments)
-        body = None
-        if self._takes_body:
+        body: bytes | RequestBody | None = None
+        if self._is_raw:
+            assert attempt.body is not None
+            body = attempt.body
+            headers.update((name, value) for name, value in body.headers)
+        elif self._takes_body:
             body = write_json(
                 {name: value for name, value in arguments.items() if name not in self._elsewhere}
             )

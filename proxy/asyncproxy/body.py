@@ -61,23 +61,25 @@ async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> byte
 
     Raises BodyTooLargeError, OverloadedError, MalformedJsonError where it breaks off.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
-        raise _too_large(max_bytes)
+    refuse_larger(request, max_bytes=max_bytes)
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > max_bytes:
-                raise _too_large(max_bytes)
+            refuse_larger(request, len(body), max_bytes=max_bytes)
             held.add(len(chunk))
     except ClientDisconnect as error:
         raise MalformedJsonError("The connection ended before the body did.") from error
     return bytes(body)
 
 
-def _too_large(max_bytes: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
+def refuse_larger(request: Request, size: int | None = None, *, max_bytes: int) -> None:
+    """Raise BodyTooLargeError where so much has come, or where that much is announced."""
+    if size is None:
+        declared = request.headers.get("content-length", "")
+        size = int(declared[:18]) if declared.isascii() and declared.isdigit() else 0
+    if size > max_bytes:
+        raise BodyTooLargeError(f"The body is larger than {max_bytes} bytes.")
 
 
 def _has_more_values(body: bytes, most: int) -> bool:

@@ -62,6 +62,12 @@ class HeldBody:
         self._bytes += size
         HELD_BODY_BYTES.inc(size)
 
+    def let_go(self, size: int) -> None:
+        """Hold so many bytes less: they are kept elsewhere."""
+        self._budget.held -= size
+        self._bytes -= size
+        HELD_BODY_BYTES.dec(size)
+
     def release(self) -> None:
         """Hold nothing more: it is stored, or refused."""
         if self._bytes:

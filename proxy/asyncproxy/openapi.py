@@ -97,11 +97,20 @@ def _path_item(operation: Operation) -> dict[str, Any]:
 
 
 def _body(operation: Operation) -> dict[str, Any]:
+    if operation.body is not None:
+        return {"content": {each: {"schema": _raw(each)} for each in operation.body.content_types}}
     elsewhere = operation.call_parameters.arguments
     return {
         "required": bool(set(operation.arguments.get("required", ())) - elsewhere),
         "content": {"application/json": {"schema": _without(operation.arguments, elsewhere)}},
     }
+
+
+def _raw(content_type: str) -> dict[str, Any]:
+    """Of a form OpenAPI wants an object; of all else it knows only that it is bytes."""
+    if content_type in {"multipart/form-data", "application/x-www-form-urlencoded"}:
+        return {"type": "object"}
+    return {"type": "string", "format": "binary"}
 
 
 def _without(schema: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -18,15 +19,17 @@ from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
+from asyncproxy.raw_body import describing_headers, take_in
 from asyncproxy.request_head import forwarded_headers
 from asyncproxy.task_view import reply_response, row_response, unfinished_response
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import (
     ArgumentsInvalidError,
     AsyncApiProxyError,
-    DatabaseUnavailableError,
     TaskOptionsError,
+    UnavailableError,
 )
+from asynctasks.operations.fingerprint import with_body_digest
 from asynctasks.operations.operation import BODILESS
 from asynctasks.task import Task
 
@@ -131,8 +134,11 @@ async def _read_call(
     """The call, and what its caller prefers."""
     settings = submission.settings
     body = b""
+    described = None
     if operation.method in BODILESS:
         await refuse_body(request)
+    elif operation.body is not None:
+        described = describing_headers(request, operation.body)
     else:
         body = await read_body(request, held, max_bytes=settings.max_body_bytes)
     preferences = parse_prefer(request.headers.getlist("prefer"))
@@ -155,11 +161,28 @@ async def _read_call(
         except ArgumentsInvalidError as error:
             raise operation.call_parameters.pointed(error) from error
 
+    if described is not None:
+        # Before the body is read: what is refused need not be sent.
+        return await _with_raw_body(call(), described, request, submission), preferences
     if len(body) < LARGE_BYTES:
         return call(), preferences
     # What takes long to read and to check keeps no other caller waiting in a thread of its own.
     async with bodies.reading_large:
         return await asyncio.to_thread(call), preferences
+
+
+async def _with_raw_body(
+    call: Call, headers: list[list[str]], request: Request, submission: Submission
+) -> Call:
+    declared = call.operation.body
+    assert declared is not None
+    sha256 = await take_in(request, declared, call.task, blobs=submission.blobs, held=call.body)
+    call.task.body_headers = headers
+    if not call.fingerprints:
+        return call
+    found = with_body_digest(call.fingerprints, headers=headers, sha256=sha256)
+    call.task.fingerprint = found[0]
+    return replace(call, fingerprints=found)
 
 
 async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -> Submitted:
@@ -199,4 +222,4 @@ def _refusal(error: Exception) -> str:
     if isinstance(error, OverloadedError):
         return "overloaded"
     is_callers = isinstance(error, AsyncApiProxyError)
-    return "failed" if isinstance(error, DatabaseUnavailableError) or not is_callers else "rejected"
+    return "failed" if isinstance(error, UnavailableError) or not is_callers else "rejected"

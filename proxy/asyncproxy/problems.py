@@ -39,7 +39,12 @@ class BodyTooLargeError(AsyncApiProxyError):
 
 
 class UnsupportedMediaTypeError(AsyncApiProxyError):
-    """The request's body is not JSON by its headers."""
+    """The request's body is not, by its headers, of a type that the operation takes."""
+
+    def __init__(self, message: str, *, accept: str = "application/json") -> None:
+        super().__init__(message)
+        self.accept = accept
+        """What is taken, as an Accept header (RFC 9110 §12.5.1)."""
 
 
 class MalformedJsonError(AsyncApiProxyError):
@@ -130,7 +135,7 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     MalformedJsonError: _Kind("malformed-json", "The body cannot be read as JSON", 400),
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
     BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
-    UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body is not JSON", 415),
+    UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body's type is not taken", 415),
     MalformedRequestError: _Kind("malformed-request", "This is no valid HTTP request", 400),
     RequestTimeoutError: _Kind("request-timeout", "The request did not come in time", 408),
     UrlTooLongError: _Kind("url-too-long", "The URL is too long", 414),
@@ -198,7 +203,9 @@ def on_error(request: Request | None, error: Exception) -> Response:
     retry_after = kind.retry_after_seconds
     if isinstance(error, OverloadedError):
         retry_after = error.retry_after_seconds
-    headers = {"Retry-After": str(retry_after)} if retry_after else None
+    headers = {"Retry-After": str(retry_after)} if retry_after else {}
+    if isinstance(error, UnsupportedMediaTypeError):
+        headers["Accept"] = error.accept
     return problem_response(
         type=kind.type,
         title=kind.title,

@@ -169,7 +169,7 @@ class Submission:
         will_run = task.delay_seconds is not None or is_published
         if not will_run or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
-        task.arguments = None
+        task.arguments = task.body = None
         waiting = self._wait(task, expected, window_ends)
         return Submitted(await call.caller.unless_gone(waiting))
 

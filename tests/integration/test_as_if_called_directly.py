@@ -7,10 +7,11 @@ one of `OPERATIONS`, served by the upstream under the same method and path.
 
 import asyncio
 import gzip
+import hashlib
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 import httpx
@@ -39,6 +40,15 @@ OPERATIONS = [
         retry={"maxAttempts": 1},
     )
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+] + [
+    operation(
+        "send-anything",
+        route="POST /anything/{name}",
+        arguments={"type": "object", "properties": {"name": {"type": "string"}}},
+        body={"contentTypes": ["*/*"], "maxBytes": 60_000_000},
+        upstream={"url": "{UPSTREAM}/anything/{name}", "maxResponseBytes": 60_000_000},
+        retry={"maxAttempts": 1},
+    )
 ]
 PACKED = b'{"packed": true}' * 50
 
@@ -55,9 +65,22 @@ class Exchange:
     content: bytes = b"{}"
     is_chunked: bool = False
     query: str = ""
+    path: str = "things"
+
+    def answer(self, head: bytes, content: bytes) -> bytes:
+        """What it answers to a request: of one that takes anything, what it was sent, too."""
+        if self.path == "things":
+            return self._answer
+        described = [
+            line
+            for line in head.splitlines()
+            if line.lower().startswith((b"content-type:", b"content-encoding:"))
+        ]
+        etag = hashlib.sha256(b"".join(sorted(described)).lower() + content).hexdigest()
+        return replace(self, headers=(*self.headers, f'ETag: "{etag}"'.encode()))._answer
 
     @property
-    def answer(self) -> bytes:
+    def _answer(self) -> bytes:
         head = [f"HTTP/1.1 {self.status}".encode(), b"Server: upstream", *self.headers]
         if self.status[:3] in {"204", "304"}:
             return b"\r\n".join([*head, b"", b""])
@@ -78,6 +101,12 @@ def read(
 ) -> Exchange:
     """One whose call has no body."""
     return Exchange(status, headers, body, method=method, sent=sent or {}, content=b"", query=query)
+
+
+def sending(content: bytes, content_type: str, **headers: str) -> Exchange:
+    """A call with this body, whose answer depends on all that came."""
+    sent = {"Content-Type": content_type, **headers}
+    return Exchange(path="anything", content=content, sent=sent, headers=(JSON,))
 
 
 JSON = b"Content-Type: application/json"
@@ -232,6 +261,20 @@ EXCHANGES = {
     "HEAD": read(headers=(JSON, b'ETag: "head"'), method="HEAD"),
     "HEAD of nothing": read("404 Not Found", (JSON,), method="HEAD"),
     "DELETE with an answer": Exchange("200 OK", (JSON,), method="DELETE"),
+    # Bodies of callers, of any type and size.
+    "a PDF": sending(b"%PDF-1.7\n\xff\x00", "application/pdf"),
+    "a form": sending(b"a=1&b=%C3%BC", "application/x-www-form-urlencoded"),
+    "a form with a file": sending(
+        b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\n\x00\r\n--x--\r\n',
+        'multipart/form-data; boundary="x"',
+    ),
+    "a packed body": sending(gzip.compress(PACKED), "text/plain", **{"Content-Encoding": "gzip"}),
+    "an empty body": sending(b"", "text/plain"),
+    "10 MB up": sending(bytes(range(250)) * 40_000, "application/octet-stream"),
+    "50 MB down": replace(sending(b"%PDF", "application/pdf"), body=bytes(range(250)) * 200_000),
+    "10 MB that were not found": replace(
+        sending(b"%PDF", "application/pdf"), status="404 Not Found", body=b"<p>" * 3_333_333
+    ),
 }
 
 
@@ -248,12 +291,12 @@ async def serving(exchanges: dict[str, Exchange]) -> AsyncGenerator[str]:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-                await reader.readexactly(int(length or 0))
+                content = await reader.readexactly(int(length or 0))
                 method, target, _ = head.split(b" ", 2)
                 number, _, query = target.decode().rpartition("/")[2].partition("?")
                 exchange = exchanges[number]
                 assert exchange.query.removeprefix("?") == query
-                whole = exchange.answer
+                whole = exchange.answer(head, content)
                 no_body = whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
                 writer.write(no_body if method == b"HEAD" else whole)
                 await writer.drain()
@@ -309,7 +352,7 @@ async def differences(
     number: str, exchange: Exchange, *, upstream: httpx.AsyncClient, door: httpx.AsyncClient
 ) -> dict[str, tuple[Got, Got]]:
     """In which of the ways through the door a caller has something else than directly."""
-    path = f"/things/{number}{exchange.query}"
+    path = f"/{exchange.path}/{number}{exchange.query}"
 
     def call(client: httpx.AsyncClient, **headers: str) -> httpx.Request:
         sent = {**exchange.sent, **headers}

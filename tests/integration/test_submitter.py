@@ -13,6 +13,7 @@ from asyncoperator.mirror.asynctask import AsyncTaskSpec, ObservedTask
 from asyncoperator.mirror.submitter import Refusal, Submitter, task_id_of
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.task import TaskStatus
+from asynctestkit.inside import operation
 from asynctestkit.mirrored import NOW, seen
 from asynctestkit.processes import FAST_OPERATIONS
 
@@ -97,6 +98,17 @@ async def test_secrets_are_refused_and_not_repeated(submitter: Submitter):
     assert refusal.reason == "WriteOnlyArguments"
     assert refusal.message.startswith("/password: ")
     assert "tell-nobody" not in refusal.message
+
+
+async def test_an_operation_with_a_body_of_its_own_is_for_http_alone(parts: Any, kube: FakeKube):
+    scan = operation("scan", arguments={"type": "object"}, body={"contentTypes": ["image/*"]})
+    fake: Any = kube
+    neighbours = Neighbours(fake, "asyncapiproxy")
+    refusal = await Submitter(parts.store, {"scan": scan}, fake, neighbours).submit(
+        asking({}, operation="scan")
+    )
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, "by HTTP" in refusal.message) == ("BodyNeeded", True)
 
 
 async def test_unknown_operations_and_other_queues_are_refused(submitter: Submitter):

@@ -19,6 +19,7 @@ from asyncproxy.task_routes import TaskEndpoints, task_routes
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.operations.parameter import Parameter
+from asynctasks.operations.raw_body import RawBody
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
@@ -69,6 +70,7 @@ def test_every_key_of_the_operations_file_is_documented_with_its_default():
     keys: set[str] = set()
     for model in (
         Operation,
+        RawBody,
         Parameter,
         UpstreamCall,
         RewriteLocation,
@@ -97,7 +99,7 @@ def key_of(model: type[BaseModel], name: str) -> str:
 def test_the_operations_that_are_shown_can_be_loaded():
     text = (ROOT / "docs/operations-file.md").read_text()
     example = "".join(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
-    names = ["create-client", "rename-client", "report"]
+    names = ["create-client", "rename-client", "scan", "report"]
     assert list(parse_operations(example, name="example")) == names
 
 

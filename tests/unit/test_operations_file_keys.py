@@ -5,8 +5,9 @@ import pytest
 from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
-    "arguments, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, maxQueued, "
-    "parameters, queue, redirect, retry, route, summary, timeoutSeconds, upstream, waitSeconds"
+    "arguments, body, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, "
+    "maxQueued, parameters, queue, redirect, retry, route, summary, timeoutSeconds, upstream, "
+    "waitSeconds"
 )
 
 

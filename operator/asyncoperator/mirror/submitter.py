@@ -180,6 +180,12 @@ def _refusal(operation: Operation, request: AsyncTaskSpec) -> Refusal | None:
             "QueueUnknown",
             f"The operation {operation.name} runs on the queue {operation.queue}; leave queue out.",
         )
+    if operation.body is not None:
+        return Refusal(
+            "BodyNeeded",
+            f"The operation {operation.name} takes a body as it comes, which no object can hold; "
+            "submit this by HTTP.",
+        )
     arguments = request.arguments or {}
     # Before the schema's own complaints: a secret is to be mended first.
     _, secrets = operation.schema.part(arguments)

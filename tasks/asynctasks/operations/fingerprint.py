@@ -32,6 +32,15 @@ def fingerprints(arguments: dict[str, Any], keys: Sequence[str]) -> list[str]:
     return [_digest(arguments, key) for key in (*keys, "")]
 
 
+def with_body_digest(
+    arguments: Sequence[str], *, headers: list[list[str]], sha256: str
+) -> list[str]:
+    """The digests of arguments and of a body that is taken as it comes, to the byte."""
+    return [
+        hashlib.sha256(orjson.dumps([digest, headers, sha256])).hexdigest() for digest in arguments
+    ]
+
+
 def coalescing_key(
     revision: str, arguments: dict[str, Any], headers: Sequence[Header], keys: Sequence[str]
 ) -> str:

@@ -17,8 +17,9 @@ from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.call_parameters import CallParameters
 from asynctasks.operations.declared import Declared, Number, Seconds, Whole
 from asynctasks.operations.parameter import Parameter, YesOrNo
+from asynctasks.operations.raw_body import DESCRIBING, RawBody
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
-from asynctasks.operations.upstream_call import OUR_NAMES, TASK_ID, UpstreamCall
+from asynctasks.operations.upstream_call import OUR_NAMES, TASK_ID, WITH_BODY, UpstreamCall
 from asynctasks.operations.write_only import Schema
 
 RESERVED_PATHS = (
@@ -80,6 +81,8 @@ class Operation(Declared):
     parameters: tuple[Parameter, ...] = ()
     """Where callers give arguments outside the body; a variable of the path needs none."""
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
+    body: RawBody | None = None
+    """A body that is taken as it comes, and sent on so; without it the body is the arguments."""
     upstream: UpstreamCall | None = None
     handler: str | None = None
     """`package.module:function`, run in the executor in place of an upstream call."""
@@ -190,12 +193,18 @@ class Operation(Declared):
 
     @model_validator(mode="after")
     def _can_be_given_its_arguments(self) -> Self:
+        if self.method in BODILESS:
+            why = f"a {self.method} has no body"
+        elif self.body is not None:
+            why = "the body is taken as it comes"
+        else:
+            return self
         given = self.call_parameters.arguments
         for name in self.arguments.get("properties", {}):
-            if self.method in BODILESS and name not in given:
+            if name not in given:
                 raise _fault(
                     ("arguments", "properties", name),
-                    f"a {self.method} has no body: expected one of `parameters` to give it",
+                    f"{why}: expected one of `parameters` to give it",
                 )
         return self
 
@@ -217,6 +226,27 @@ class Operation(Declared):
             if name != TASK_ID:
                 raise _fault(
                     ("upstream",), f"{{{name}}} is kept for {OUR_NAMES[name]}, not known yet"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _can_send_its_body_on(self) -> Self:
+        if self.body is None:
+            return self
+        if self.method not in WITH_BODY:
+            raise _fault(("body",), f"expected a route with one of {', '.join(WITH_BODY)}")
+        if self.upstream is None:
+            raise _fault(("handler",), "expected `upstream`: a handler is given arguments alone")
+        if self.upstream.method not in WITH_BODY:
+            raise _fault(("upstream", "method"), f"expected one of {', '.join(WITH_BODY)}")
+        described = {name.lower() for name in DESCRIBING}
+        for name in self.upstream.headers:
+            if name.lower() in described:
+                raise _fault(("upstream", "headers", name), "it is the caller's, as the body is")
+        for name in self.upstream.forward_headers:
+            if name.lower() in described:
+                raise _fault(
+                    ("upstream", "forwardHeaders"), f"{name} goes with the body in any case"
                 )
         return self
 

@@ -18,6 +18,7 @@ from asynctasks.operations.operation import (
     RetryPolicy,
 )
 from asynctasks.operations.parameter import Parameter
+from asynctasks.operations.raw_body import RawBody
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.schema_keywords import schemas_in
 from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
@@ -35,6 +36,7 @@ LONGEST_QUOTE = 80
 
 _MODELS: dict[Key, type[BaseModel]] = {
     (): Operation,
+    ("body",): RawBody,
     ("upstream",): UpstreamCall,
     ("upstream", "rewriteLocation"): RewriteLocation,
     ("upstream", "tls"): UpstreamTls,

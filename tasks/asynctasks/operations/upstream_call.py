@@ -40,6 +40,8 @@ NEVER_FORWARDED = {
 }
 """Headers of a caller's that no upstream gets, and why."""
 
+WITH_BODY = ("POST", "PUT", "PATCH")
+"""The methods by which an upstream is sent a body."""
 MAX_RESPONSE_BYTES = 100 * 1_048_576
 
 
