@@ -3,15 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
 from asynctestkit.calls import JSON, caller
 from asynctestkit.eventually import eventually
+from asynctestkit.peak_memory import PeakMemory, rss
 from asynctestkit.processes import Installation, Keep, Service
 
 MIB = 1 << 20
@@ -47,7 +45,7 @@ def proxy(install: Callable[..., Installation], keep: Keep) -> Service:
 async def test_one_request_takes_no_more_than_it_may(proxy: Service, kind: str):
     async with caller(proxy.url) as client:
         await client.post("/anything", json={})
-        with _Peak(proxy) as peak:
+        with PeakMemory(proxy.pid) as peak:
             answer = await client.post("/anything", content=MEBIBYTE_BODIES[kind], headers=JSON)
             assert answer.status_code in {202, 413}, answer.text
 
@@ -61,7 +59,7 @@ async def test_one_page_takes_no_more_than_it_may(proxy: Service, kind: str):
             answer = await client.post("/anything", content=MEBIBYTE_BODIES[kind], headers=JSON)
             assert answer.status_code in {202, 413}, answer.text
         await client.get("/tasks")
-        with _Peak(proxy) as peak:
+        with PeakMemory(proxy.pid) as peak:
             page = await client.get("/tasks?page_size=1000")
             assert page.status_code == 200
 
@@ -71,14 +69,14 @@ async def test_one_page_takes_no_more_than_it_may(proxy: Service, kind: str):
 async def test_half_sent_bodies_are_ended_and_their_memory_is_given_back(proxy: Service):
     async with caller(proxy.url) as client:
         await client.post("/anything", json={})
-        with _Peak(proxy) as peak:
+        with PeakMemory(proxy.pid) as peak:
             answers = await asyncio.gather(*(_half_sent(proxy.url) for _ in range(400)))
         assert {answer[:12] for answer in answers} <= {b"HTTP/1.1 408", b"HTTP/1.1 503", b""}
         assert peak.over_idle < 3 * MOST_BYTES
         await client.post("/anything", json={})
 
     def given_back() -> None:
-        assert _rss(proxy) < peak.idle * GROWTH
+        assert rss(proxy.pid) < peak.idle * GROWTH
 
     await eventually(given_back, timeout_seconds=30)
 
@@ -96,25 +94,3 @@ async def _half_sent(url: str) -> bytes:
         return b""
     finally:
         writer.close()
-
-
-class _Peak:
-    """The most memory that a process has while the block runs, by the kernel's own mark."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.idle = self.over_idle = 0
-
-    def __enter__(self) -> Self:
-        Path(f"/proc/{self._service.pid}/clear_refs").write_text("5")
-        self.idle = _rss(self._service)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        status = Path(f"/proc/{self._service.pid}/status").read_text()
-        (mark,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-        self.over_idle = int(mark) * 1024 - self.idle
-
-
-def _rss(service: Service) -> int:
-    return psutil.Process(service.pid).memory_info().rss
