@@ -1,6 +1,7 @@
 """The demo Customer API behind a real uvicorn, called over real connections."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import sqlite3
@@ -340,3 +341,31 @@ async def test_stats_count_calls_keys_and_statuses(api: httpx.AsyncClient):
         "created": 2,
         "created_by_key_max": 1,
     }
+
+
+async def test_a_scan_is_told_what_it_is(api: httpx.AsyncClient):
+    scan = bytes(range(256)) * 4_000
+    sha256 = hashlib.sha256(scan).hexdigest()
+    pdf = {"contentType": "application/pdf", "bytes": 1_024_000, "sha256": sha256}
+    headers = {
+        "Content-Type": "application/pdf",
+        "Content-Disposition": 'attachment; filename="a.pdf"',
+    }
+    alone = await api.post("/scans", content=scan, headers=headers)
+    assert (alone.status_code, alone.json()) == (201, {"files": [{"name": "a.pdf", **pdf}]})
+
+    form = await api.post(
+        "/scans",
+        data={"note": "für Ann"},
+        files={"scan": ("a.pdf", scan, "application/pdf"), "empty": ("b.txt", b"", "text/plain")},
+    )
+    note, first, empty = form.json()["files"]
+    assert (note["name"], note["bytes"]) == ("note", 8)
+    assert first == {"name": "a.pdf", **pdf}
+    assert (empty["name"], empty["bytes"]) == ("b.txt", 0)
+
+
+async def test_a_form_without_a_boundary_is_refused(api: httpx.AsyncClient):
+    headers = {"Content-Type": "multipart/form-data"}
+    answer = await api.post("/scans", content=b"x", headers=headers)
+    assert answer.status_code == 400

@@ -1,6 +1,7 @@
 """`asyncapiproxy task …` against a real `asyncapiproxy up`."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -279,3 +280,48 @@ def test_tasks_are_listed_newest_first_in_pages(url: str):
 def test_the_same_key_joins_the_first_task(url: str):
     given = ("submit", "create-client", email(), "name=Ann", "--key", uuid4().hex, "--json")
     assert document(task(*given, url=url))["id"] == document(task(*given, url=url))["id"]
+
+
+def test_a_file_is_submitted_as_it_is_and_its_answer_written(url: str, tmp_path: Path):
+    scan = bytes(range(256)) * 1_000
+    (tmp_path / "a.pdf").write_bytes(scan)
+    found = task("submit", "scan", "--body", str(tmp_path / "a.pdf"), "--json", url=url)
+    assert found.exit_code == 0, found.output
+    (file,) = json.loads(found.stdout)["response"]["body"]["files"]
+    assert (file["bytes"], file["contentType"]) == (256_000, "application/pdf")
+    assert file["sha256"] == hashlib.sha256(scan).hexdigest()
+
+    written = tmp_path / "answer.json"
+    task_id = json.loads(found.stdout)["id"]
+    assert task("response", task_id, "--output", str(written), url=url).exit_code == 0
+    assert json.loads(written.read_bytes()) == {"files": [file]}
+    assert task("response", task_id, url=url).stdout == written.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("scan",), "takes a body of application/pdf, image/*, multipart/form-data"),
+        (("scan", "--body", "no-such-file.pdf"), "No such file"),
+        (("scan", "--body", "no-ending"), "--content-type"),
+        (("create-client", "--body", "a.pdf"), "takes no --body"),
+        (("scan", "a=1", "--body", "-", "--content-type", "image/png"), "has no argument a"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_wrong_usage(url: str, arguments: tuple[str, ...], told: str):
+    refused = task("submit", *arguments, url=url)
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.output.split())
+
+
+def test_a_type_that_is_not_taken_is_the_proxys_to_tell(url: str, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("text")
+    refused = task("submit", "scan", "--body", str(tmp_path / "a.txt"), url=url)
+    assert refused.exit_code == 1
+    assert "text/plain" in refused.output
+
+
+def test_an_answer_that_is_not_there_is_a_problem(url: str):
+    refused = task("response", UNKNOWN_ID, url=url)
+    assert refused.exit_code == 1
+    assert UNKNOWN_ID in refused.output

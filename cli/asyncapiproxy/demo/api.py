@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from asyncapiproxy.demo.answers import json_answer, problem
 from asyncapiproxy.demo.create import CreateClient
+from asyncapiproxy.demo.scans import create_scan
 from asyncapiproxy.demo.stats import CallStats
 from asyncapiproxy.demo.store import ClientStore
 from asynctasks.database import check_sqlite_file
@@ -51,6 +52,7 @@ def create_demo_api(database: Path) -> Starlette:
         routes=[
             Route("/clients", CreateClient(store=store, stats=stats), methods=["POST"]),
             Route("/clients/{client_id}", get_client),
+            Route("/scans", create_scan, methods=["POST"]),
             Route("/stats", get_stats),
         ],
         exception_handlers={HTTPException: _http_problem},

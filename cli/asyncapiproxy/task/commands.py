@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from asyncapiproxy.task.following import follow
 from asyncapiproxy.task.session import (
     LOCAL,
     AsJson,
+    ExitCode,
     TaskId,
     Url,
     console,
@@ -28,6 +30,7 @@ from asyncapiproxy.task.typed_arguments import (
     arguments_from_json,
     arguments_from_text,
 )
+from asyncapiproxy.task.typed_body import typed_body, write_answer
 from asyncapiproxy.typer_app import new_app
 
 if TYPE_CHECKING:
@@ -80,6 +83,17 @@ def submit(
             help="A JSON object with arguments, - for stdin: the place for a secret.",
         ),
     ] = None,
+    body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The body, of an operation that takes one as it comes; - for stdin.",
+        ),
+    ] = None,
+    content_type: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="What the body is; else by the ending of its name."),
+    ] = None,
     as_json: AsJson = False,
     url: Url = LOCAL,
 ) -> None:
@@ -93,6 +107,8 @@ def submit(
 
         asyncapiproxy task submit create-client --arguments ann.json --async --json
 
+        asyncapiproxy task submit scan --body invoice.pdf
+
     Exits with 0 if the task succeeded (with `--async`: was accepted), 1 if it failed, was
     cancelled or expired or if the proxy refused it, 2 for wrong usage or where no proxy answers,
     3 if it is still running when the wait ends. Then `task watch` waits on.
@@ -105,7 +121,8 @@ def submit(
         declared = client.operation(operation)
         given = {} if arguments_file is None else arguments_from_json(_read(arguments_file))
         given |= arguments_from_text(arguments or [], declared.schemas)
-        task = client.submit(declared, given, wait_seconds=window, key=key)
+        with typed_body(declared, body, content_type=content_type) as typed:
+            task = client.submit(declared, given, wait_seconds=window, key=key, body=typed)
         if wait is not None:
             # The proxy may wait for a shorter time than it was asked to.
             *_, task = follow(client, task, seconds=wait - (time.monotonic() - began))
@@ -127,6 +144,29 @@ def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
     """
     with open_proxy(url, as_json=as_json) as client:
         show(client.task(task_id), as_json=as_json)
+
+
+@task_app.command()
+def response(
+    *,
+    task_id: TaskId,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; else to standard output."),
+    ] = None,
+    url: Url = LOCAL,
+) -> None:
+    """Write a finished task's answer, byte by byte as the upstream gave it.
+
+        asyncapiproxy task response 01a20d27-4842-7030-8580-6a45b8f6a9d0 --output report.pdf
+
+    Exits with 0 if the upstream answered with a status below 400, 1 if not, or where there is no
+    such task or it has not finished; 2 where no proxy answers.
+    """
+    with open_proxy(url, as_json=False) as client, client.response(task_id) as answer:
+        write_answer(answer.iter_raw(), output)
+        is_good = answer.status_code < HTTPStatus.BAD_REQUEST
+    raise typer.Exit(ExitCode.SUCCEEDED if is_good else ExitCode.FAILED)
 
 
 @task_app.command()

@@ -49,7 +49,9 @@ class DeclaredOperation:
     path: str
     parameters: tuple[DeclaredParameter, ...]
     body_schemas: dict[str, Any] | None
-    """The schema of each argument in the body; None where there is no body."""
+    """The schema of each argument in the body; None where they are all elsewhere."""
+    content_types: tuple[str, ...] = ()
+    """What a body may be that is taken as it comes; none where it is JSON, or there is none."""
 
     @property
     def schemas(self) -> dict[str, Any]:
@@ -107,8 +109,9 @@ def _operations(openapi: Document) -> Iterator[DeclaredOperation]:
 
 
 def _operation(path: str, method: str, call: Document) -> DeclaredOperation:
-    content: Document | None = call.get("requestBody", {}).get("content")
-    body: Document = (content or {}).get("application/json", {}).get("schema", {})
+    content: Document = call.get("requestBody", {}).get("content", {})
+    body: Document = content.get("application/json", {}).get("schema", {})
+    is_json = "properties" in body or body.get("type") == "object"
     return DeclaredOperation(
         name=call["operationId"],
         summary=call.get("summary", ""),
@@ -119,7 +122,8 @@ def _operation(path: str, method: str, call: Document) -> DeclaredOperation:
             for parameter in call.get("parameters", ())
             if not (parameter["in"] == "header" and parameter["name"] in OF_THE_PROXY)
         ),
-        body_schemas=None if content is None else body.get("properties", {}),
+        body_schemas=body.get("properties", {}) if is_json else None,
+        content_types=() if is_json else tuple(content),
     )
 
 

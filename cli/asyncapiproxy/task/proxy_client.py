@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import quote
 
 import httpx
@@ -15,7 +16,10 @@ from asynctasks.errors import AsyncApiProxyError
 from asynctasks.json_values import read_json, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from types import TracebackType
+
+    from asyncapiproxy.task.typed_body import TypedBody
 
 ANSWER_SECONDS = 30.0
 """How long an answer may take, on top of the time that the proxy was asked to wait."""
@@ -130,6 +134,7 @@ class ProxyClient:
         *,
         wait_seconds: float | None = None,
         key: str | None = None,
+        body: TypedBody | None = None,
     ) -> SeenTask:
         """Submit a task and return it as it stands when the wait window has ended.
 
@@ -137,7 +142,12 @@ class ProxyClient:
         """
         request = operation.request(arguments)
         headers: list[tuple[str, str | bytes]] = [*request.headers]
-        if request.body is not None:
+        content: bytes | BinaryIO | None = None
+        if body is not None:
+            content = body.content
+            headers.append(("Content-Type", body.content_type))
+        elif request.body is not None:
+            content = write_json(request.body)
             headers.append(("Content-Type", "application/json"))
         if wait_seconds is not None:
             headers.append(("Prefer", _prefer(wait_seconds)))
@@ -147,7 +157,7 @@ class ProxyClient:
         response = self._call(
             operation.method,
             request.url,
-            content=None if request.body is None else write_json(request.body),
+            content=content,
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, read=window + ANSWER_SECONDS),
         )
@@ -184,6 +194,20 @@ class ProxyClient:
             return Look(None, pause_seconds)
         return Look(self._seen(response), pause_seconds)
 
+    @contextmanager
+    def response(self, task_id: str) -> Generator[httpx.Response]:
+        """A finished task's answer, whose body is to be read while the block runs."""
+        request = self._http.build_request("GET", f"{_path(task_id)}/response")
+        response = self._sent(lambda: self._http.send(request, stream=True))
+        try:
+            if "task-id" not in response.headers:  # it is about the call itself
+                response.read()
+                self._raise_problem(response)
+                raise self._no_proxy("its answer names no task")
+            yield response
+        finally:
+            response.close()
+
     def tasks(self, **query: Any) -> SeenPage:
         """A page of tasks, the newest first; a query's None is left out."""
         given = {name: value for name, value in query.items() if value is not None}
@@ -208,8 +232,11 @@ class ProxyClient:
         return SeenTask(document, response.text, response.headers.get("etag"))
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return self._sent(lambda: self._http.request(method, path, **request))
+
+    def _sent(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         try:
-            return self._http.request(method, path, **request)
+            return send()
         except httpx.TimeoutException as error:
             raise ProxyUnreachableError(f"{self.url} did not answer in time.") from error
         except httpx.TransportError as error:
