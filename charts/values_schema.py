@@ -46,7 +46,7 @@ DECIDED_BY_THE_CHART = frozenset(
     {
         *("database_url", "broker_url", "operations_file", "sealing_keys", "host", "port"),
         *("health_port", "pod_name", "concurrency", "drain_seconds", "linger_seconds"),
-        *("namespace", "operator_deployment", "kubeconfig", "installation", "public_url"),
+        *("namespace", "operator_deployment", "kubeconfig", "installation", "public_url", "blobs"),
     }
 )
 """Settings that have a value of their own, or none."""
@@ -190,6 +190,18 @@ def schema() -> Json:
         ),
         "database": source("the task database", "`postgresql://user:password@host/database`"),
         "broker": source("RabbitMQ", "`amqp://user:password@host/vhost`"),
+        "blobs": part(
+            url=text(
+                "where bodies are kept that are too large for a row: `database`, or "
+                "`s3://bucket/path` and its like ([configuration](configuration.md#large-bodies)); "
+                "of `file://` each pod needs the same volume, by `extraVolumes`",
+                minLength=1,
+            ),
+            existingSecret=text(
+                "a Secret of yours with credentials for it, by the names of their variables: "
+                "`AWS_ACCESS_KEY_ID`, …"
+            ),
+        ),
         "migrations": part(
             enabled=flag("whether each pod first brings the task database to its version"),
             waitSeconds=number("how long it waits for a database that does not answer yet"),

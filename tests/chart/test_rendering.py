@@ -482,3 +482,27 @@ def test_other_ways_in_lead_to_the_proxy():
         assert path["backend"]["service"]["name"] == service
     (rule,) = one(objects, "HTTPRoute", "proxy")["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == service
+
+
+def test_proxies_and_executors_know_where_large_bodies_are_and_nobody_else():
+    blobs = {"url": "s3://bodies/tasks", "existingSecret": "s3"}
+    found = pods(render({**EVERYTHING, **DEMO, "blobs": blobs}))
+    knowing = {
+        name: container.get("envFrom", [])
+        for name, pod in found.items()
+        for container in containers(pod)
+        if environment({"env": [], **container}).get("ASYNCAPIPROXY_BLOBS") == blobs["url"]
+    }
+    credentials = {"secretRef": {"name": "s3"}}
+    assert knowing == {
+        "Deployment/demo-asyncapiproxy-proxy": [credentials, {"configMapRef": {"name": "a"}}],
+        "Deployment/demo-asyncapiproxy-executor-clients": [credentials],
+    }
+
+
+def test_large_bodies_are_in_the_task_database_unless_said_otherwise():
+    for pod in pods(render(DEMO)).values():
+        for container in containers(pod):
+            given = environment({"env": [], **container})
+            assert given.get("ASYNCAPIPROXY_BLOBS", "database") == "database"
+            assert "envFrom" not in container

@@ -115,6 +115,8 @@ valueFrom:
 - name: ASYNCAPIPROXY_BROKER_URL
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.broker "key" "broker-url") | nindent 2 }}
 {{- if ne .component "operator" }}
+- name: ASYNCAPIPROXY_BLOBS
+  value: {{ .root.Values.blobs.url | quote }}
 - name: ASYNCAPIPROXY_SEALING_KEYS
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
 {{- end }}
@@ -134,6 +136,18 @@ valueFrom:
 {{- end }}
 {{- with .part.extraEnv }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The Secrets and ConfigMaps that a service's environment is made of. */}}
+{{- define "asyncapiproxy.envFrom" -}}
+{{- $from := .part.extraEnvFrom }}
+{{- with .root.Values.blobs.existingSecret }}
+{{- $from = prepend $from (dict "secretRef" (dict "name" .)) }}
+{{- end }}
+{{- with $from }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
