@@ -140,7 +140,10 @@ def _attempt(task: ClaimedTask, sealing: Sealing, blobs: Blobs, place: ResponseP
         return Attempt(
             task.id,
             join(task.arguments, sealing.unseal(task.sealed_arguments)),
-            sealing.unseal_headers(task.sealed_headers),
+            number=task.attempt,
+            principal=task.principal,
+            deadline=task.deadline,
+            headers=sealing.unseal_headers(task.sealed_headers),
             body=request_body(task, blobs),
             response_place=place,
         )

@@ -16,6 +16,7 @@ from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
 from asyncexecutor.misses import Misses
+from asyncexecutor.progress import ProgressWriter
 from asyncexecutor.runnables import Runnables
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.served_operations import ServedOperations
@@ -85,6 +86,7 @@ async def run_executor(
             sealing=sealing,
             blobs=connections.blobs,
             running=running,
+            notes=runnables.notes,
             queue=queue,
             max_interruptions=settings.max_interruptions,
         )
@@ -99,7 +101,15 @@ async def run_executor(
         expose(METRICS)
         async with operations.followed_by(served.prepare):
             await _work(
-                worker, running, claims, settings, connections, name=name, queue=queue, stop=stop
+                worker,
+                running,
+                claims,
+                settings,
+                connections,
+                progress=ProgressWriter(runnables.notes, claims),
+                name=name,
+                queue=queue,
+                stop=stop,
             )
     log.info("executor has drained", executor=name)
 
@@ -111,6 +121,7 @@ async def _work(
     settings: ExecutorSettings,
     connections: Connections,
     *,
+    progress: ProgressWriter,
     name: str,
     queue: str,
     stop: asyncio.Event,
@@ -136,15 +147,18 @@ async def _work(
         log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
         async with serve_probes(
             settings.health_port,
-            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop)),
+            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop, progress.loop)),
             ready=lambda: intake.obstacle,
         ):
-            keeping = tasks.create_task(leases.loop.run(), name="leases")
+            keeping = [
+                tasks.create_task(leases.loop.run(), name="leases"),
+                tasks.create_task(progress.loop.run(), name="progress"),
+            ]
             async with intake.consuming(consume):
                 heartbeats = tasks.create_task(heartbeat_loop.run(), name="roster")
                 await stop.wait()
                 await intake.leave(drain_seconds=settings.drain_seconds)
                 heartbeat_loop.loop.end()
                 await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
-            for loop in (heartbeats, keeping):
+            for loop in (heartbeats, *keeping):
                 loop.cancel()

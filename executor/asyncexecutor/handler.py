@@ -15,6 +15,7 @@ from asyncexecutor.failures import (
     HandlerFailedError,
     HandlerTimeoutError,
 )
+from asyncexecutor.handler_context import HandlerContext
 from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.runner import Answer, is_storable_status
 from asynctasks.errors import OperationsFileError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncexecutor.handler_threads import HandlerThreads
+    from asyncexecutor.progress import ProgressNotes
     from asyncexecutor.runner import Attempt
     from asynctasks.operations.operation import Operation
 
@@ -36,9 +38,10 @@ log = structlog.get_logger(__name__)
 class Handler:
     """`package.module:function`, called with the arguments as a dict.
 
-    What it returns is the response: a `Response` as it is, None as 204, anything else as JSON with
-    200. A plain function runs in a thread, which goes on until it returns, whatever happens to the
-    attempt meanwhile.
+    One with a parameter `context` is given a `HandlerContext` there. What it returns is the
+    response: a `Response` as it is, None as 204, bytes as they are with 200, anything else as JSON
+    with 200. A plain function runs in a thread, which goes on until it returns, whatever happens
+    to the attempt meanwhile.
     """
 
     def __init__(
@@ -46,23 +49,36 @@ class Handler:
         operation: Operation,
         reference: str,
         threads: HandlerThreads,
+        notes: ProgressNotes,
         *,
         max_response_bytes: int,
     ) -> None:
-        """Raise OperationsFileError where there is no such function."""
+        """Raise OperationsFileError where there is no such function, or it cannot be called so."""
         self._operation = operation.name
         self._function = _function(operation, reference)
         self._is_async = inspect.iscoroutinefunction(self._function)
+        self._takes_context = _takes_context(operation, self._function)
         self._threads = threads
+        self._notes = notes
         self._timeout_seconds = operation.timeout_seconds
         self._max_response_bytes = max_response_bytes
 
     async def run(self, attempt: Attempt) -> Answer:
         """See `Runner`."""
+        if not self._takes_context:
+            return await self._run(attempt, partial(self._function, attempt.arguments))
+        context = HandlerContext(attempt, self._notes)
+        call = partial(self._function, attempt.arguments, context=context)
+        try:
+            return await self._run(attempt, call)
+        finally:
+            context.end()
+
+    async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> Answer:
         limit = asyncio.timeout(self._timeout_seconds)
         try:
             async with limit:
-                answer = await self._called(attempt.arguments)
+                answer = await self._called(call)
         except asyncio.CancelledError as error:
             if _is_cancelled_from_outside():
                 raise
@@ -84,10 +100,9 @@ class Handler:
             )
             raise
 
-    async def _called(self, arguments: dict[str, Any]) -> Any:
+    async def _called(self, call: Callable[[], Any]) -> Any:
         if self._is_async:
-            return await self._function(arguments)
-        call = partial(self._function, arguments)
+            return await call()
         answer = await self._threads.run(call, operation=self._operation)
         return await answer if inspect.isawaitable(answer) else answer
 
@@ -104,7 +119,7 @@ class Handler:
         )
 
 
-def _function(operation: Operation, reference: str) -> Callable[[dict[str, Any]], Any]:
+def _function(operation: Operation, reference: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     place = operation.place("handler")
     try:
@@ -116,6 +131,23 @@ def _function(operation: Operation, reference: str) -> Callable[[dict[str, Any]]
     if not callable(function):
         raise OperationsFileError(f"{place}: {reference} is no function")
     return function
+
+
+def _takes_context(operation: Operation, function: Callable[..., Any]) -> bool:
+    """Whether it has a parameter `context`; raises OperationsFileError where it needs others."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # not every function written in C tells
+        return False
+    takes_context = "context" in signature.parameters
+    try:
+        signature.bind({}, **({"context": None} if takes_context else {}))
+    except TypeError as error:
+        raise OperationsFileError(
+            f"{operation.place('handler')}: {operation.handler} cannot be called with "
+            f"(arguments) or (arguments, context): {error}"
+        ) from error
+    return takes_context
 
 
 def _is_cancelled_from_outside() -> bool:
@@ -130,6 +162,8 @@ def _response(answer: Any, *, max_bytes: int) -> Response:
         response = _checked(answer)
     elif answer is None:
         response = Response(204, "", b"")
+    elif isinstance(answer, bytes):
+        response = Response(200, "application/octet-stream", answer)
     else:
         try:
             response = Response(200, "application/json", write_json(answer))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexecutor.access_tokens import AccessTokens
 from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
+from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream
 from asyncexecutor.upstream_connections import UpstreamConnections
@@ -26,6 +27,7 @@ class Runnables:
     def __init__(
         self, *, concurrency: int, environment: Mapping[str, str], max_response_bytes: int
     ) -> None:
+        self.notes = ProgressNotes()
         self._connections = UpstreamConnections(limit=concurrency, environment=environment)
         self._tokens = AccessTokens(self._connections, environment)
         self._threads = HandlerThreads(concurrency)
@@ -59,6 +61,7 @@ class Runnables:
                 operation,
                 operation.handler,
                 self._threads,
+                self.notes,
                 max_response_bytes=self._max_response_bytes,
             )
         assert operation.upstream is not None

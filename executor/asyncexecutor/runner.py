@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from asyncexecutor.attempt_bodies import RequestBody, ResponsePlace
@@ -44,6 +45,9 @@ class Attempt:
 
     task_id: UUID
     arguments: dict[str, Any]
+    number: int = 1
+    principal: str = ""
+    deadline: datetime | None = None
     headers: Sequence[Header] = ()
     """The caller's own that its upstream gets, too."""
     body: RequestBody | None = None

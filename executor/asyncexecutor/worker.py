@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asyncexecutor.misses import Misses
+    from asyncexecutor.progress import ProgressNotes
     from asyncexecutor.runner import Runnable
     from asyncexecutor.running_attempts import RunningAttempts
     from asynctasks.blobs.blobs import Blobs
@@ -57,6 +58,7 @@ class Worker:
         sealing: Sealing,
         blobs: Blobs,
         running: RunningAttempts,
+        notes: ProgressNotes,
         queue: str,
         max_interruptions: int,
     ) -> None:
@@ -69,6 +71,7 @@ class Worker:
         self._blobs = blobs
         self._max_interruptions = max_interruptions
         self._running = running
+        self._notes = notes
         self._dead_letters = DEAD_LETTERS.labels(queue)
 
     def add(self, runnables: Mapping[str, Runnable]) -> None:
@@ -153,6 +156,9 @@ class Worker:
             runnable = self._runnables[task.operation]
             attempt = run_attempt(task, runnable, self._sealing, self._blobs)
             outcome = await self._running.run(task, attempt)
+            told = self._notes.take(task.id, task.attempt)
+            if told is not None:
+                await _when_there(lambda: self._claims.report(told))
         finally:
             self._metrics[task.operation].ended(outcome, time.perf_counter() - started)
         return outcome

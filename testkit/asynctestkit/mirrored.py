@@ -33,6 +33,7 @@ def row(number: int = 0, **values: Any) -> MirroredTask:
         "executor": "one",
         "cancel_requested": False,
         "asynctask": None,
+        "progress": None,
         "message": None,
         "response_status": None,
         "error": None,

@@ -118,6 +118,13 @@ def test_a_message_is_bounded():
     assert len(message.encode()) <= MESSAGE_BYTES
 
 
+def test_what_an_attempt_tells_is_shown_until_the_task_has_ended():
+    running = shown(progress=40, message="step 2")
+    assert (running["progress"], running["message"]) == (40, "step 2")
+    ended = shown(status=TaskStatus.SUCCEEDED, response_status=200, message="step 9")
+    assert ended["message"] == "The upstream answered 200."
+
+
 def test_what_is_written_is_read_again():
     status = shown(status=TaskStatus.FAILED)
     found = parse(mirrored(status))

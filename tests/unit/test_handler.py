@@ -17,6 +17,7 @@ from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
 from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.metrics import ABANDONED_HANDLERS
+from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Attempt
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import read_json
@@ -56,7 +57,9 @@ def handler(threads: HandlerThreads, monkeypatch: pytest.MonkeyPatch) -> Make:
             {"name": "a", "route": "POST /a", "handler": f"{__name__}:told", **declared}
         )
         assert operation.handler
-        return Handler(operation, operation.handler, threads, max_response_bytes=MAX_BYTES)
+        return Handler(
+            operation, operation.handler, threads, ProgressNotes(), max_response_bytes=MAX_BYTES
+        )
 
     return make
 
@@ -81,6 +84,8 @@ async def test_what_a_function_returns_is_the_response(handler: Make):
         answer = await run(handler(function), read_json(b'{"n": 1.10}'))
         assert answer == Response(200, "application/json", b'{"n":1.10}')
     assert await run(handler(lambda _: None)) == Response(204, "", b"")
+    packed = Response(200, "application/octet-stream", b"\x00\xff")
+    assert await run(handler(lambda _: b"\x00\xff")) == packed
     given = Response(404, "text/plain", b"no", (("Location", "/clients/7"), ("X-A", "\xfc")))
     assert await run(handler(lambda _: given)) is given
 
@@ -247,7 +252,6 @@ def test_a_traceback_goes_down_to_the_first_cause():
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (b"bytes", "what is no JSON"),
         ({1, 2}, "what is no JSON"),
         ({"a": object()}, "what is no JSON"),
         ({1: "a"}, "what is no JSON"),
@@ -299,6 +303,6 @@ def test_a_handler_that_is_not_there_is_told_by_its_place(
 ):
     operation = Operation.model_validate({"name": "a", "route": "POST /a", "handler": reference})
     with pytest.raises(OperationsFileError) as caught:
-        Handler(operation, reference, threads, max_response_bytes=MAX_BYTES)
+        Handler(operation, reference, threads, ProgressNotes(), max_response_bytes=MAX_BYTES)
     assert str(caught.value).startswith(f"operations.a.handler: {reference} ")
     assert told in str(caught.value)

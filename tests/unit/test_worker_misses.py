@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from asyncexecutor.misses import Miss
+from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import MOST_CLAIMS, Worker
@@ -77,6 +78,7 @@ async def handled(claims: Any, misses: Any) -> list[str]:
         sealing=Sealing([]),
         blobs=NO_BLOBS,
         running=RunningAttempts(),
+        notes=ProgressNotes(),
         queue="waits",
         max_interruptions=5,
     )

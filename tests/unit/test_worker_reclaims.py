@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Answer, Attempt, Runnable
 from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.worker import Worker
@@ -67,6 +68,7 @@ def make_worker(claims: Claims, runner: Runner, running: RunningAttempts) -> Wor
         sealing=Sealing([]),
         blobs=NO_BLOBS,
         running=running,
+        notes=ProgressNotes(),
         queue="waits",
         max_interruptions=5,
     )

@@ -80,6 +80,7 @@ class AsyncTaskStatus(Part):
     started_at: str | None = None
     finished_at: str | None = None
     executor: str | None = None
+    progress: int | None = None
     response_status: int | None = None
     response_url: Annotated[str | None, Field(serialization_alias="responseURL")] = None
     message: str | None = None
@@ -229,6 +230,7 @@ def task_status(
         started_at=_text(row.started_at),
         finished_at=_text(row.finished_at),
         executor=row.executor,
+        progress=row.progress,
         response_status=row.response_status,
         response_url=(
             f"{public_url.rstrip('/')}/tasks/{row.id}/response"
@@ -297,7 +299,7 @@ def _reason(row: MirroredTask) -> str:
 def _message(row: MirroredTask) -> str:
     if row.error is not None:
         return _shortened(f"{row.error.get('title', '')}: {row.error.get('detail', '')}")
-    if row.message:
+    if row.message and not row.status.is_final:
         return _shortened(row.message)
     if row.response_status is not None:
         return f"The upstream answered {row.response_status}."

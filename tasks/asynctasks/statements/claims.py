@@ -51,6 +51,8 @@ class ClaimedTask:
     attempt_started_at: datetime
     executor: str
     reply_to: str | None
+    principal: str = ""
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,16 @@ class Held:
     id: UUID
     attempt: int
     cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt has come, by what it tells of itself."""
+
+    task_id: UUID
+    attempt: int
+    percent: int | None
+    message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ class Claims:
         """May be replaced at any time; it holds from the next claim on."""
         self._claiming = Batch(self._claim, is_one_statement=True)
         self._finishing = Batch(self._finish)
+        self._reporting = Batch(self._report)
 
     async def claim(self, task_id: UUID) -> ClaimedTask | None:
         """Take the task; None where it is not, or not yet, this executor's to take."""
@@ -112,6 +125,10 @@ class Claims:
         A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
         """
         return await self._commits.write(self._finishing, _Finish(task, outcome))
+
+    async def report(self, progress: Progress) -> None:
+        """Record how far a running attempt has come, where its task is still ours."""
+        await self._commits.write(self._reporting, progress)
 
     async def renew(self, task_ids: Iterable[UUID]) -> list[Held]:
         """Extend the leases of those tasks that are still this executor's, and return them."""
@@ -172,6 +189,21 @@ class Claims:
         if updates:
             await connection.execute(_FINISH, updates)
         return outcomes
+
+    async def _report(self, connection: AsyncConnection, told: Sequence[Progress]) -> list[None]:
+        # In one order everywhere, as claims are: nobody waits in a circle.
+        reports = [
+            {
+                "task_id": one.task_id,
+                "of_attempt": one.attempt,
+                "holder": self._executor,
+                "new_progress": one.percent,
+                "new_message": one.message,
+            }
+            for one in sorted(told, key=lambda one: one.task_id)
+        ]
+        await connection.execute(_REPORT, reports)
+        return [None] * len(told)
 
 
 def _unless_cancelled(outcome: Outcome, cancel_requested: bool | None) -> Outcome | None:
@@ -241,6 +273,9 @@ _CLAIM = (
         published=False,
         next_publish_at=None,
         run_after=None,
+        # They are of the attempt before.
+        progress=None,
+        message=None,
     )
     .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
 )
@@ -264,6 +299,16 @@ def _new(name: str) -> Any:
     return bindparam(f"new_{name}", type_=tasks.c[name].type)
 
 
+_REPORT = (
+    update(tasks)
+    .where(
+        tasks.c.id == bindparam("task_id"),
+        tasks.c.attempt == bindparam("of_attempt"),
+        tasks.c.status == TaskStatus.RUNNING,
+        tasks.c.executor == bindparam("holder", type_=String),
+    )
+    .values(version=tasks.c.version + 1, progress=_new("progress"), message=_new("message"))
+)
 _FINISH = (
     update(tasks)
     .where(tasks.c.id == bindparam("task_id"))

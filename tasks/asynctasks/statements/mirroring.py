@@ -53,6 +53,7 @@ class MirroredTask:
     executor: str | None
     cancel_requested: bool
     asynctask: str | None
+    progress: int | None
     message: str | None
     response_status: int | None
     error: dict[str, Any] | None

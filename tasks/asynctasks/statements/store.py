@@ -172,6 +172,8 @@ class TaskStore:
                         "response_body",
                         "response_blob",
                         "error",
+                        "progress",
+                        "message",
                     )
                 ),
             }
