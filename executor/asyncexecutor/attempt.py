@@ -14,9 +14,10 @@ from asyncexecutor.failures import (
     ArgumentsUnreadableError,
     AttemptFailedError,
     UpstreamFailedError,
+    UpstreamJobFailedError,
 )
 from asyncexecutor.retry import Retry, next_attempt
-from asyncexecutor.runner import Answer, Attempt
+from asyncexecutor.runner import Answer, Attempt, JobGoesOn, JobRunner
 from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.errors import BlobLostError, SealedArgumentsError, UnavailableError
 from asynctasks.instants import utc_now
@@ -27,11 +28,12 @@ from asynctasks.task import TaskStatus
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from asyncexecutor.runner import Runnable
+    from asyncexecutor.runner import Runnable, Runner
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.operations.operation import RetryPolicy
     from asynctasks.operations.sealing import Sealing
     from asynctasks.statements.claims import ClaimedTask
+    from asynctasks.upstream_job import UpstreamJob
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,10 @@ async def run_attempt(
     """Run the task once and say where that takes it."""
     result: Answer | AttemptFailedError
     try:
-        result = await _run(task, runnable, sealing, blobs)
+        ran = await _run(task, runnable, sealing, blobs)
+        if isinstance(ran, JobGoesOn):
+            return _going_on(task, ran.job, after_seconds=ran.after_seconds)
+        result = ran
     except AttemptFailedError as error:
         result = error
     except (BlobLostError, UnavailableError) as error:
@@ -60,12 +65,29 @@ async def run_attempt(
     )
 
 
-async def _run(task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs) -> Answer:
+async def _run(
+    task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs
+) -> Answer | JobGoesOn:
     place = ResponsePlace(blobs, task_id=task.id, attempt=task.attempt)
-    answer = await runnable.runner.run(_attempt(task, sealing, blobs, place))
-    if len(answer.response.body) > place.inline_bytes:
+    answer = await _runner(task, runnable).run(attempt_at(task, sealing, blobs, place))
+    if isinstance(answer, Answer) and len(answer.response.body) > place.inline_bytes:
         answer = replace(answer, response=await place.put_away(answer.response))
     return answer
+
+
+def _runner(task: ClaimedTask, runnable: Runnable) -> Runner:
+    if task.upstream_job is not None and not isinstance(runnable.runner, JobRunner):
+        raise UpstreamJobFailedError("Its operation does not say any more how a job is asked for.")
+    return runnable.runner
+
+
+def _going_on(task: ClaimedTask, job: UpstreamJob, *, after_seconds: float) -> Outcome:
+    return Outcome(
+        TaskStatus.QUEUED,
+        retry_after_seconds=after_seconds,
+        attempts=task.attempts,
+        upstream_job=job,
+    )
 
 
 def judge(
@@ -79,9 +101,10 @@ def judge(
     """The outcome of an attempt. Pure: no clock, no chance.
 
     Below 500 the upstream's answer is the caller's, though 4xx fails the task, and so may 3xx; from
-    500 on the caller is told that the upstream failed.
+    500 on the caller is told that the upstream failed. Once an upstream has begun a job no attempt
+    follows by itself: nobody knows what the job has done.
     """
-    response = result.response if isinstance(result, Answer) else None
+    response = result.response
     failure = _failure(result)
     succeeded = isinstance(result, Answer) and result.succeeded
     attempts = with_ended_attempt(
@@ -91,7 +114,8 @@ def judge(
         detail=str(failure) if failure else None,
         response_status=response.status if response else None,
     )
-    if _is_worth_another(policy, result):
+    job = result.job or task.job
+    if job is None and _is_worth_another(policy, result):
         asks = result.retry_after_seconds if isinstance(result, Answer) else None
         following = next_attempt(
             policy,
@@ -106,9 +130,10 @@ def judge(
             )
     return Outcome(
         TaskStatus.SUCCEEDED if succeeded else TaskStatus.FAILED,
-        response=None if failure else response,
+        response=None if failure and isinstance(result, Answer) else response,
         error=failure.problem if failure else None,
         attempts=attempts,
+        upstream_job=job,
     )
 
 
@@ -135,7 +160,10 @@ def _status_line(status: int) -> str:
         return str(status)
 
 
-def _attempt(task: ClaimedTask, sealing: Sealing, blobs: Blobs, place: ResponsePlace) -> Attempt:
+def attempt_at(
+    task: ClaimedTask, sealing: Sealing, blobs: Blobs, place: ResponsePlace | None = None
+) -> Attempt:
+    """What the runner is given; raises ArgumentsUnreadableError."""
     try:
         return Attempt(
             task.id,
@@ -146,6 +174,7 @@ def _attempt(task: ClaimedTask, sealing: Sealing, blobs: Blobs, place: ResponseP
             headers=sealing.unseal_headers(task.sealed_headers),
             body=request_body(task, blobs),
             response_place=place,
+            job=task.job,
         )
     except SealedArgumentsError as error:
         raise ArgumentsUnreadableError(str(error)) from error

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.response import Problem
+
+if TYPE_CHECKING:
+    from asynctasks.response import Response
+    from asynctasks.upstream_job import UpstreamJob
 
 
 class AttemptFailedError(AsyncApiProxyError):
@@ -13,6 +19,19 @@ class AttemptFailedError(AsyncApiProxyError):
     title = "The task could not be run"
     status = 500
     is_retryable = True
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        job: UpstreamJob | None = None,
+        response: Response | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.job = job
+        """The upstream's job that it is the end of."""
+        self.response = response
+        """What the upstream said of that, for people to see beside the failure."""
 
     @property
     def problem(self) -> Problem:
@@ -101,6 +120,33 @@ class UpstreamHeaderError(AttemptFailedError):
     type = "upstream-header-invalid"
     title = "The arguments do not fit into the upstream's headers"
     status = 422
+    is_retryable = False
+
+
+class UpstreamJobAddressError(AttemptFailedError):
+    """The upstream has begun a job, or ended it, and does not say where it is."""
+
+    type = "upstream-job-address-invalid"
+    title = "The upstream's job cannot be followed"
+    status = 502
+    is_retryable = False
+
+
+class UpstreamJobFailedError(AttemptFailedError):
+    """The upstream's job failed, or cannot be asked for any more."""
+
+    type = "upstream-job-failed"
+    title = "The upstream's job failed"
+    status = 502
+    is_retryable = False
+
+
+class UpstreamJobTimeoutError(AttemptFailedError):
+    """The upstream's job did not end in time."""
+
+    type = "upstream-job-timeout"
+    title = "The upstream's job did not end in time"
+    status = 504
     is_retryable = False
 
 

@@ -39,6 +39,12 @@ ABANDONED_HANDLERS = Gauge(
     "Handlers that still run though their attempt has ended: each holds a thread.",
     registry=None,
 )
+UPSTREAM_POLLS = Counter(
+    "asyncapiproxy_upstream_polls",
+    "Times that an upstream was asked for its job.",
+    ["operation", "outcome"],
+    registry=None,
+)
 METRICS = (
     ATTEMPTS,
     ATTEMPT_SECONDS,
@@ -46,6 +52,7 @@ METRICS = (
     DEAD_LETTERS,
     DRAINING,
     ABANDONED_HANDLERS,
+    UPSTREAM_POLLS,
 )
 
 OUTCOMES = ("succeeded", "failed", "retried", "cancelled", "given back", "lost")
@@ -59,7 +66,9 @@ class AttemptMetrics:
         self._seconds = ATTEMPT_SECONDS.labels(operation)
 
     def ended(self, outcome: Outcome | None, seconds: float) -> None:
-        """Count an attempt; without an outcome its task was no longer ours."""
+        """Count an attempt, if it has ended; without an outcome its task was no longer ours."""
+        if outcome is not None and outcome.goes_on:
+            return
         self._ended[_word(outcome)].inc()
         self._seconds.observe(seconds)
 

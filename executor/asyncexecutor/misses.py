@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asynctasks.database import Database
-    from asynctasks.statements.claims import Claims
+    from asynctasks.statements.claims import ClaimedTask, Claims
 
 FIRST_PAUSE_SECONDS = 2.0
 _PUT_BACK = "tasks put back: this executor's operations file has "
@@ -36,6 +36,8 @@ class Miss(Enum):
     FORGET = auto()
     CLAIM_AGAIN = auto()
     NO_SUCH_TASK = auto()
+    JOB_LEFT_BEHIND = auto()
+    """It has expired, and its upstream still works on its job."""
 
 
 class Misses:
@@ -53,6 +55,8 @@ class Misses:
         why = refusal(task, claimable)
         if task is None:
             return Miss.NO_SUCH_TASK
+        if why is Refusal.JOB_LEFT_BEHIND:
+            return Miss.JOB_LEFT_BEHIND
         if why is Refusal.OLDER_REVISION:
             assert task.revision is not None
             claimable.older.add(task.revision)
@@ -66,6 +70,10 @@ class Misses:
             pause = pause_seconds(age_seconds=task.age_seconds)
             await self._unclaimed.put_back(task_id, publish_in_seconds=pause)
         return Miss.FORGET
+
+    async def left_behind(self, task_id: UUID) -> ClaimedTask | None:
+        """The task whose job is to be ended; raises DatabaseUnavailableError."""
+        return await self._unclaimed.left_behind(task_id)
 
     def _tell(self, task: UnclaimedTask, event: str) -> None:
         if (task.operation, task.revision) not in self._told:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexecutor.access_tokens import AccessTokens
 from asyncexecutor.handler import Handler
 from asyncexecutor.handler_threads import HandlerThreads
+from asyncexecutor.polled_upstream import PolledUpstream
 from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream
@@ -65,7 +66,7 @@ class Runnables:
                 max_response_bytes=self._max_response_bytes,
             )
         assert operation.upstream is not None
-        return Upstream(
+        upstream = Upstream(
             operation,
             operation.upstream,
             self._connections,
@@ -73,6 +74,10 @@ class Runnables:
             environment=self._environment,
             max_response_bytes=self._max_response_bytes,
         )
+        poll = operation.upstream.poll
+        if poll is None:
+            return upstream
+        return PolledUpstream(operation, poll, upstream, environment=self._environment)
 
 
 def check_runnable(operations: Iterable[Operation], environment: Mapping[str, str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Header
     from asynctasks.response import Response
+    from asynctasks.upstream_job import UpstreamJob
 
 LAST_STATUS = 599
 
@@ -32,11 +33,23 @@ class Answer:
     retry_after_seconds: float | None = None
     leads_elsewhere: bool = False
     """It says that the answer is at another address, which fails the operation."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All of the answer's, by their names in whatever case."""
+    job: UpstreamJob | None = None
+    """The job that it is the end of."""
 
     @property
     def succeeded(self) -> bool:
         """Whether it is what the operation is for."""
         return self.response.status < HTTPStatus.BAD_REQUEST and not self.leads_elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class JobGoesOn:
+    """There is no answer yet: the upstream works on a job, to be asked for after so long."""
+
+    job: UpstreamJob
+    after_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +67,24 @@ class Attempt:
     """What the caller sent, of an operation that takes a body as it comes."""
     response_place: ResponsePlace | None = None
     """Where a large response is put away; without one it is held."""
+    job: UpstreamJob | None = None
+    """The job that this attempt has started, and is to be asked for."""
 
 
 class Runner(Protocol):
     """What makes one attempt: an upstream call or a handler."""
 
-    async def run(self, attempt: Attempt) -> Answer:
+    async def run(self, attempt: Attempt) -> Answer | JobGoesOn:
         """The answer, whatever its status; raises AttemptFailedError where there is none."""
+        ...
+
+
+@runtime_checkable
+class JobRunner(Runner, Protocol):
+    """One whose work an upstream may do after its answer."""
+
+    async def cancel(self, attempt: Attempt, job: UpstreamJob) -> None:
+        """Tell the upstream that nobody waits for the job any more, as far as it can be told."""
         ...
 
 

@@ -53,7 +53,7 @@ class RunningAttempts:
         except TimeoutError:
             if running.stop_reason is None:
                 raise
-            return _stopped(task, running.stop_reason)
+            return stopped(task, running.stop_reason)
         finally:
             RUNNING_ATTEMPTS.dec()
             if self._by_task.get(task.id) is running:
@@ -95,10 +95,22 @@ class _RunningAttempt:
             self.scope.reschedule(asyncio.get_running_loop().time())
 
 
-def _stopped(task: ClaimedTask, reason: StopReason) -> Outcome | None:
+def stopped(task: ClaimedTask, reason: StopReason) -> Outcome | None:
+    """What is left of an attempt that was ended from outside; None where it is no longer ours."""
     if reason is StopReason.LOST:
         return None
+    job = task.job
+    if job is not None and reason is StopReason.DRAIN:
+        # Another executor asks for it at once.
+        return Outcome(
+            TaskStatus.QUEUED, retry_after_seconds=0, attempts=task.attempts, upstream_job=job
+        )
     attempts = with_ended_attempt(task, outcome=reason, finished_at=utc_now())
     if reason is StopReason.CANCEL:
-        return Outcome(TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=attempts)
+        return Outcome(
+            TaskStatus.CANCELLED,
+            error=CANCELLED_WHILE_RUNNING,
+            attempts=attempts,
+            upstream_job=job,
+        )
     return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True, attempts=attempts)

@@ -77,11 +77,30 @@ class Upstream:
     async def run(self, attempt: Attempt) -> Answer:
         """See `Runner`."""
         request = self._request.request(attempt)
+        return await self._exchange(self._method, request, attempt, attempt.response_place)
+
+    async def ask(
+        self, method: str, attempt: Attempt, url: URL, *, place: ResponsePlace | None = None
+    ) -> Answer:
+        """The answer to a further call for the attempt, by another method at another address.
+
+        To another origin go none of the operation's headers, tokens and certificates. Raises as
+        `run` does.
+        """
+        is_own = url.origin() == self.url(attempt).origin()
+        request = self._request.further(attempt, url, is_own=is_own)
+        return await self._exchange(method, request, attempt, place)
+
+    def url(self, attempt: Attempt) -> URL:
+        """What an attempt calls; raises UpstreamUrlError."""
+        return self._request.url(attempt)
+
+    async def _exchange(self, method: str, request: Request, place: ResponsePlace | None) -> Answer:
         try:
             if self._token is None and self._redirects != "follow":
-                return await self._called(request, attempt.response_place)
+                return await self._called(method, request, place)
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._authorized(request, attempt.response_place)
+                return await self._authorized(method, request, place)
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
@@ -92,28 +111,35 @@ class Upstream:
             # Without the cause, whose text holds the URL, and so secrets and arguments.
             raise failure(error) from None
 
-    async def _authorized(self, request: Request, place: ResponsePlace | None) -> Answer:
+    async def _authorized(
+        self, method: str, request: Request, place: ResponsePlace | None
+    ) -> Answer:
         """The answer, asked for a second time where the upstream refuses the token."""
-        if self._token is None:
-            return await self._called(request, place)
-        token = await self._token.current()
-        answer = await self._called(_bearing(request, token), place)
-        if answer.response.status != HTTPStatus.UNAUTHORIZED or not self._token.give_up(token):
+        shown = self._token
+        if shown is None or not request.is_own:
+            return await self._called(method, request, place)
+        token = await shown.current()
+        answer = await self._called(method, _bearing(request, token), place)
+        if answer.response.status != HTTPStatus.UNAUTHORIZED or not shown.give_up(token):
             return answer
-        return await self._called(_bearing(request, await self._token.current()), place)
+        return await self._called(method, _bearing(request, await shown.current()), place)
 
     async def _called(
-        self, request: Request, place: ResponsePlace | None, *, followed: int = 0
+        self, method: str, request: Request, place: ResponsePlace | None, *, followed: int = 0
     ) -> Answer:
         async with await self._connections.send(
-            self._method, request, timeout=self._timeout, tls=self._tls
+            method,
+            request,
+            timeout=self._timeout,
+            tls=self._tls if request.is_own else None,
         ) as answer:
             target = None
             if self._redirects == "follow" and followed < MAX_FOLLOWED:
                 target = _target(answer, request.url)
             if target is None:
                 return await self._answer(answer, request.url, place)
-        return await self._called(replace(request, url=target), place, followed=followed + 1)
+        redirected = replace(request, url=target)
+        return await self._called(method, redirected, place, followed=followed + 1)
 
     async def _answer(
         self, answer: aiohttp.ClientResponse, called: URL, place: ResponsePlace | None
@@ -134,6 +160,7 @@ class Upstream:
             response,
             retry_after_seconds(answer.headers.get("retry-after")),
             leads_elsewhere=self._redirects != "answer" and answer.status in ELSEWHERE,
+            headers=answer.headers,
         )
 
     async def _read(
@@ -141,7 +168,7 @@ class Upstream:
     ) -> tuple[bytes, str | None]:
         body = ResponseBody(place, max_bytes=self._max_response_bytes, status=answer.status)
         # HEAD's says how long the body of a GET would be.
-        if self._method != "HEAD":
+        if answer.method != "HEAD":
             body.expect(answer.content_length or 0)
         async for chunk in answer.content.iter_any():
             await body.add(chunk)

@@ -42,6 +42,8 @@ class Request:
     headers: Mapping[str, str]
     """With several lines of one name where the caller has forwarded several."""
     body: bytes | RequestBody | None
+    is_own: bool = True
+    """Whether it goes to the upstream itself, and not to another that its answers name."""
 
 
 class RequestTemplate:
@@ -78,13 +80,8 @@ class RequestTemplate:
 
     def request(self, attempt: Attempt) -> Request:
         """The call for an attempt; raises UpstreamUrlError, UpstreamHeaderError."""
-        arguments = attempt.arguments
-        if self._names_task:
-            arguments = {**arguments, TASK_ID: str(attempt.task_id)}
-        headers = {**self._fixed, "Idempotency-Key": str(attempt.task_id)}
-        for name, template in self._varying.items():
-            if all(arguments.get(argument) is not None for argument in template.arguments):
-                headers[name] = template.expand(arguments)
+        arguments = self._values(attempt)
+        headers = {**self._headers(arguments), "Idempotency-Key": str(attempt.task_id)}
         body: bytes | RequestBody | None = None
         if self._is_raw:
             assert attempt.body is not None
@@ -94,13 +91,41 @@ class RequestTemplate:
             body = write_json(
                 {name: value for name, value in arguments.items() if name not in self._elsewhere}
             )
+        return Request(self.url(attempt), _with_forwarded(headers, attempt), body)
+
+    def further(self, attempt: Attempt, url: URL, *, is_own: bool) -> Request:
+        """A further call for an attempt, without a body; `is_own`: it goes to the same upstream."""
+        if not is_own:
+            return Request(url, {}, None, is_own=False)
+        headers = self._headers(self._values(attempt))
+        kept = {name: text for name, text in headers.items() if name.lower() != "content-type"}
+        return Request(url, _with_forwarded(kept, attempt), None)
+
+    def url(self, attempt: Attempt) -> URL:
+        """What an attempt calls; raises UpstreamUrlError."""
         try:
-            url = self._url.expand(arguments)
+            return self._url.expand(self._values(attempt))
         except UrlValueError as error:
             raise UpstreamUrlError(str(error)) from None
-        if attempt.headers:
-            return Request(url, CIMultiDict([*headers.items(), *attempt.headers]), body)
-        return Request(url, headers, body)
+
+    def _values(self, attempt: Attempt) -> dict[str, Any]:
+        """What the template's names stand for."""
+        if not self._names_task:
+            return attempt.arguments
+        return {**attempt.arguments, TASK_ID: str(attempt.task_id)}
+
+    def _headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        headers = {**self._fixed}
+        for name, template in self._varying.items():
+            if all(arguments.get(one) is not None for one in template.arguments):
+                headers[name] = template.expand(arguments)
+        return headers
+
+
+def _with_forwarded(headers: dict[str, str], attempt: Attempt) -> Mapping[str, str]:
+    if not attempt.headers:
+        return headers
+    return CIMultiDict([*headers.items(), *attempt.headers])
 
 
 def _check_environment(

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from asyncexecutor.attempt import run_attempt
-from asyncexecutor.failures import ArgumentsUnreadableError
+from asyncexecutor.attempt import attempt_at, run_attempt
+from asyncexecutor.failures import ArgumentsUnreadableError, AttemptFailedError
 from asyncexecutor.metrics import DEAD_LETTERS, AttemptMetrics
 from asyncexecutor.misses import Miss
+from asyncexecutor.runner import JobRunner
+from asyncexecutor.running_attempts import StopReason, stopped
 from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.endings import INTERRUPTED_TOO_OFTEN
 from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
+from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.statements.claims import ClaimedTask
 from asynctasks.task import TaskStatus
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.sealing import Sealing
     from asynctasks.response import Problem
     from asynctasks.statements.claims import Claims
+    from asynctasks.upstream_job import UpstreamJob
 
 PAUSE_SECONDS = 1.0
 """Between tries while the database is away."""
@@ -99,6 +103,8 @@ class Worker:
             await self._put_aside(delivery, str(error))
             return
         task = await self._claimed(task_id)
+        if task is Miss.JOB_LEFT_BEHIND:
+            await self._end_job_left_behind(task_id)
         if task is Miss.NO_SUCH_TASK:
             await self._put_aside(delivery, f"there is no task {task_id}")
             return
@@ -142,6 +148,8 @@ class Worker:
         if task.reply_to is not None:
             reply = Reply(task.id, outcome.status, outcome.response, outcome.error)
             await self._broker.reply(task.reply_to, reply)
+        if outcome.status is TaskStatus.CANCELLED and outcome.upstream_job is not None:
+            await self._cancel_job(task, outcome.upstream_job)
         return outcome.error
 
     async def _attempt(self, task: ClaimedTask) -> Outcome | None:
@@ -150,6 +158,8 @@ class Worker:
             return Outcome(
                 TaskStatus.FAILED, error=INTERRUPTED_TOO_OFTEN, attempts=list(task.attempts)
             )
+        if task.cancel_requested:
+            return stopped(task, StopReason.CANCEL)
         started = time.perf_counter()
         outcome = None
         try:
@@ -160,8 +170,24 @@ class Worker:
             if told is not None:
                 await _when_there(lambda: self._claims.report(told))
         finally:
-            self._metrics[task.operation].ended(outcome, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            if task.upstream_job is not None:
+                seconds = (utc_now() - task.attempt_started_at).total_seconds()
+            self._metrics[task.operation].ended(outcome, seconds)
         return outcome
+
+    async def _end_job_left_behind(self, task_id: UUID) -> None:
+        task = await _when_there(lambda: self._misses.left_behind(task_id))
+        if task is not None and task.job is not None:
+            await self._cancel_job(task, task.job)
+
+    async def _cancel_job(self, task: ClaimedTask, job: UpstreamJob) -> None:
+        runner = self._runnables[task.operation].runner
+        try:
+            if isinstance(runner, JobRunner):
+                await runner.cancel(attempt_at(task, self._sealing, self._blobs), job)
+        except AttemptFailedError as error:
+            log.warning("upstream job not cancelled", task_id=str(task.id), reason=error.type)
 
 
 def _log_failure(task: ClaimedTask, outcome: Outcome) -> None:

@@ -40,7 +40,7 @@ def azure_response(task: Task, *, retry_after_seconds: int, prefix: str = "") ->
 def _document(task: Task, prefix: str) -> dict[str, Any]:
     document: dict[str, Any] = {
         "id": str(task.id),
-        "status": STATUSES[task.status],
+        "status": STATUSES[task.shown_status],
         "createdDateTime": task.created_at,
     }
     if task.progress is not None:

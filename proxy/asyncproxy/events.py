@@ -70,6 +70,6 @@ async def _events(
 def _event(task: Task, prefix: str) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         task.version,
-        task.status.value.encode(),
+        task.shown_status.value.encode(),
         task_document(task, prefix=prefix),
     )

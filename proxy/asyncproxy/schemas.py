@@ -58,6 +58,11 @@ TASK_SCHEMA: dict[str, Any] = {
         "deadline": _INSTANT,
         "progress": {"type": ["integer", "null"], "minimum": 0, "maximum": 100},
         "message": _TEXT,
+        "nextAttemptAt": _INSTANT,
+        "upstreamJob": {
+            "type": ["object", "null"],
+            "properties": {"url": {"type": "string"}, "state": _TEXT},
+        },
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
         "arguments": {"type": "object", "description": "Without the `writeOnly` ones."},
         "attempts": {"type": "array", "items": {"type": "object"}},

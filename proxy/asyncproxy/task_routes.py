@@ -252,7 +252,7 @@ class TaskEndpoints:
         return await caller_of(request.scope).unless_gone(finishing)
 
     def _retry_after(self, task: Task) -> int:
-        if task.status is not TaskStatus.QUEUED:
+        if task.shown_status is not TaskStatus.QUEUED:
             return 1
         return self.admission.retry_after_seconds(task.queue)
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -17,9 +18,11 @@ from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
+from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from asynctasks import response as upstream
@@ -54,7 +57,7 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
     return {
         "id": str(task.id),
         "operation": task.operation,
-        "status": task.status,
+        "status": task.shown_status,
         "done": task.status.is_final,
         "attempt": task.attempt,
         "maxAttempts": task.max_attempts,
@@ -65,6 +68,8 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
         "deadline": task.deadline,
         "progress": task.progress,
         "message": task.message,
+        "nextAttemptAt": _next_attempt_at(task),
+        "upstreamJob": _job_json(task),
         "labels": task.labels or {},
         **({} if task.arguments is None else {"arguments": task.arguments}),
         "attempts": task.attempts or [],
@@ -181,7 +186,9 @@ def row_response(
     is over. Raises TaskNotFinishedError, TaskUnreadableError.
     """
     if not task.status.is_final:
-        raise TaskNotFinishedError(f"The task is {task.status}; its response is not there yet.")
+        raise TaskNotFinishedError(
+            f"The task is {task.shown_status}; its response is not there yet."
+        )
     try:
         response = task.response
         own = dict(headers or {})
@@ -261,6 +268,20 @@ def not_modified(answer: Response, if_none_match: str | None) -> Response:
         if name not in {b"content-type", b"content-length"}
     ]
     return same
+
+
+def _next_attempt_at(task: Task) -> datetime | None:
+    """When a retry's backoff or a delayed start is over."""
+    return task.run_after if task.shown_status is TaskStatus.QUEUED else None
+
+
+def _job_json(task: Task) -> dict[str, Any] | None:
+    """The upstream's job, its address without what often holds a key."""
+    if task.upstream_job is None:
+        return None
+    url = urlsplit(str(task.upstream_job["url"]))
+    address = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="")
+    return {"url": address.geturl(), "state": task.upstream_job.get("state")}
 
 
 def _response_json(task: Task) -> dict[str, Any] | None:

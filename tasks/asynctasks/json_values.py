@@ -152,6 +152,19 @@ def as_array(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType] - its items are JSON
 
 
+def found_at(pointer: str, value: Any) -> Any:
+    """What stands in the value at the JSON Pointer (RFC 6901); None where nothing does."""
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        items = as_array(value)
+        if items is not None:
+            is_index = name.isascii() and name.isdigit() and int(name) < len(items)
+            value = items[int(name)] if is_index else None
+        else:
+            value = (as_object(value) or {}).get(name)
+    return value
+
+
 def is_storable(value: Any) -> bool:
     """Whether rows, seals and replies can hold it: not where it is nested too deeply.
 

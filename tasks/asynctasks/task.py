@@ -72,6 +72,10 @@ STALE = f"mirrored_version < version AND (mirrored_version > 0 OR status IN {UNS
 never is one, so the hot path pays nothing for the mirror."""
 
 
+WAITS_FOR_JOB = "status = 'queued' AND upstream_job IS NOT NULL"
+"""Rows of tasks that wait for the next poll of their upstream's job."""
+
+
 def _where(condition: str, *, on_sqlite: str | None = None) -> dict[str, Any]:
     """A partial index holds only the rows that its query looks for.
 
@@ -171,6 +175,11 @@ class Task(SQLModel):
     reply_to: str | None = None
     """The reply queue of the proxy that accepted it; nobody need listen there any more."""
 
+    upstream_job: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )
+    """What the upstream does after its answer (see `asynctasks.upstream_job`); with `queued` the
+    task waits for the job's next poll, and is shown as running."""
     progress: int | None = None
     message: str | None = Field(default=None, sa_column=Column(Text))
     response_status: int | None = None
@@ -184,6 +193,12 @@ class Task(SQLModel):
     """The name of the blob that has the response's body, where it is too large for the row."""
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     """An RFC 9457 problem, where the task ended without an answer of the upstream."""
+
+    @property
+    def shown_status(self) -> TaskStatus:
+        """Where it stands for whoever looks: one whose upstream's job goes on runs."""
+        is_waiting = self.status is TaskStatus.QUEUED and self.upstream_job is not None
+        return TaskStatus.RUNNING if is_waiting else self.status
 
     @property
     def response(self) -> Response | None:
@@ -227,6 +242,7 @@ class TaskRow(Task, table=True):
         ),
         # Not on `lease_until`: few tasks run at a time, and so a renewal changes no index (HOT).
         Index("ix_tasks_running", "id", **_where("status = 'running'")),
+        Index("ix_tasks_upstream_jobs", "id", **_where(WAITS_FOR_JOB)),
         Index("ix_tasks_unsuccessful", "status", "id", **_where(f"status IN {UNSUCCESSFUL}")),
         Index("ix_tasks_stale", "id", **_where(STALE)),
         Index(

@@ -139,7 +139,9 @@ class Stoppable:
 class Inside:
     """Starts proxies and executors over one database and one broker; the test's end stops them."""
 
-    def __init__(self, stack: AsyncExitStack, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, given: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
         self._stack = stack
         self._tasks = asyncio.TaskGroup()
         self._given = {
@@ -152,6 +154,7 @@ class Inside:
         self._shared: Connections | None = None
         self.operations: dict[str, Operation] = {}
         self.upstream = Upstream()
+        self._environment = environment
 
     async def open(self, *operations: Operation) -> None:
         self.operations = by_name(operations or (operation(),))
@@ -191,7 +194,7 @@ class Inside:
             executor.operations,
             connections,
             queue="clients",
-            environment={"UPSTREAM": self.upstream.url},
+            environment={"UPSTREAM": self.upstream.url, **self._environment},
             stop=executor.stop,
         )
         self._run(executor, running)
@@ -231,10 +234,12 @@ async def _open_all(database: Database) -> None:
 
 
 @asynccontextmanager
-async def inside(*operations: Operation, **given: Any) -> AsyncGenerator[Inside]:
-    """An installation with these operations and settings."""
+async def inside(
+    *operations: Operation, environment: Mapping[str, str] | None = None, **given: Any
+) -> AsyncGenerator[Inside]:
+    """An installation with these operations and settings; executors have UPSTREAM, and this."""
     async with AsyncExitStack() as stack:
-        installation = Inside(stack, given)
+        installation = Inside(stack, given, environment or {})
         await installation.open(*operations)
         yield installation
 

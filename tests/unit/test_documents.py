@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi.routing import APIRoute
@@ -23,6 +23,7 @@ from asynctasks.operations.raw_body import RawBody
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
+from asynctasks.operations.upstream_poll import UpstreamPoll
 from asynctasks.settings import PREFIX, Settings
 from asynctasks.task import TaskStatus
 
@@ -90,6 +91,27 @@ def test_every_key_of_the_operations_file_is_documented_with_its_default():
     assert plain(documented["backoffSeconds"][1]) == f"[{backoff}]"
     statuses = ",".join(map(str, sorted(RetryPolicy().on_status)))
     assert plain(documented["onStatus"][1]) == f"[{statuses}]"
+
+
+def test_every_key_of_a_poll_is_documented_with_its_default():
+    documented = rows("docs/upstream-jobs.md")
+    keys = dict(keys_below(UpstreamPoll))
+    assert set(documented) == set(keys)
+    for key, default in keys.items():
+        told = plain(documented[key][1])
+        if isinstance(default, int | float):
+            assert told == f"{default:.15g}", key
+        elif key in {"started", "everySeconds"}:
+            assert told == str(list(default)).replace(" ", ""), key
+
+
+def keys_below(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        key = prefix + key_of(model, name)
+        yield key, field.get_default(call_default_factory=True)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from keys_below(part, f"{key}.")
 
 
 def key_of(model: type[BaseModel], name: str) -> str:

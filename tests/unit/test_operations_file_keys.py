@@ -24,8 +24,8 @@ KEYS = {
         upstream(timeout="3"),
         (
             "6: operations.a.upstream.timeout: unknown key; expected one of "
-            "auth, forwardHeaders, headers, maxResponseBytes, method, redirects, responseHeaders, "
-            "rewriteLocation, timeoutSeconds, tls, url"
+            "auth, forwardHeaders, headers, maxResponseBytes, method, poll, redirects, "
+            "responseHeaders, rewriteLocation, timeoutSeconds, tls, url"
         ),
     ),
     "unknown key of a retry": (

@@ -67,6 +67,7 @@ WAITING: dict[str, Any] = {
     "revision": "other",
     "age_seconds": 1.0,
     "is_due": True,
+    "has_job": False,
     "is_older": False,
 }
 

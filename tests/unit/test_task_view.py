@@ -64,6 +64,8 @@ def test_the_document_holds_each_fact_of_the_row():
         "deadline": "2026-01-01T13:00:00Z",
         "progress": 40,
         "message": "Client 4 of 10",
+        "nextAttemptAt": None,
+        "upstreamJob": None,
         "labels": {"team": "blue"},
         "arguments": {"name": "Ann"},
         "attempts": [{"number": 1}, {"number": 2}],
@@ -75,6 +77,24 @@ def test_the_document_holds_each_fact_of_the_row():
         },
         "error": None,
     }
+
+
+def test_the_next_attempt_is_told_of_what_waits_for_it():
+    task = failed_task()
+    task.run_after = ACCEPTED
+    assert document(task)["nextAttemptAt"] is None
+    task.status = TaskStatus.QUEUED
+    assert document(task)["nextAttemptAt"] == "2026-01-01T12:00:00Z"
+
+
+def test_an_upstreams_job_is_shown_without_what_may_be_a_key():
+    task = failed_task()
+    task.status = TaskStatus.QUEUED
+    task.run_after = ACCEPTED
+    task.upstream_job = {"url": "https://a:b@u.example:8443/jobs/1?sig=c#d", "state": "busy"}
+    shown = document(task)
+    assert shown["upstreamJob"] == {"url": "https://u.example:8443/jobs/1", "state": "busy"}
+    assert (shown["status"], shown["nextAttemptAt"]) == ("running", None)
 
 
 def test_the_document_has_just_the_members_that_openapi_tells_of():

@@ -9,10 +9,14 @@ import structlog
 from asyncproxy.metrics import RELAY_EXPIRED
 from asyncproxy.relay.bad_rows import BadRows
 from asyncproxy.relay.telling import tell
+from asynctasks.broker.messages import TaskMessage
+from asynctasks.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from asynctasks.broker.protocol import Broker
-    from asynctasks.statements.upkeep import Upkeep
+    from asynctasks.statements.upkeep import MovedTask, Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -35,5 +39,16 @@ class Expiry:
         if ended:
             log.info("tasks expired", tasks=len(ended))
         await tell(self._broker, ended)
+        await self._leave_behind(ended)
         # None where another relay has just taken them.
         return bool(ended) and len(batch) == self._batch
+
+    async def _leave_behind(self, ended: Iterable[MovedTask]) -> None:
+        """Have executors end the jobs of upstreams that nobody waits for any more."""
+        for task in ended:
+            if (left := task.job_left_behind) is None:
+                continue
+            try:
+                await self._broker.publish(left.queue, TaskMessage(left.id, left.operation))
+            except BrokerUnavailableError as error:
+                log.warning("upstream job not ended", task_id=str(task.id), reason=str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -15,18 +15,12 @@ from asynctasks.operations.operation import (
     SCHEMA_FAULT,
     Operation,
     Operations,
-    RetryPolicy,
 )
-from asynctasks.operations.parameter import Parameter
-from asynctasks.operations.raw_body import RawBody
-from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.schema_keywords import schemas_in
-from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
-from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.operations.yaml_lines import Key, YamlError, parse_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -34,23 +28,14 @@ log = structlog.get_logger(__name__)
 LONGEST_QUOTE = 80
 """As much of a wrong value as a message repeats."""
 
-_MODELS: dict[Key, type[BaseModel]] = {
-    (): Operation,
-    ("body",): RawBody,
-    ("upstream",): UpstreamCall,
-    ("upstream", "rewriteLocation"): RewriteLocation,
-    ("upstream", "tls"): UpstreamTls,
-    ("upstream", "auth"): UpstreamAuth,
-    ("upstream", "auth", "oauth2"): ClientCredentials,
-    ("retry",): RetryPolicy,
-    ("parameters",): Parameter,
-}
 _EXPECTED = {
     "missing": "is missing",
     "model_type": "expected keys and values below it",
     "dict_type": "expected keys and values below it",
     "tuple_type": "expected a list",
     "frozen_set_type": "expected a list",
+    "list_type": "expected a list",
+    "too_short": "expected at least one",
     "string_type": "expected text",
 }
 """Where pydantic's words are Python's, not YAML's."""
@@ -175,10 +160,26 @@ def _told(fault: Any) -> list[tuple[Key, str]]:
     return [((), _expected(fault))]
 
 
+def _model_at(key: Key) -> type[BaseModel]:
+    """What may stand below the key of an operation."""
+    model: type[BaseModel] = Operation
+    for name in key:
+        (field,) = [one for one in model.model_fields.values() if one.validation_alias == name]
+        (model,) = _models_in(field.annotation)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
 def _expected(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         keys = tuple(key for key in fault["loc"][:-1] if isinstance(key, str))
-        fields = _MODELS[keys].model_fields
+        fields = _model_at(keys).model_fields
         hidden = {"name"} if not keys else set[str]()
         names = (field.validation_alias for name, field in fields.items() if name not in hidden)
         return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))

@@ -12,6 +12,7 @@ from asynctasks.operations.header_names import HEADER_NAME, OF_THE_CONNECTION
 from asynctasks.operations.response_headers import why_never_kept
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_auth import UpstreamAuth
+from asynctasks.operations.upstream_poll import UpstreamPoll
 from asynctasks.operations.url_template import EXPRESSION, UrlTemplate, UrlTemplateError
 
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -85,6 +86,8 @@ class UpstreamCall(Declared):
     """A larger response fails the task; by default ASYNCAPIPROXY_MAX_RESPONSE_BYTES."""
     tls: UpstreamTls | None = None
     auth: UpstreamAuth | None = None
+    poll: UpstreamPoll | None = None
+    """Where an answer only says that the work has begun: how to ask whether it is done."""
 
     @field_validator("url")
     @classmethod

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
 from sqlalchemy import case as sql_case
 
+from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.endings import CANCELLED_WHILE_RUNNING
 from asynctasks.group_commit import Batch
-from asynctasks.instants import seconds_from_now, seconds_from_this_moment
+from asynctasks.instants import seconds_from_now, seconds_from_this_moment, utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.id_list import is_one_of
+from asynctasks.statements.job_steps import JobStep, job_statements
 from asynctasks.task import TaskStatus, may_move
+from asynctasks.upstream_job import UpstreamJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +56,14 @@ class ClaimedTask:
     reply_to: str | None
     principal: str = ""
     deadline: datetime | None = None
+    upstream_job: dict[str, Any] | None = None
+    cancel_requested: bool = False
+    """Only where it was asked for between two polls of a job: no other task is claimed then."""
+
+    @property
+    def job(self) -> UpstreamJob | None:
+        """The upstream's job that this attempt has started."""
+        return None if self.upstream_job is None else UpstreamJob.of_json(self.upstream_job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +189,24 @@ class Claims:
         rows = await connection.execute(_OURS, {"ids": ids, "holder": self._executor})
         ours = {(row.id, row.attempt): row.cancel_requested for row in rows}
         outcomes = [
-            _unless_cancelled(finish.outcome, ours.get((finish.task.id, finish.task.attempt)))
+            _unless_cancelled(finish, ours.get((finish.task.id, finish.task.attempt)))
             for finish in finishes
         ]
-        updates = [
-            _values(finish.task.id, outcome)
+        recorded = [
+            (finish.task, outcome)
             for finish, outcome in zip(finishes, outcomes, strict=True)
             if outcome is not None
         ]
-        if updates:
-            await connection.execute(_FINISH, updates)
+        ended = [_values(task.id, outcome) for task, outcome in recorded if not outcome.goes_on]
+        if ended:
+            await connection.execute(_FINISH, ended)
+        steps = [
+            JobStep(task.id, task.job, outcome.upstream_job, _poll_in_seconds(outcome))
+            for task, outcome in recorded
+            if outcome.upstream_job is not None
+        ]
+        for statement, values in job_statements(steps):
+            await connection.execute(statement, values)
         return outcomes
 
     async def _report(self, connection: AsyncConnection, told: Sequence[Progress]) -> list[None]:
@@ -206,15 +225,31 @@ class Claims:
         return [None] * len(told)
 
 
-def _unless_cancelled(outcome: Outcome, cancel_requested: bool | None) -> Outcome | None:
+def _unless_cancelled(finish: _Finish, cancel_requested: bool | None) -> Outcome | None:
     """The outcome to record; None where there is no row of ours to say anything of a cancel."""
+    outcome = finish.outcome
     if cancel_requested is None:
         return None
     if cancel_requested and outcome.status is TaskStatus.QUEUED:
-        return Outcome(
-            TaskStatus.CANCELLED, error=CANCELLED_WHILE_RUNNING, attempts=outcome.attempts
-        )
+        return _cancelled(finish.task, outcome)
     return outcome
+
+
+def _cancelled(task: ClaimedTask, outcome: Outcome) -> Outcome:
+    """The end of a task whose cancel was asked for, in place of an outcome that is no end."""
+    attempts = outcome.attempts
+    if outcome.goes_on:
+        attempts = with_ended_attempt(task, outcome="cancelled", finished_at=utc_now())
+    return Outcome(
+        TaskStatus.CANCELLED,
+        error=CANCELLED_WHILE_RUNNING,
+        attempts=attempts,
+        upstream_job=outcome.upstream_job,
+    )
+
+
+def _poll_in_seconds(outcome: Outcome) -> float | None:
+    return outcome.retry_after_seconds if outcome.goes_on else None
 
 
 def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
@@ -257,16 +292,25 @@ _CLAIMABLE = (
     .order_by(tasks.c.id)
     .with_for_update()
 )
+
+
+def _unless_polled(value: Any, polled: Any) -> Any:
+    return sql_case((tasks.c.upstream_job.is_(None), value), else_=polled)
+
+
 _CLAIM = (
     update(tasks)
     .where(tasks.c.id.in_(_CLAIMABLE))
     .values(
         status=TaskStatus.RUNNING,
-        version=tasks.c.version + 1,
-        attempt=tasks.c.attempt + 1,
+        # A poll goes on with the attempt whose call has started the job, and nobody sees it.
+        version=_unless_polled(tasks.c.version + 1, tasks.c.version),
+        attempt=_unless_polled(tasks.c.attempt + 1, tasks.c.attempt),
         executor=bindparam("executor"),
         lease_until=seconds_from_this_moment(bindparam("lease_seconds")),
-        attempt_started_at=seconds_from_this_moment(0.0),
+        attempt_started_at=_unless_polled(
+            seconds_from_this_moment(0.0), tasks.c.attempt_started_at
+        ),
         started_at=sql_case(
             (tasks.c.started_at.is_(None), seconds_from_this_moment(0.0)), else_=tasks.c.started_at
         ),
@@ -274,8 +318,8 @@ _CLAIM = (
         next_publish_at=None,
         run_after=None,
         # They are of the attempt before.
-        progress=None,
-        message=None,
+        progress=_unless_polled(None, tasks.c.progress),
+        message=_unless_polled(None, tasks.c.message),
     )
     .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
 )

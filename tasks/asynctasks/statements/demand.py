@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, bindparam, case, cast, func, literal, null, select, union_all
+from sqlalchemy import Float, and_, bindparam, case, cast, func, literal, null, select, union_all
 
 from asynctasks.instants import seconds_between
 from asynctasks.statements.conditions import (
@@ -41,7 +41,9 @@ class Demand:
     finished: int = 0
     """Within the seconds asked about, in whatever way."""
     mean_service_seconds: float | None = None
-    """The mean length of the last attempts of those that were run to their end; None for none."""
+    """The mean length of the last attempts of those that were run to their end; None for none.
+
+    Of those that were an upstream's job nothing is known."""
 
 
 class DemandReader:
@@ -80,7 +82,8 @@ def _add(demand: Demand, row: Any) -> None:
 
 
 _OF_QUEUES = tasks.c.queue.in_(bindparam("queues", expanding=True))
-_WAS_RUN = is_status(TaskStatus.SUCCEEDED, TaskStatus.FAILED)
+# The time of a job is its upstream's: while it goes on no slot is taken.
+_WAS_RUN = and_(is_status(TaskStatus.SUCCEEDED, TaskStatus.FAILED), tasks.c.upstream_job.is_(None))
 _SERVICE_SECONDS = func.avg(
     case((_WAS_RUN, seconds_between(tasks.c.attempt_started_at, tasks.c.finished_at)))
 )

@@ -23,7 +23,13 @@ from sqlalchemy import (
 )
 
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import IS_PUBLISHED, IS_RUNNING, is_status, tasks
+from asynctasks.statements.conditions import (
+    IS_PUBLISHED,
+    IS_RUNNING,
+    SHOWN_STATUS,
+    is_status,
+    tasks,
+)
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import STALE, TaskStatus
 
@@ -131,7 +137,10 @@ class Mirroring:
                 await connection.execute(statement, {"ids": sorted(task_ids)})
 
 
-_COLUMNS = [tasks.c[name] for name in MirroredTask.__dataclass_fields__]
+_COLUMNS = [
+    SHOWN_STATUS if name == "status" else tasks.c[name]
+    for name in MirroredTask.__dataclass_fields__
+]
 _MAX_ROWS: Any = bindparam("max_rows", type_=Integer())
 # The whole condition by its own words: SQLite knows the index by nothing else.
 _IS_STALE = text(STALE)

@@ -7,10 +7,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, cast, func, literal_column, select
+from sqlalchemy import Boolean, ColumnElement, and_, cast, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from asynctasks.statements.conditions import is_status, tasks
+from asynctasks.statements.conditions import (
+    IS_QUEUED,
+    IS_RUNNING,
+    WAITS_FOR_JOB,
+    is_status,
+    tasks,
+)
 from asynctasks.statements.shown import shown_bytes, shown_columns
 from asynctasks.task import Task, TaskStatus
 
@@ -106,12 +112,20 @@ def _has_label(name: str, value: str, dialect: str) -> list[ColumnElement[bool]]
     return [labels.contains({name: value}), literal_column("labels::text <> '{}'", Boolean)]
 
 
+def _is_shown_as(status: TaskStatus) -> ColumnElement[bool]:
+    if status is TaskStatus.RUNNING:
+        return or_(IS_RUNNING, WAITS_FOR_JOB)
+    if status is TaskStatus.QUEUED:
+        return and_(IS_QUEUED, tasks.c.upstream_job.is_(None))
+    return is_status(status)
+
+
 def _conditions(which: Filter, before: UUID | None, dialect: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if before is not None:
         conditions.append(tasks.c.id < before)
     if which.status is not None:
-        conditions.append(is_status(which.status))
+        conditions.append(_is_shown_as(which.status))
     if which.operation is not None:
         conditions.append(tasks.c.operation == which.operation)
     if which.label is not None:

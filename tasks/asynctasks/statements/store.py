@@ -122,7 +122,7 @@ class TaskStore:
             task = await _one(connection, task_id, _LOCK)
             if task.status.is_final:
                 raise TaskFinishedError(f"The task is {task.status} and cannot be cancelled.")
-            if task.status is TaskStatus.QUEUED:
+            if task.shown_status is TaskStatus.QUEUED:
                 values = {
                     "status": TaskStatus.CANCELLED,
                     "finished_at": seconds_from_now(0.0),
@@ -133,6 +133,9 @@ class TaskStore:
                 return task
             else:
                 values = {"cancel_requested": True}
+                if task.status is TaskStatus.QUEUED:
+                    # An executor ends it, which can tell the upstream; now, not at the next poll.
+                    values |= {"published": False, **_NOW}
             return await _change(connection, task, values)
 
     async def retry(self, task_id: UUID, *, more_attempts: int) -> Task:
@@ -174,6 +177,7 @@ class TaskStore:
                         "error",
                         "progress",
                         "message",
+                        "upstream_job",
                     )
                 ),
             }
@@ -190,6 +194,7 @@ class TaskStore:
                 await connection.execute(_ORPHAN, {"of_task": task_id})
 
 
+_NOW = dict.fromkeys(("run_after", "next_publish_at"), seconds_from_now(0.0))
 _IS_ASKED_FOR = tasks.c.id == bindparam("task_id")
 _SHOWN = {
     dialect: select(*shown_columns(dialect)).where(_IS_ASKED_FOR)

@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 
 from asynctasks.instants import seconds_from_now, seconds_since
 from asynctasks.operation_revision import OperationRevisionRow
+from asynctasks.statements.claims import ClaimedTask
 from asynctasks.statements.conditions import IS_QUEUED, NOW, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import TaskStatus
@@ -33,6 +34,8 @@ class Refusal(Enum):
     """It has finished, runs elsewhere, is not due or is past its deadline: others see to it."""
     NO_LONGER = auto()
     """Its to claim by now: a changed operations file, or its time, came after the claim."""
+    JOB_LEFT_BEHIND = auto()
+    """It has expired while its upstream worked on a job, which ours can end."""
     OTHER_QUEUE = auto()
     UNKNOWN_OPERATION = auto()
     UNKNOWN_REVISION = auto()
@@ -51,6 +54,7 @@ class UnclaimedTask:
     revision: str | None
     age_seconds: float
     is_due: bool
+    has_job: bool
     is_older: bool
     """Whether its revision appeared before the executor's own."""
 
@@ -60,7 +64,9 @@ def refusal(task: UnclaimedTask | None, claimable: Claimable) -> Refusal:
     if task is None:
         return Refusal.NO_SUCH_TASK
     if task.status is not TaskStatus.QUEUED or not task.is_due:
-        return Refusal.NOT_WAITING
+        is_ours = task.queue == claimable.queue and task.operation in claimable.revisions
+        is_left_behind = task.status is TaskStatus.EXPIRED and task.has_job and is_ours
+        return Refusal.JOB_LEFT_BEHIND if is_left_behind else Refusal.NOT_WAITING
     if task.queue != claimable.queue:
         return Refusal.OTHER_QUEUE
     if task.operation not in claimable.revisions:
@@ -82,6 +88,13 @@ class UnclaimedTasks:
         async with self._database.read() as connection:
             row = (await connection.execute(_FIND, parameters)).mappings().first()
             return None if row is None else UnclaimedTask(**row)
+
+    async def left_behind(self, task_id: UUID) -> ClaimedTask | None:
+        """A task that has expired, as it was when it was claimed; None where there is none."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_LEFT_BEHIND, {"task_id": task_id})
+            row = found.mappings().first()
+            return None if row is None else ClaimedTask(**row)
 
     async def put_back(self, task_id: UUID, *, publish_in_seconds: float) -> None:
         """Have the relay publish the task again, to its own queue, unless it is to do so anyway."""
@@ -107,6 +120,7 @@ _FIND = (
         tasks.c.revision,
         seconds_since(tasks.c.created_at).label("age_seconds"),
         cast(_IS_DUE, Boolean).label("is_due"),
+        cast(tasks.c.upstream_job.is_not(None), Boolean).label("has_job"),
         cast(
             and_(_its.c.first_seen_at.is_not(None), _its.c.first_seen_at < _own.c.first_seen_at),
             Boolean,
@@ -114,6 +128,9 @@ _FIND = (
     )
     .select_from(tasks.outerjoin(_its, _IS_ITS).outerjoin(_own, _IS_OWN))
     .where(tasks.c.id == bindparam("task_id"))
+)
+_LEFT_BEHIND = select(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__)).where(
+    tasks.c.id == bindparam("task_id"), tasks.c.status == TaskStatus.EXPIRED
 )
 _PUT_BACK = (
     update(tasks)

@@ -62,6 +62,8 @@ class MovedTask:
     status: TaskStatus
     error: Problem | None
     reply_to: str | None
+    job_left_behind: DueTask | None = None
+    """Set where the upstream still works on its job: who is to be told, by the task's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ class Upkeep:
             if changes:
                 await connection.execute(_CHANGE, changes)
             return [
-                MovedTask(row.id, status, _PROBLEMS.get(status), row.reply_to)
+                MovedTask(
+                    row.id, status, _PROBLEMS.get(status), row.reply_to, _left_behind(row, status)
+                )
                 for row, status in zip(rows, (one["new_status"] for one in changes), strict=True)
             ]
 
@@ -169,7 +173,14 @@ class Upkeep:
         return found
 
 
+def _left_behind(row: Any, status: TaskStatus) -> DueTask | None:
+    is_left = row.upstream_job is not None and status.is_final
+    return DueTask(row.id, row.operation, row.queue) if is_left else None
+
+
 def _returned(row: Any) -> dict[str, Any]:
+    if row.upstream_job is not None:
+        return _polled_again(row)
     is_cancel = row.cancel_requested
     return {
         "task_id": row.id,
@@ -180,12 +191,27 @@ def _returned(row: Any) -> dict[str, Any]:
         "new_error": CANCELLED_WITH_EXECUTOR.to_json() if is_cancel else None,
         "finished_in_seconds": 0.0 if is_cancel else None,
         "publish_in_seconds": None if is_cancel else 0.0,
+        "run_in_seconds": None,
         "interrupted": 1,
     }
 
 
+def _polled_again(row: Any) -> dict[str, Any]:
+    """The attempt goes on: no more was lost than one look at the upstream's job."""
+    return {
+        "task_id": row.id,
+        "new_status": TaskStatus.QUEUED,
+        "new_attempts": row.attempts,
+        "new_error": None,
+        "finished_in_seconds": None,
+        "publish_in_seconds": 0.0,
+        "run_in_seconds": 0.0,
+        "interrupted": 0,
+    }
+
+
 def _expired(row: Any) -> dict[str, Any]:
-    is_running = row.status is TaskStatus.RUNNING
+    is_running = row.status is TaskStatus.RUNNING or row.upstream_job is not None
     return {
         "task_id": row.id,
         "new_status": TaskStatus.EXPIRED,
@@ -197,6 +223,7 @@ def _expired(row: Any) -> dict[str, Any]:
         "new_error": EXPIRED.to_json(),
         "finished_in_seconds": 0.0,
         "publish_in_seconds": None,
+        "run_in_seconds": None,
         "interrupted": 0,
     }
 
@@ -240,6 +267,9 @@ _ENDING = select(
     tasks.c.executor,
     tasks.c.cancel_requested,
     tasks.c.reply_to,
+    tasks.c.upstream_job,
+    tasks.c.operation,
+    tasks.c.queue,
 )
 _IS_DEAD = and_(IS_RUNNING, tasks.c.lease_until < NOW)
 _IS_LATE = and_(is_status(TaskStatus.QUEUED, TaskStatus.RUNNING), tasks.c.deadline <= NOW)
@@ -260,7 +290,7 @@ _CHANGE = (
         next_publish_at=seconds_from_now(bindparam("publish_in_seconds")),
         published=False,
         lease_until=None,
-        run_after=None,
+        run_after=seconds_from_now(bindparam("run_in_seconds")),
     )
 )
 
