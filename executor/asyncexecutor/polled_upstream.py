@@ -29,7 +29,14 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.job_addresses import JobAddresses, document_of
 from asyncexecutor.metrics import UPSTREAM_POLLS
-from asyncexecutor.poll_verdict import Failed, GoesOn, NotTold, is_not_told, verdict
+from asyncexecutor.poll_verdict import (
+    MOST_PERCENT,
+    Failed,
+    GoesOn,
+    NotTold,
+    is_not_told,
+    verdict,
+)
 from asyncexecutor.retry import LONGEST_RETRY_AFTER_SECONDS
 from asyncexecutor.runner import Answer, JobGoesOn
 from asynctasks.instants import utc_now
@@ -186,7 +193,8 @@ class PolledUpstream:
 
     def _done(self, answer: Answer, job: UpstreamJob) -> Answer:
         self._polls["ended"].inc()
-        return replace(answer, job=job)
+        progress = None if job.progress is None else MOST_PERCENT
+        return replace(answer, job=replace(job, progress=progress))
 
     def _pause_seconds(self, job: UpstreamJob, answer: Answer | None) -> float:
         return pause_seconds(

@@ -95,7 +95,9 @@ class Upstream:
         """What an attempt calls; raises UpstreamUrlError."""
         return self._request.url(attempt)
 
-    async def _exchange(self, method: str, request: Request, place: ResponsePlace | None) -> Answer:
+    async def _exchange(
+        self, method: str, request: Request, attempt: Attempt, place: ResponsePlace | None
+    ) -> Answer:
         try:
             if self._token is None and self._redirects != "follow":
                 return await self._called(method, request, place)

@@ -29,6 +29,7 @@ from asynctestkit.chaos.history import count_unfinished, read_all, record_change
 from asynctestkit.chaos.ledger import Ledger
 from asynctestkit.chaos.load import Load
 from asynctestkit.chaos.neighbour import Neighbour, call_neighbour, read_neighbour
+from asynctestkit.chaos.reports import Reports, call_reports, read_reports, record_addresses
 from asynctestkit.chaos.system import DEMO_API, NEIGHBOUR, PREFIX, PROXIES, System
 
 QUIET_SECONDS = 90
@@ -44,13 +45,15 @@ async def run(
 ) -> Evidence:
     """Load and faults, then quiet; all that is known after that."""
     await record_changes(system.postgresql.url)
+    await record_addresses(system.postgresql.url)
     ledger, stop = Ledger(), asyncio.Event()
     load = Load(system, ledger, seed=seed, rate=rate)
-    injector, neighbour = Injector(system, thread), Neighbour()
+    injector, neighbour, reports = Injector(system, thread), Neighbour(), Reports()
     async with asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
         neighbouring = tasks.create_task(call_neighbour(system, neighbour, stop))
+        reporting = tasks.create_task(call_reports(system, reports, stop, seed=seed))
         breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
         before = {name: service.rss for name, service in system.services.items()}
@@ -61,6 +64,7 @@ async def run(
         log.info("faults and posts have ended", posts=len(ledger.entries))
         await loading
         await neighbouring
+        await reporting
         await _quiet(system)
         supervising.cancel()
     after = {name: service.rss for name, service in system.services.items()}
@@ -70,6 +74,7 @@ async def run(
         stale = [name for name in PROXIES if not await _is_current(session, system, name)]
         waiting = {name: await _waiting(session, system.url(name)) for name in PROXIES}
     await read_neighbour(neighbour, system.neighbour_url)
+    await read_reports(reports, system.postgresql.url, system.customers)
     customers, refusals = read_customers(system.customers)
     return Evidence(
         ledger=ledger,
@@ -82,6 +87,7 @@ async def run(
         memory_before=before,
         memory_after=after,
         neighbour=neighbour,
+        reports=reports,
         stale=stale,
         waiting=waiting,
         exceptions=[

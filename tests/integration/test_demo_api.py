@@ -369,3 +369,36 @@ async def test_a_form_without_a_boundary_is_refused(api: httpx.AsyncClient):
     headers = {"Content-Type": "multipart/form-data"}
     answer = await api.post("/scans", content=b"x", headers=headers)
     assert answer.status_code == 400
+
+
+async def test_a_report_takes_its_time_and_is_made_once_for_each_key(tmp_path: Path):
+    async with serving(tmp_path / "demo.db", http="h11") as client:
+        key = {"Idempotency-Key": "a"}
+        started = await client.post("/reports", json={"seconds": 3600}, headers=key)
+        address = started.headers["operation-location"]
+        assert (started.status_code, started.json()["status"]) == (202, "running")
+        again = await client.post("/reports", json={"seconds": 3600}, headers=key)
+        assert again.headers["operation-location"] == address
+        look = await client.get(address)
+        assert (look.status_code, look.json()["percentComplete"]) == (202, 0)
+        assert (await client.delete(address)).status_code == 204
+        assert (await client.get(address)).status_code == 410
+        assert (await client.get("/reports/none")).status_code == 404
+        assert (await client.post("/reports", json={"seconds": -1})).status_code == 422
+
+
+async def test_a_report_that_is_done_is_csv_or_pdf(tmp_path: Path):
+    async with serving(tmp_path / "demo.db", http="h11") as client:
+        await client.post("/clients", json={"email": "ann@example.com", "name": "Ann (a)"})
+        started = await client.post("/reports", json={"seconds": 0})
+        address = started.headers["operation-location"]
+        text = await client.get(address)
+        assert text.headers["content-type"] == "text/csv; charset=utf-8"
+        assert text.text.splitlines()[1].endswith(",ann@example.com,Ann (a)")
+        document = await client.get(address, headers={"Accept": "application/pdf"})
+        assert document.headers["content-type"] == "application/pdf"
+        assert document.headers["content-disposition"].endswith('.pdf"')
+        assert document.content.startswith(b"%PDF-1.4")
+        assert b"(ann@example.com) Tj" in document.content
+        start = int(document.content.split(b"startxref\n")[1].split(b"\n")[0])
+        assert document.content[start:].startswith(b"xref")

@@ -41,7 +41,7 @@ async def test_the_caller_gets_the_jobs_result_or_learns_that_it_failed(name: st
         assert (answer.status_code, answer.json()) == (200, {"result": "1"})
         task = (await client.get(f"/tasks/{answer.headers['task-id']}")).json()
         told = operation.upstream and operation.upstream.poll and operation.upstream.poll.progress
-        assert task["progress"] == (40 if told else None)
+        assert task["progress"] == (100 if told else None)
         upstream.fails = True
         failed = await client.post(operation.path, json={})
         assert failed.status_code == 502

@@ -110,7 +110,7 @@ async def test_a_job_that_ends_in_the_window_is_answered_as_if_it_had_been_calle
         "url": f"{place.upstream.url}/operations/1",
         "state": "succeeded",
     }
-    assert task["progress"] == 40
+    assert task["progress"] == 100
 
 
 async def test_between_two_polls_it_runs_for_callers_and_holds_nothing(opened: Open):

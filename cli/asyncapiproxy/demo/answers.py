@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
+from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -30,6 +31,18 @@ def problem(status: int, detail: str, **members: Any) -> Response:
         title = f"Status {status}"
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return Response(orjson.dumps(content), status, media_type="application/problem+json")
+
+
+def invalid(error: ValidationError, detail: str) -> Response:
+    """What was wrong and where, never the value: it may be a password."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        return problem(400, errors[0]["msg"])
+    fields = [
+        {"pointer": "".join(f"/{part}" for part in each["loc"]), "detail": each["msg"]}
+        for each in errors
+    ]
+    return problem(422, detail, errors=fields)
 
 
 def created(client: Client, *, megabytes: int = 0) -> Response:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from asyncapiproxy.demo.answers import json_answer, problem
 from asyncapiproxy.demo.create import CreateClient
+from asyncapiproxy.demo.report_routes import report_routes
 from asyncapiproxy.demo.scans import create_scan
 from asyncapiproxy.demo.stats import CallStats
 from asyncapiproxy.demo.store import ClientStore
@@ -54,6 +55,7 @@ def create_demo_api(database: Path) -> Starlette:
             Route("/clients/{client_id}", get_client),
             Route("/scans", create_scan, methods=["POST"]),
             Route("/stats", get_stats),
+            *report_routes(store),
         ],
         exception_handlers={HTTPException: _http_problem},
         lifespan=lifespan,

@@ -7,6 +7,8 @@ from typing import Final
 
 import uuid_utils
 
+from asyncapiproxy.demo.reports import REPORTS_SCHEMA
+
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 -- Survives the end of the process, not of the machine: enough for a demo, and no fsync per client.
@@ -76,7 +78,7 @@ def open_clients(database: Path) -> sqlite3.Connection:
         isolation_level=None,  # transactions begin where this file says so
         check_same_thread=False,
     )
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + REPORTS_SCHEMA)
     return connection
 
 

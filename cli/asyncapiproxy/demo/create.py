@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from asyncapiproxy.demo.answers import DroppedConnection, client_gone, created, problem
+from asyncapiproxy.demo.answers import DroppedConnection, client_gone, created, invalid, problem
 from asyncapiproxy.demo.behaviours import (
     QUICK,
     Behaviour,
@@ -62,7 +62,7 @@ class CreateClient:
             new = NewClient.model_validate_json(await request.body())
             behaviour = behaviour_of(new.email)
         except ValidationError as error:
-            return _invalid(error)
+            return invalid(error, "The client is not valid")
         except UnknownBehaviourError as error:
             return problem(422, str(error))
         key = _key_of(request)
@@ -113,15 +113,3 @@ def _final(answer: FinalAnswer) -> Response:
     if answer.is_replay:
         response.headers["Idempotency-Replayed"] = "true"
     return response
-
-
-def _invalid(error: ValidationError) -> Response:
-    """What was wrong and where, never the value: it may be a password."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    if errors[0]["type"] == "json_invalid":
-        return problem(400, errors[0]["msg"])
-    fields = [
-        {"pointer": "".join(f"/{part}" for part in each["loc"]), "detail": each["msg"]}
-        for each in errors
-    ]
-    return problem(422, "The client is not valid", errors=fields)

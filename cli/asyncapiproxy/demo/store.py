@@ -17,6 +17,14 @@ from asyncapiproxy.demo.clients import (
     find_client,
     open_clients,
 )
+from asyncapiproxy.demo.reports import (
+    Report,
+    ReportCall,
+    cancel_report,
+    find_report,
+    reported_clients,
+    start_report,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -74,7 +82,25 @@ class ClientStore:
         """Counts over the whole table: for a look now and then."""
         return await self._in_thread(count_created)
 
-    async def _in_thread(self, statement: Callable[..., _T], /, *arguments: str | list[Call]) -> _T:
+    async def start_report(self, call: ReportCall) -> Report:
+        """The report that the call asks for, or the one of its key."""
+        return await self._in_thread(start_report, call)
+
+    async def find_report(self, report_id: str) -> Report | None:
+        """The report with this id, if there is one."""
+        return await self._in_thread(find_report, report_id)
+
+    async def cancel_report(self, report_id: str) -> None:
+        """Let the report be made no further."""
+        await self._in_thread(cancel_report, report_id)
+
+    async def reported_clients(self) -> list[tuple[str, str, str]]:
+        """What a report tells of."""
+        return await self._in_thread(reported_clients)
+
+    async def _in_thread(
+        self, statement: Callable[..., _T], /, *arguments: str | list[Call] | ReportCall
+    ) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, statement, self._connection, *arguments)
 

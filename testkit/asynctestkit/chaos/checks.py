@@ -12,6 +12,7 @@ from asynctestkit.chaos.faults import Injected, Outage
 from asynctestkit.chaos.history import Change, Found, Row
 from asynctestkit.chaos.ledger import OUR_OWN_REFUSALS, Entry, Ledger
 from asynctestkit.chaos.neighbour import Neighbour, faults_of
+from asynctestkit.chaos.reports import Reports
 from asynctestkit.chaos.system import PREFIX, PROXIES
 
 ANSWER_SECONDS = 5.0
@@ -38,6 +39,7 @@ class Evidence:
     memory_before: dict[str, int]
     memory_after: dict[str, int]
     neighbour: Neighbour
+    reports: Reports
     stale: list[str]
     """Proxies that do not serve what the last change of the operations file has added."""
     waiting: dict[str, float]
@@ -298,6 +300,12 @@ def a_neighbour_is_left_alone(evidence: Evidence) -> Iterator[Violation]:
         yield Violation(f"neighbour: {fault}")
 
 
+def no_job_is_begun_twice(evidence: Evidence) -> Iterator[Violation]:
+    """Once the address of an upstream's job is stored nobody makes the call again; it succeeds."""
+    for fault, task_id in evidence.reports.faults():
+        yield Violation(fault, task_id)
+
+
 def processes_live_until_ended(evidence: Evidence) -> Iterator[Violation]:
     """None ends by itself once it has started, and SIGTERM is obeyed in time, with status 0."""
     for death in evidence.injected.deaths:
@@ -343,6 +351,7 @@ CHECKS: tuple[Check, ...] = (
     who_has_left_keeps_no_place,
     a_changed_file_is_taken_over,
     a_neighbour_is_left_alone,
+    no_job_is_begun_twice,
     processes_live_until_ended,
     nothing_meets_the_unexpected,
     memory_is_given_back,

@@ -34,10 +34,10 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_inserted AFTER INSERT ON tasks
-    FOR EACH ROW EXECUTE FUNCTION chaos_record();
+    FOR EACH ROW WHEN (NEW.operation <> 'create-report') EXECUTE FUNCTION chaos_record();
 -- Leases and publishing are bookkeeping that nobody sees; all else is a change.
 CREATE TRIGGER chaos_updated AFTER UPDATE ON tasks
-    FOR EACH ROW WHEN (
+    FOR EACH ROW WHEN (NEW.operation <> 'create-report' AND
         (OLD.version, OLD.status, OLD.attempt, OLD.executor, OLD.cancel_requested,
          OLD.response_status, OLD.response_body, OLD.error::text, OLD.attempts::text)
         IS DISTINCT FROM
@@ -54,6 +54,8 @@ CREATE TRIGGER chaos_deleted AFTER DELETE ON tasks
     FOR EACH ROW EXECUTE FUNCTION chaos_record_deletion();
 """
 
+REPORTS = "create-report"
+"""The operation whose tasks are looked at in `reports` alone: polls are no changes of a task."""
 FINAL = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -137,6 +139,8 @@ async def read_all(database_url: str) -> Found:
             "SELECT *, arguments->>'email' AS email, md5(response_body) AS digest,"
             " error->>'type' AS error_type, (error->>'status')::int AS error_status,"
             " NULL AS response_body, NULL AS sealed_arguments FROM tasks"
+            " WHERE operation <> $1",
+            REPORTS,
         )
         rows = [
             Row(str(record["id"]), record["email"], dict(record), changes[str(record["id"])])

@@ -94,7 +94,7 @@ class System:
         self.changes += 1
         timeout = f"timeoutSeconds: {15 + self.changes / 10}"
         changed = OPERATIONS.replace("timeoutSeconds: 15", timeout)
-        more = OPERATIONS.partition("operations:")[2]
+        more = OPERATIONS.partition("operations:")[2].partition("  create-report:")[0]
         more = more.replace("create-client:", f"create-client-{self.changes}:")
         text = changed + more.replace("POST /clients", f"POST {self.newest_path}")
         self._replace(self.installation.folder / "operations.yaml", text)
