@@ -139,9 +139,7 @@ class Stoppable:
 class Inside:
     """Starts proxies and executors over one database and one broker; the test's end stops them."""
 
-    def __init__(
-        self, stack: AsyncExitStack, given: Mapping[str, Any], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, stack: AsyncExitStack, given: Mapping[str, Any]) -> None:
         self._stack = stack
         self._tasks = asyncio.TaskGroup()
         self._given = {
@@ -154,7 +152,8 @@ class Inside:
         self._shared: Connections | None = None
         self.operations: dict[str, Operation] = {}
         self.upstream = Upstream()
-        self._environment = environment
+        self.environment: dict[str, str] = {}
+        """What executors that are started from now on have, beside UPSTREAM."""
 
     async def open(self, *operations: Operation) -> None:
         self.operations = by_name(operations or (operation(),))
@@ -194,7 +193,7 @@ class Inside:
             executor.operations,
             connections,
             queue="clients",
-            environment={"UPSTREAM": self.upstream.url, **self._environment},
+            environment={"UPSTREAM": self.upstream.url, **self.environment},
             stop=executor.stop,
         )
         self._run(executor, running)
@@ -234,12 +233,10 @@ async def _open_all(database: Database) -> None:
 
 
 @asynccontextmanager
-async def inside(
-    *operations: Operation, environment: Mapping[str, str] | None = None, **given: Any
-) -> AsyncGenerator[Inside]:
-    """An installation with these operations and settings; executors have UPSTREAM, and this."""
+async def inside(*operations: Operation, **given: Any) -> AsyncGenerator[Inside]:
+    """An installation with these operations and settings."""
     async with AsyncExitStack() as stack:
-        installation = Inside(stack, given, environment or {})
+        installation = Inside(stack, given)
         await installation.open(*operations)
         yield installation
 

@@ -188,7 +188,7 @@ def _alike(task: Task) -> dict[str, Any]:
 @pytest.fixture
 async def doors(parts: Any, database_url: str) -> AsyncIterator[Doors]:
     async with AsyncExitStack() as stack:
-        settings: dict[str, Any] = {"database_url": database_url, "broker_url": "memory://"}
+        settings = {"database_url": database_url, "broker_url": "memory://"}
         installation = await stack.enter_async_context(inside(*OPERATIONS.values(), **settings))
         yield Doors(await installation.client(await installation.proxy()), parts)
 

@@ -1,15 +1,16 @@
 """Each page of docs/recipes/ works as it stands, before an upstream of its kind."""
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.operations_file import parse_operations
 from asynctestkit.eventually import eventually
-from asynctestkit.inside import ASYNC, inside
+from asynctestkit.inside import ASYNC, Inside, inside
 from asynctestkit.job_upstream import JobUpstream, job_upstream
 
 RECIPES = Path(__file__).parents[2] / "docs/recipes"
@@ -70,11 +71,15 @@ async def test_a_cancel_ends_the_job(name: str, sqlite_url: str):
         await eventually(is_ended, timeout_seconds=20)
 
 
-def _place(operation: Operation, upstream: JobUpstream, database_url: str) -> Any:
-    return inside(
+@asynccontextmanager
+async def _place(
+    operation: Operation, upstream: JobUpstream, database_url: str
+) -> AsyncGenerator[Inside]:
+    async with inside(
         operation,
         database_url=database_url,
         broker_url="memory://",
         relay_interval_seconds=0.05,
-        environment={"API_URL": upstream.url, "API_KEY": "secret"},
-    )
+    ) as place:
+        place.environment = {"API_URL": upstream.url, "API_KEY": "secret"}
+        yield place

@@ -87,10 +87,8 @@ async def opened(sqlite_url: str) -> AsyncIterator[Open]:
                 "relay_interval_seconds": 0.05,
                 **settings,
             }
-            known = {"JOBS": upstream.url, **(environment or {})}
-            installation = await stack.enter_async_context(
-                inside(declared, environment=known, **given)
-            )
+            installation = await stack.enter_async_context(inside(declared, **given))
+            installation.environment = {"JOBS": upstream.url, **(environment or {})}
             proxy = await installation.proxy()
             executor = await installation.executor()
             return Place(upstream, installation, await installation.client(proxy), executor)

@@ -21,7 +21,7 @@ from asynctasks.task import new_task_id
 
 TASK = new_task_id()
 DEADLINE = datetime(2030, 1, 1, tzinfo=UTC)
-ATTEMPT = Attempt(TASK, {"n": 1}, 2, "alice", DEADLINE)
+ATTEMPT = Attempt(TASK, {"n": 1}, number=2, principal="alice", deadline=DEADLINE)
 
 
 def told(percent: int | None, message: str | None = None, *, attempt: int = 2) -> Progress:
