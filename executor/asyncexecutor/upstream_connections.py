@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 65_536
 MAX_HEADERS = 512
 AUTHORIZATION = "Proxy-Authorization"
+PROXY_AUTHENTICATION_REQUIRED = 407
+"""Never an upstream's to say where a proxy stands before it (RFC 9110 §15.5.8)."""
 RACE_SECONDS = 1.0
 """A kept connection that ends without an answer so soon was closed before the call reached it."""
 
@@ -130,7 +132,11 @@ class UpstreamConnections:
             headers = CIMultiDict(given["headers"])
             headers["Content-Length"] = str(size)
             given = {**given, "headers": headers}
-        return await self._session.request(method, request.url, data=body, **given)
+        answer = await self._session.request(method, request.url, data=body, **given)
+        if answer.status == PROXY_AUTHENTICATION_REQUIRED and "proxy" in given:
+            answer.close()
+            raise aiohttp.ClientHttpProxyError(answer.request_info, (), status=answer.status)
+        return answer
 
     def _way_to(self, request: Request) -> dict[str, Any]:
         url = request.url

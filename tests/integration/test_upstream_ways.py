@@ -124,11 +124,12 @@ async def test_http_goes_by_a_proxy_of_its_own():
         assert b"Basic dXNlcjpwYXNz" in asked
 
 
-async def test_a_proxy_that_refuses_is_told_and_worth_another_attempt():
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_refuses_is_told_and_worth_another_attempt(scheme: str):
     refusal = head(b"Content-Length: 0", status=b"407 Proxy Authentication Required")
     async with serving(Scripted(refusal)) as port:
-        way = {"HTTPS_PROXY": f"http://user:{SECRET}@127.0.0.1:{port}"}
-        async with calling("https://u.example/x", environment=way) as call:
+        way = {f"{scheme}_proxy": f"http://user:{SECRET}@127.0.0.1:{port}"}
+        async with calling(f"{scheme}://u.example/x", environment=way) as call:
             with pytest.raises(
                 UpstreamUnreachableError, match="proxy on the way answered 407"
             ) as e:
