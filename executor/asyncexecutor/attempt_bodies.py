@@ -55,8 +55,17 @@ class RequestBody:
 
     async def read(self) -> bytes:
         """All of it; raises AttemptFailedError."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Its bytes in order, of a large one a part at a time; raises AttemptFailedError."""
         _, content = await self.sent()
-        return content if isinstance(content, bytes) else b"".join([one async for one in content])
+        if isinstance(content, bytes):
+            yield content
+            return
+        async with aclosing(content):
+            async for chunk in content:
+                yield chunk
 
     async def _noting_faults(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         async with aclosing(chunks):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from asyncexecutor.failures import (
+    AttemptFailedError,
     HandlerAnswerError,
     HandlerFailedError,
     HandlerTimeoutError,
@@ -58,6 +59,11 @@ class Handler:
         self._function = _function(operation, reference)
         self._is_async = inspect.iscoroutinefunction(self._function)
         self._takes_context = _takes_context(operation, self._function)
+        if operation.body is not None and not (self._is_async and self._takes_context):
+            raise OperationsFileError(
+                f"{operation.place('handler')}: {operation.handler} is to read a `body`: expected "
+                "`async def` with a parameter `context`"
+            )
         self._threads = threads
         self._notes = notes
         self._timeout_seconds = operation.timeout_seconds
@@ -83,6 +89,8 @@ class Handler:
             if _is_cancelled_from_outside():
                 raise
             raise self._failed(attempt.task_id, error) from None
+        except AttemptFailedError:  # of its body, which is told as it is
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything
             if isinstance(error, TimeoutError) and limit.expired():
                 raise HandlerTimeoutError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from asyncexecutor.attempt_bodies import RequestBody
     from asyncexecutor.progress import ProgressNotes
     from asyncexecutor.runner import Attempt
 
@@ -22,7 +23,16 @@ MESSAGE_CHARACTERS = 1_000
 class HandlerContext:
     """The attempt at a task that a handler makes: given to one that takes a parameter `context`."""
 
-    __slots__ = ("_is_over", "_notes", "attempt", "deadline", "principal", "task_id", "tenant")
+    __slots__ = (
+        "_is_over",
+        "_notes",
+        "attempt",
+        "body",
+        "deadline",
+        "principal",
+        "task_id",
+        "tenant",
+    )
 
     def __init__(self, attempt: Attempt, notes: ProgressNotes) -> None:
         self.task_id: UUID = attempt.task_id
@@ -34,6 +44,8 @@ class HandlerContext:
         """Whose it is; None until callers are told apart."""
         self.deadline: datetime | None = attempt.deadline
         """When the task expires, in UTC; None where it never does."""
+        self.body: RequestBody | None = attempt.body
+        """What the caller sent, of an operation with a `body`: `await context.body.read()`."""
         self._notes = notes
         self._is_over = False
 

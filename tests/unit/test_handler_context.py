@@ -2,19 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
-from asyncexecutor.failures import HandlerFailedError, HandlerTimeoutError
+from asyncexecutor.attempt_bodies import RequestBody
+from asyncexecutor.failures import BodyLostError, HandlerFailedError, HandlerTimeoutError
 from asyncexecutor.handler import Handler
 from asyncexecutor.handler_context import MESSAGE_CHARACTERS, HandlerContext
 from asyncexecutor.handler_threads import HandlerThreads
 from asyncexecutor.progress import ProgressNotes, ProgressWriter
 from asyncexecutor.runner import Attempt
-from asynctasks.errors import DatabaseUnavailableError, OperationsFileError
+from asynctasks.errors import BlobLostError, DatabaseUnavailableError, OperationsFileError
 from asynctasks.operations.operation import Operation
 from asynctasks.statements.claims import Progress
 from asynctasks.task import new_task_id
@@ -41,14 +44,16 @@ def notes() -> ProgressNotes:
 
 @pytest.fixture
 def run(threads: HandlerThreads, notes: ProgressNotes, monkeypatch: pytest.MonkeyPatch) -> Any:
-    async def run(function: Callable[..., Any], **declared: Any) -> Any:
+    async def run(
+        function: Callable[..., Any], *, attempt: Attempt = ATTEMPT, **declared: Any
+    ) -> Any:
         monkeypatch.setitem(globals(), "given", function)
         operation = Operation.model_validate(
             {"name": "a", "route": "POST /a", "handler": f"{__name__}:given", **declared}
         )
         assert operation.handler
         handler = Handler(operation, operation.handler, threads, notes, max_response_bytes=1_000)
-        return (await handler.run(ATTEMPT)).response
+        return (await handler.run(attempt)).response
 
     return run
 
@@ -175,3 +180,70 @@ async def test_of_many_notes_the_latest_is_written_and_none_is_lost_to_an_outage
     )
     await tick()
     assert len(claims.written) == 3
+
+
+BODY = {"contentTypes": ["application/pdf"]}
+DESCRIBED = [["Content-Type", "application/pdf"]]
+
+
+class Kept:
+    """A blob, and where it is."""
+
+    size = 4
+
+    async def open(self, name: str) -> "Kept":
+        assert name == "a/body"
+        return self
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        yield b"%P"
+        yield b"DF"
+
+
+KEPT: Any = Kept()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [RequestBody(DESCRIBED, b"%PDF"), RequestBody(DESCRIBED, blobs=KEPT, blob="a/body")],
+    ids=["small", "large"],
+)
+async def test_a_body_is_read_whole_or_in_parts_and_as_often_as_one_likes(
+    run: Any, body: RequestBody
+):
+    async def handler(_: Any, context: HandlerContext) -> Any:
+        assert context.body is not None
+        whole = await context.body.read()
+        parts = [chunk async for chunk in context.body.chunks()]
+        return [whole.decode(), b"".join(parts).decode(), context.body.headers]
+
+    attempt = replace(ATTEMPT, body=body)
+    answer = await run(handler, attempt=attempt, body=BODY)
+    assert orjson.loads(answer.body) == ["%PDF", "%PDF", DESCRIBED]
+
+
+async def test_a_body_that_is_lost_is_no_fault_of_the_handlers(run: Any):
+    class Lost:
+        async def open(self, name: str) -> None:
+            raise BlobLostError
+
+    async def handler(_: Any, context: HandlerContext) -> Any:
+        assert context.body is not None
+        return await context.body.read()
+
+    lost: Any = Lost()
+    attempt = replace(ATTEMPT, body=RequestBody(DESCRIBED, blobs=lost, blob="a/body"))
+    with pytest.raises(BodyLostError):
+        await run(handler, attempt=attempt, body=BODY)
+
+
+async def test_who_cannot_read_a_body_is_refused_at_the_start(run: Any):
+    def in_a_thread(_: Any, context: HandlerContext) -> None:
+        """It could not await it."""
+
+    async def without_context(_: Any) -> None:
+        """It is not given it."""
+
+    for handler in (in_a_thread, without_context):
+        with pytest.raises(OperationsFileError, match=r"a\.handler: .* is to read a `body`"):
+            await run(handler, body=BODY)

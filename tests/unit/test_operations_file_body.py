@@ -85,13 +85,6 @@ FAULTS = {
         ("headers: {X-Key: k}", "forwardHeaders: [Content-Language]"),
         "14: operations.scan.upstream.forwardHeaders: Content-Language goes with the body",
     ),
-    "a handler": (
-        (
-            GOOD[GOOD.index("    upstream:") :],
-            "    handler: scans:keep\n",
-        ),
-        "11: operations.scan.handler: expected `upstream`: a handler is given arguments alone",
-    ),
     "a type of its own": (
         ("{X-Key: k}", "{content-type: application/pdf}"),
         "14: operations.scan.upstream.headers.content-type: it is the caller's, as the body is",

@@ -236,7 +236,7 @@ class Operation(Declared):
         if self.method not in WITH_BODY:
             raise _fault(("body",), f"expected a route with one of {', '.join(WITH_BODY)}")
         if self.upstream is None:
-            raise _fault(("handler",), "expected `upstream`: a handler is given arguments alone")
+            return self
         if self.upstream.method not in WITH_BODY:
             raise _fault(("upstream", "method"), f"expected one of {', '.join(WITH_BODY)}")
         described = {name.lower() for name in DESCRIBING}
