@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -137,10 +137,10 @@ async def test_the_relay_deletes_orphans_in_batches_and_counts_them(blobs: Blobs
         task_id = new_task_id()
         await keep(blobs, f"{task_id}/body", b"x", task_id=task_id)
     await make_old(parts)
-    before: float = RELAY_ORPHANS._value.get()
+    before = cast("float", RELAY_ORPHANS._value.get())
     duty = Orphans(blobs, batch=2)
     assert [await duty.delete() for _ in range(2)] == [True, False]
-    assert RELAY_ORPHANS._value.get() - before == 3
+    assert cast("float", RELAY_ORPHANS._value.get()) - before == 3
 
 
 async def test_many_relays_may_delete_the_same_orphans(blobs: Blobs, parts: Any):
