@@ -192,6 +192,8 @@ async def test_what_a_task_refers_to_stays_as_long_as_the_task(parts: Any, new_t
     found = (await parts.store.find(task_id)).response
     assert await read(await blobs.open(found.blob)) == b"response"
 
+    for name in (body, response):
+        await blobs._registry.touch(name)
     await parts.store.delete(task_id)
     assert await blobs.delete_orphans(limit=9) == 2, "at once, however young they are"
 
