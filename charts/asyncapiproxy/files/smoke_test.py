@@ -68,6 +68,22 @@ def until(what: str, look: Callable[[], Any]) -> Any:
     sys.exit(f"FAILED: after {WAIT_SECONDS} s there is no {what}")
 
 
+def submit(method: str, path: str, arguments: dict[str, Any]) -> Any:
+    """The task of a call: what is not in its path is its body, or the query where it has none."""
+    left: dict[str, Any] = {}
+    for name, value in arguments.items():
+        place = "{" + name + "}"
+        if place in path:
+            path = path.replace(place, urllib.parse.quote(str(value), safe=""))
+        else:
+            left[name] = value
+    asking = {"Prefer": "respond-async"}
+    if method != "GET":
+        return call(PROXY_URL + path, method=method, document=left, headers=asking)
+    query = urllib.parse.urlencode(left, doseq=True)
+    return call(f"{PROXY_URL}{path}?{query}", headers=asking)
+
+
 def main() -> None:
     """Exits with a message and not 0 where something is not as it should be."""
     health = call(PROXY_URL + "/ping")
@@ -79,14 +95,7 @@ def main() -> None:
         return
     method, path = os.environ["ROUTE"].split(" ", 1)
     arguments = json.loads(os.environ["ARGUMENTS"])
-    for name, value in arguments.items():
-        path = path.replace("{" + name + "}", urllib.parse.quote(str(value), safe=""))
-    task = call(
-        PROXY_URL + path,
-        method=method,
-        document=arguments,
-        headers={"Prefer": "respond-async"},
-    )
+    task = submit(method, path, arguments)
     print("submitted:", task["id"])
 
     def finished() -> Any:
