@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from asyncproxy.openapi_parameters import parameter_objects
-from asyncproxy.schemas import COMPONENTS, OPERATION
+from asyncproxy.openapi_schemas import ComponentSchemas
+from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, OPERATION
 from asynctasks.operations.operation import BODILESS
 from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from asyncproxy.openapi_schemas import ComponentSchema
     from asynctasks.operations.operation import Operation, Operations
+    from asynctasks.operations.write_only import Schema
 
 _PREFER: dict[str, Any] = {
     "name": "Prefer",
@@ -55,23 +58,54 @@ _HEADERS = [
 ]
 
 
+_TAGS = [
+    {"name": "operations", "description": "What this proxy can be asked for."},
+    {"name": "tasks", "description": "What became of it."},
+    {"name": "health", "description": "Whether the proxy and what it needs are there."},
+]
+_INFO = {
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "contact": {"name": "Whoever runs this proxy"},
+}
+
+
 def openapi_document(app: FastAPI, operations: Operations, *, prefix: str = "") -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+    """The OpenAPI 3.1 document, the operations first."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=_TAGS,
+        servers=[{"url": prefix or "/"}],
     )
-    if prefix:
-        document["servers"] = [{"url": prefix}]
+    document["info"] |= _INFO
     # In place of FastAPI's own, which describe its 422; ours is a problem.
-    document["components"] = {"schemas": COMPONENTS}
-    paths = document["paths"]
-    for path_item in paths.values():
+    components = ComponentSchemas(COMPONENTS)
+    paths: dict[str, Any] = {}
+    for operation in operations.values():
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(
+            operation, components
+        )
+    for path, path_item in document["paths"].items():
         for method in path_item.values():
             for parameter in method.get("parameters", ()):
-                parameter["schema"] = _not_null(parameter["schema"])
-    for operation in operations.values():
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(operation)
-    return document
+                _amend(parameter)
+        paths[path] = path_item
+    return document | {
+        "paths": paths,
+        "components": {"schemas": components.all},
+        "security": [],
+    }
+
+
+def _amend(parameter: dict[str, Any]) -> None:
+    """Write it as people do, and let the task's id be one for those who generate clients."""
+    parameter["schema"] = _not_null(parameter["schema"])
+    if parameter["in"] == "header":
+        parameter["name"] = "-".join(word.capitalize() for word in parameter["name"].split("-"))
+    elif parameter["name"] == "task_id":
+        parameter["schema"] = {"type": "string", "format": "uuid"}
 
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -82,27 +116,29 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**only, **examples}.items() if name != "title"}
 
 
-def _path_item(operation: Operation) -> dict[str, Any]:
+def _path_item(operation: Operation, components: ComponentSchemas) -> dict[str, Any]:
+    arguments = components.add(operation.name, "Arguments", operation.arguments)
     described: dict[str, Any] = {
         "tags": ["operations"],
         "operationId": operation.name,
         "summary": operation.summary or operation.name,
-        "description": operation.description,
-        "parameters": [*parameter_objects(operation), *_HEADERS],
-        "responses": OPERATION,
+        "description": operation.description or operation.summary or operation.name,
+        "parameters": [*parameter_objects(operation, arguments.schema), *_HEADERS],
+        "responses": {**_answers(operation, components), **OPERATION},
     }
     if operation.method not in BODILESS:
-        described["requestBody"] = _body(operation)
+        described["requestBody"] = _body(operation, arguments)
     return described
 
 
-def _body(operation: Operation) -> dict[str, Any]:
+def _body(operation: Operation, arguments: ComponentSchema) -> dict[str, Any]:
     if operation.body is not None:
         return {"content": {each: {"schema": _raw(each)} for each in operation.body.content_types}}
     elsewhere = operation.call_parameters.arguments
+    schema = _without(arguments.schema, elsewhere) if elsewhere else arguments.reference
     return {
         "required": bool(set(operation.arguments.get("required", ())) - elsewhere),
-        "content": {"application/json": {"schema": _without(operation.arguments, elsewhere)}},
+        "content": {"application/json": {"schema": schema}},
     }
 
 
@@ -113,10 +149,8 @@ def _raw(content_type: str) -> dict[str, Any]:
     return {"type": "string", "format": "binary"}
 
 
-def _without(schema: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+def _without(schema: Schema, names: frozenset[str]) -> Schema:
     """The schema of the body: what is given elsewhere is not in it."""
-    if not names:
-        return schema
     return {
         **schema,
         "required": [name for name in schema.get("required", []) if name not in names],
@@ -124,3 +158,22 @@ def _without(schema: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
             name: value for name, value in schema["properties"].items() if name not in names
         },
     }
+
+
+def _answers(operation: Operation, components: ComponentSchemas) -> dict[str, Any]:
+    """What the upstream answers in time, as far as the operations file says."""
+    declared = operation.response
+    answer: dict[str, Any] = {
+        "description": "The upstream's answer, in time",
+        "headers": ANSWER_HEADERS,
+    }
+    if declared is None:
+        answer["content"] = ANYTHING
+    elif declared.media_type is not None:
+        schema: Schema = {}
+        if declared.schema_ is not None:
+            schema = components.add(operation.name, "Response", declared.schema_).reference
+        answer["content"] = {declared.media_type: {"schema": schema}}
+    if declared is None or declared.status is None:
+        return {"2XX": answer}
+    return {str(declared.status): answer, "2XX": answer}

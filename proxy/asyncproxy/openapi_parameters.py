@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynctasks.json_values import as_array, as_object
-from asynctasks.operations.text_values import referred
+from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
@@ -16,18 +15,18 @@ ARGUMENT = "x-argument"
 """The argument that a parameter gives, where that has another name."""
 
 
-def parameter_objects(operation: Operation) -> list[dict[str, Any]]:
-    """One for each argument that callers give outside the body."""
-    return [_parameter(one, operation.arguments) for one in operation.call_parameters.all]
+def parameter_objects(operation: Operation, arguments: Schema) -> list[dict[str, Any]]:
+    """One for each argument that callers give outside the body, whose schema is among these."""
+    return [_parameter(one, operation, arguments) for one in operation.call_parameters.all]
 
 
-def _parameter(parameter: Parameter, arguments: Schema) -> dict[str, Any]:
-    schema = _inlined(arguments["properties"][parameter.gives], arguments, frozenset())
-    is_required = parameter.place == "path" or parameter.gives in arguments.get("required", ())
+def _parameter(parameter: Parameter, operation: Operation, arguments: Schema) -> dict[str, Any]:
+    schema = arguments["properties"][parameter.gives]
+    required = operation.arguments.get("required", ())
     described: dict[str, Any] = {
         "name": parameter.name,
         "in": parameter.place,
-        "required": is_required,
+        "required": parameter.place == "path" or parameter.gives in required,
         "style": parameter.style,
         "explode": parameter.explode,
         "allowReserved": parameter.allow_reserved or None,
@@ -36,22 +35,3 @@ def _parameter(parameter: Parameter, arguments: Schema) -> dict[str, Any]:
         ARGUMENT: parameter.argument if parameter.argument != parameter.name else None,
     }
     return {key: value for key, value in described.items() if value is not None}
-
-
-def _inlined(schema: Any, arguments: Schema, within: frozenset[str]) -> Any:
-    """The schema with what it refers to in its place: outside the arguments that leads nowhere.
-
-    What refers to itself is open where it does so again.
-    """
-    if (values := as_array(schema)) is not None:
-        return [_inlined(value, arguments, within) for value in values]
-    if (keywords := as_object(schema)) is None:
-        return schema
-    beside = {
-        key: _inlined(value, arguments, within) for key, value in keywords.items() if key != "$ref"
-    }
-    reference = keywords.get("$ref")
-    if not isinstance(reference, str) or reference in within:
-        return beside
-    target = _inlined(referred(reference, arguments), arguments, within | {reference})
-    return {**(as_object(target) or {}), **beside}

@@ -16,6 +16,7 @@ from asyncoperator.settings import OperatorSettings
 from asyncproxy.health_routes import HealthEndpoints, health_routes
 from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
+from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.operations.parameter import Parameter
@@ -72,6 +73,7 @@ def test_every_key_of_the_operations_file_is_documented_with_its_default():
     for model in (
         Operation,
         RawBody,
+        DeclaredResponse,
         Parameter,
         UpstreamCall,
         RewriteLocation,

@@ -6,8 +6,8 @@ from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
     "arguments, body, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, "
-    "maxQueued, parameters, queue, redirect, retry, route, summary, timeoutSeconds, upstream, "
-    "waitSeconds"
+    "maxQueued, parameters, queue, redirect, response, retry, route, summary, timeoutSeconds, "
+    "upstream, waitSeconds"
 )
 
 

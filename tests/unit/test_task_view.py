@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from asyncproxy.schemas import TASK_SCHEMA
+from asyncproxy.schemas import COMPONENTS
 from asyncproxy.task_view import not_modified, reply_response, row_response, task_response
 from asynctasks.broker.messages import Reply
 from asynctasks.instants import utc_now
@@ -98,7 +98,7 @@ def test_an_upstreams_job_is_shown_without_what_may_be_a_key():
 
 
 def test_the_document_has_just_the_members_that_openapi_tells_of():
-    assert set(document(failed_task())) == set(TASK_SCHEMA["properties"])
+    assert set(document(failed_task())) == set(COMPONENTS["Task"]["properties"])
 
 
 @pytest.mark.parametrize("content_type", ["text/html", ""])

@@ -16,6 +16,9 @@ Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 UNQUOTED = "unquoted"
 """The type of a pydantic error that is told without the value, which may be secret."""
 
+SCHEMA_FAULT = "json_schema"
+"""The type of a pydantic error whose context holds `faults`: of each the path and what is wrong."""
+
 
 class Declared(BaseModel):
     """One mapping of the file: its keys in camelCase, an unknown one is a fault."""

@@ -15,7 +15,8 @@ from pydantic_core import PydanticCustomError
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.call_parameters import CallParameters
-from asynctasks.operations.declared import Declared, Number, Seconds, Whole
+from asynctasks.operations.declared import SCHEMA_FAULT, Declared, Number, Seconds, Whole
+from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
@@ -45,8 +46,7 @@ QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
-SCHEMA_FAULT = "json_schema"
-"""The type of a pydantic error whose context holds `faults`: of each the path and what is wrong."""
+_FOR_READERS = {"summary", "description", "response"}
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
@@ -83,6 +83,8 @@ class Operation(Declared):
     arguments: Schema = Field(default_factory=lambda: {"type": "object"})
     body: RawBody | None = None
     """A body that is taken as it comes, and sent on so; without it the body is the arguments."""
+    response: DeclaredResponse | None = None
+    """What the OpenAPI document says of the answer."""
     upstream: UpstreamCall | None = None
     handler: str | None = None
     """`package.module:function`, run in the executor in place of an upstream call."""
@@ -294,9 +296,10 @@ class Operation(Declared):
     def revision(self) -> str:
         """A hash of what is declared: equal wherever it is, however the file is written.
 
-        Defaults are left out, so that a new key in a later version changes no revision.
+        Defaults are left out, so that a new key in a later version changes no revision, and so is
+        what only readers see.
         """
-        declared = self.model_dump(exclude_defaults=True)
+        declared = self.model_dump(exclude_defaults=True, exclude=_FOR_READERS)
         canonical = json.dumps(declared, sort_keys=True, default=sorted)  # `default`: for sets
         return hashlib.sha256(canonical.encode()).hexdigest()[:REVISION_DIGITS]
 

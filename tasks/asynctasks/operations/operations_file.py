@@ -9,10 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from asynctasks.errors import OperationsFileError, in_our_words
 from asynctasks.json_values import as_object
-from asynctasks.operations.declared import UNQUOTED
+from asynctasks.operations.declared import SCHEMA_FAULT, UNQUOTED
 from asynctasks.operations.operation import (
     NAME,
-    SCHEMA_FAULT,
     Operation,
     Operations,
 )
