@@ -435,7 +435,7 @@ def test_a_pool_may_roll_many_executors_at_a_time():
             {**EXTERNAL, "database": {"url": "postgresql://a/b", "existingSecret": "c"}},
             "database: give either url or existingSecret",
         ),
-        ({**DEMO, "test": {"operation": "crate"}}, "they are: create-client, create-report"),
+        ({**DEMO, "test": {"operation": "crate"}}, "they are: create-client, create-report, scan"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_what_to_do(values: Json, message: str):
