@@ -172,7 +172,7 @@ def _answers(operation: Operation, components: ComponentSchemas) -> dict[str, An
     elif declared.media_type is not None:
         schema: Schema = {}
         if declared.schema_ is not None:
-            schema = components.add(operation.name, "Response", declared.schema_).reference
+            schema = components.add(operation.name, "Answer", declared.schema_).reference
         answer["content"] = {declared.media_type: {"schema": schema}}
     if declared is None or declared.status is None:
         return {"2XX": answer}

@@ -118,9 +118,9 @@ def test_the_schema_of_an_answer_has_a_name():
     made = document(operation(response={"schema": TREE}))
     answer = made["paths"]["/trees"]["post"]["responses"]["2XX"]
     assert answer["content"]["application/json"]["schema"] == {
-        "$ref": f"{COMPONENTS}PlantTreeResponse"
+        "$ref": f"{COMPONENTS}PlantTreeAnswer"
     }
-    assert "PlantTreeResponse.tree" in made["components"]["schemas"]
+    assert "PlantTreeAnswer.tree" in made["components"]["schemas"]
 
 
 def test_operations_of_one_name_in_capitals_keep_apart():
