@@ -163,10 +163,7 @@ def _without(schema: Schema, names: frozenset[str]) -> Schema:
 def _answers(operation: Operation, components: ComponentSchemas) -> dict[str, Any]:
     """What the upstream answers in time, as far as the operations file says."""
     declared = operation.response
-    answer: dict[str, Any] = {
-        "description": "The upstream's answer, in time",
-        "headers": ANSWER_HEADERS,
-    }
+    answer: dict[str, Any] = {"description": "The upstream's answer, in time"}
     if declared is None:
         answer["content"] = ANYTHING
     elif declared.media_type is not None:
@@ -176,4 +173,4 @@ def _answers(operation: Operation, components: ComponentSchemas) -> dict[str, An
         answer["content"] = {declared.media_type: {"schema": schema}}
     if declared is None or declared.status is None:
         return {"2XX": answer}
-    return {str(declared.status): answer, "2XX": answer}
+    return {str(declared.status): {**answer, "headers": ANSWER_HEADERS}, "2XX": answer}
