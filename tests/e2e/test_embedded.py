@@ -55,6 +55,7 @@ async def test_the_task_of_an_answered_call_shows_its_response(client: httpx.Asy
     assert task["response"] == {
         "status": 201,
         "contentType": "application/json",
+        "headers": {"location": [answer.headers["location"]]},
         "body": answer.json(),
     }
     assert task["error"] is None
@@ -284,7 +285,9 @@ async def test_openapi_is_valid_and_has_the_operations_own_schema(client: httpx.
     schemathesis.openapi.from_dict(document).validate()
     operation = document["paths"]["/clients"]["post"]
     assert operation["operationId"] == "create-client"
-    arguments = operation["requestBody"]["content"]["application/json"]["schema"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/CreateClientArguments"}
+    arguments = document["components"]["schemas"]["CreateClientArguments"]
     assert arguments["required"] == ["email", "name"]
     assert arguments["properties"]["password"] == {
         "type": "string",

@@ -14,7 +14,7 @@ from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, by_name, inside, operation
 from asynctestkit.ready import ready
 
-FIRST, SECOND = operation(summary="first"), operation(summary="second")
+FIRST, SECOND = operation(maxQueued=1_000), operation(maxQueued=2_000)
 LATE = operation("late", queue="late")
 
 

@@ -67,7 +67,7 @@ async def test_an_outcome_waits_for_room_on_a_full_disk(
 
         async def held_and_large(_: web.Request) -> web.StreamResponse:
             await may_end.wait()
-            return web.json_response({"text": "x" * 200_000}, status=201)
+            return web.json_response({"text": "x" * 60_000}, status=201)
 
         installation.upstream.will(held_and_large)
         task_id = await accepted(client)

@@ -142,5 +142,5 @@ async def test_an_endless_body_takes_no_more_memory_than_a_body_may(sqlite_url: 
             finally:
                 tracemalloc.stop()
     assert answer.json()["type"] == f"{PROBLEMS}upstream-response-too-large"
-    # What was kept so far, one copy of it, and what aiohttp reads ahead.
-    assert 4_000_000 < peak < 12_000_000
+    # What is put away at a time, and what aiohttp reads ahead: less than the body may be.
+    assert 500_000 < peak < 4_000_000

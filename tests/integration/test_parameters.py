@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, Any] = {
         "session": {"type": "string"},
     },
 }
+PAGES = "#/components/schemas/ReportArguments.pages"
 PARAMETERS: list[dict[str, Any]] = [
     {"name": "format", "in": "query"},
     {"name": "page", "in": "query", "argument": "pages", "explode": False},
@@ -229,7 +230,8 @@ async def test_task_commands_call_it_as_the_document_says(reports: Inside):
 
 async def test_the_document_describes_each_parameter(reports: Inside):
     client = await reports.client(await reports.proxy())
-    paths = (await client.get("/openapi.json")).json()["paths"]
+    document = (await client.get("/openapi.json")).json()
+    paths = document["paths"]
     get = paths["/reports/{year}"]["get"]
     assert "requestBody" not in get
     properties = ARGUMENTS["properties"]
@@ -240,11 +242,7 @@ async def test_the_document_describes_each_parameter(reports: Inside):
             "in": "query",
             "required": False,
             "explode": False,
-            # What it refers to is not to be found from here.
-            "schema": {
-                "type": "array",
-                "items": {"type": "integer", "description": "From 1 on", "minimum": 1},
-            },
+            "schema": {"$ref": PAGES},
             "x-argument": "pages",
         },
         {
@@ -257,6 +255,7 @@ async def test_the_document_describes_each_parameter(reports: Inside):
         {"name": "session", "in": "cookie", "required": False, "schema": properties["session"]},
         {"name": "year", "in": "path", "required": True, "schema": properties["year"]},
     ]
+    assert document["components"]["schemas"][PAGES.rpartition("/")[2]]["type"] == "array"
     body = paths["/searches"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert list(body["properties"]) == ["text"]
     assert "head" in paths["/length"]

@@ -23,10 +23,8 @@ MakeTask = Callable[..., NewTask]
 BOOKKEEPING = {"published", "next_publish_at"}
 
 
-def declared(summary: str, name: str = "create-client") -> Operation:
-    return Operation(
-        name=name, route=f"POST /{name}", handler="a:b", queue="clients", summary=summary
-    )
+def declared(handler: str, name: str = "create-client") -> Operation:
+    return Operation(name=name, route=f"POST /{name}", handler=f"a:{handler}", queue="clients")
 
 
 FIRST, SECOND = declared("first"), declared("second")

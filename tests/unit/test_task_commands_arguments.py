@@ -204,3 +204,38 @@ def test_what_is_written_is_read_again(where: tuple[Place, Style], explode: bool
     variables = {"a": written} if place == "path" else {}
     found = read.read(head(written if place == "query" else "", headers=lines, **variables))
     assert found == {"a": value}
+
+
+def test_schemas_are_found_where_the_document_refers_to():
+    found = declared_operations(
+        {
+            "paths": {
+                "/trees/{kind}": {
+                    "post": {
+                        "tags": ["operations"],
+                        "operationId": "plant",
+                        "parameters": [
+                            {"name": "kind", "in": "path", "schema": {"$ref": "#/x/a~1b"}}
+                        ],
+                        "requestBody": {
+                            "content": {"application/json": {"schema": {"$ref": "#/x/body"}}}
+                        },
+                    }
+                }
+            },
+            "x": {
+                "a/b": {"type": "integer"},
+                "body": {
+                    "type": "object",
+                    "properties": {"n": {"$ref": "#/x/n"}, "round": {"$ref": "#/x/round"}},
+                },
+                "n": {"type": "number"},
+                "round": {"$ref": "#/x/round"},
+            },
+        }
+    )["plant"]
+    assert found.schemas == {
+        "kind": {"type": "integer"},
+        "n": {"type": "number"},
+        "round": {"$ref": "#/x/round"},
+    }

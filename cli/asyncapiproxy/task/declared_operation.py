@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncapiproxy.task.written_parameters import DeclaredParameter
 from asynctasks.errors import AsyncApiProxyError
+from asynctasks.json_values import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,10 @@ class Request:
     headers: list[tuple[str, bytes]]
     body: Document | None
     """None where the operation takes none."""
+
+
+MAX_REFERENCES = 20
+"""From one schema to the next; more are a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,12 @@ def _operations(openapi: Document) -> Iterator[DeclaredOperation]:
     for path, calls in paths.items():
         for method, call in calls.items():
             if _TAG in call.get("tags", ()):
-                yield _operation(path, method, call)
+                yield _operation(path, method, call, openapi)
 
 
-def _operation(path: str, method: str, call: Document) -> DeclaredOperation:
+def _operation(path: str, method: str, call: Document, openapi: Document) -> DeclaredOperation:
     content: Document = call.get("requestBody", {}).get("content", {})
-    body: Document = content.get("application/json", {}).get("schema", {})
+    body = _resolved(content.get("application/json", {}).get("schema", {}), openapi)
     is_json = "properties" in body or body.get("type") == "object"
     return DeclaredOperation(
         name=call["operationId"],
@@ -118,16 +123,20 @@ def _operation(path: str, method: str, call: Document) -> DeclaredOperation:
         method=method.upper(),
         path=path,
         parameters=tuple(
-            _parameter(parameter)
+            _parameter(parameter, openapi)
             for parameter in call.get("parameters", ())
             if not (parameter["in"] == "header" and parameter["name"] in OF_THE_PROXY)
         ),
-        body_schemas=body.get("properties", {}) if is_json else None,
+        body_schemas={
+            name: _resolved(schema, openapi) for name, schema in body.get("properties", {}).items()
+        }
+        if is_json
+        else None,
         content_types=() if is_json else tuple(content),
     )
 
 
-def _parameter(declared: Document) -> DeclaredParameter:
+def _parameter(declared: Document, openapi: Document) -> DeclaredParameter:
     style = declared.get("style", "form" if declared["in"] in {"query", "cookie"} else "simple")
     return DeclaredParameter(
         name=declared["name"],
@@ -135,5 +144,18 @@ def _parameter(declared: Document) -> DeclaredParameter:
         argument=declared.get("x-argument", declared["name"]),
         style=style,
         explode=declared.get("explode", style in {"form", "deepObject"}),
-        schema=declared.get("schema", {}),
+        schema=_resolved(declared.get("schema", {}), openapi),
     )
+
+
+def _resolved(schema: Any, openapi: Document) -> Any:
+    """What the schema refers to in the document, and itself where it refers to nothing there."""
+    for _ in range(MAX_REFERENCES):
+        reference = (as_object(schema) or {}).get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            break
+        schema = openapi
+        for key in reference[2:].split("/"):
+            found = as_object(schema) or {}
+            schema = found.get(key.replace("~1", "/").replace("~0", "~"), {})
+    return schema
