@@ -22,6 +22,7 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -336,7 +337,8 @@ def _without_upgrade(parser: Any, url: bytes, headers: list[tuple[bytes, bytes]]
 
 def _answer(error: RefusedRequestError) -> bytes:
     response = on_error(None, error)
-    head = [STATUS_LINE[response.status_code], b"connection: close\r\n"]
+    date = formatdate(usegmt=True).encode()
+    head = [STATUS_LINE[response.status_code], b"date: ", date, b"\r\nconnection: close\r\n"]
     head += [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
     return b"".join([*head, b"\r\n", bytes(response.body)])
 

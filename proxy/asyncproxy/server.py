@@ -79,6 +79,9 @@ class _Server(uvicorn.Server):
 
     async def run_until_told(self, listener: socket.socket) -> None:
         """Raises ServerStartError where uvicorn would end the whole process from inside a task."""
+        self.config.load()
+        # Or the first callers, who come while it still starts, are answered without a Date.
+        await self.on_tick(0)
         try:
             await self.serve(sockets=[listener, *(listener.dup() for _ in range(ACCEPTED - 1))])
         except SystemExit as error:

@@ -98,6 +98,7 @@ async def answered(reader: Reader) -> tuple[int, bytes]:
             status = int(head.split()[1])
             if status >= 200:
                 break
+        assert b"\r\ndate: " in head  # whoever answers (RFC 9110 §6.6.1)
         length = int(head.lower().partition(b"content-length:")[2].split()[0])
         return status, await reader.readexactly(length)
 

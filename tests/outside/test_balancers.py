@@ -115,7 +115,7 @@ async def test_a_slash_within_an_argument_of_the_path_reaches_us(client: httpx.A
     answer = await client.patch("/clients/1%2F2", json={"name": "Ann"})
 
     assert answer.status_code == 422
-    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/clientNumber"]
+    assert [fault["parameter"] for fault in answer.json()["errors"]] == ["clientNumber"]
 
 
 @pytest.mark.parametrize("kind", BALANCED)
