@@ -23,12 +23,17 @@ CREATE TABLE chaos_history (
     recorded_number int,
     recorded_executor text
 );
+CREATE FUNCTION chaos_digest(body bytea, blob text) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE WHEN blob IS NULL THEN md5(body) ELSE (
+        SELECT md5(string_agg(data, ''::bytea ORDER BY number)) FROM blob_chunks WHERE name = blob
+    ) END
+$$;
 CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO chaos_history (task_id, version, status, attempt, executor, cancel_requested,
         response_status, digest, error_type, recorded_number, recorded_executor)
     VALUES (NEW.id, NEW.version, NEW.status, NEW.attempt, NEW.executor, NEW.cancel_requested,
-        NEW.response_status, md5(NEW.response_body), NEW.error->>'type',
+        NEW.response_status, chaos_digest(NEW.response_body, NEW.response_blob), NEW.error->>'type',
         (NEW.attempts->-1->>'number')::int,
         NEW.attempts->-1->>'executor');
     RETURN NULL;
@@ -39,10 +44,12 @@ CREATE TRIGGER chaos_inserted AFTER INSERT ON tasks
 CREATE TRIGGER chaos_updated AFTER UPDATE ON tasks
     FOR EACH ROW WHEN (NEW.operation <> 'create-report' AND
         (OLD.version, OLD.status, OLD.attempt, OLD.executor, OLD.cancel_requested,
-         OLD.response_status, OLD.response_body, OLD.error::text, OLD.attempts::text)
+         OLD.response_status, OLD.response_body, OLD.response_blob, OLD.error::text,
+         OLD.attempts::text)
         IS DISTINCT FROM
         (NEW.version, NEW.status, NEW.attempt, NEW.executor, NEW.cancel_requested,
-         NEW.response_status, NEW.response_body, NEW.error::text, NEW.attempts::text))
+         NEW.response_status, NEW.response_body, NEW.response_blob, NEW.error::text,
+         NEW.attempts::text))
     EXECUTE FUNCTION chaos_record();
 CREATE TABLE chaos_deletions (task_id uuid);
 CREATE FUNCTION chaos_record_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -136,7 +143,8 @@ async def read_all(database_url: str) -> Found:
             }
             changes[str(record["task_id"])].append(Change(**values))
         records = await connection.fetch(
-            "SELECT *, arguments->>'email' AS email, md5(response_body) AS digest,"
+            "SELECT *, arguments->>'email' AS email,"
+            " chaos_digest(response_body, response_blob) AS digest,"
             " error->>'type' AS error_type, (error->>'status')::int AS error_status,"
             " NULL AS response_body, NULL AS sealed_arguments FROM tasks"
             " WHERE operation <> $1",
