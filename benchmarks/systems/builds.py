@@ -13,7 +13,7 @@ from asynctestkit.process import Process, bare_environment
 from asynctestkit.processes import COMMAND, answers
 from benchmarks.machine.measure import Running
 from benchmarks.machine.programs import has_written
-from benchmarks.systems.systems import CHECKOUT, OPERATIONS, parts
+from benchmarks.systems.systems import CHECKOUT, parts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 PREFIXES = ("ASYNCAPIPROXY_", "ASYNCAPI_")
 """What settings begin with, and did before; a build ignores the other."""
 BUILD_SECONDS = 600
+OPERATIONS = """
+operations:
+  create-client:
+    route: POST /clients
+    queue: clients
+    arguments:
+      type: object
+      required: [email, name]
+      additionalProperties: false
+      properties:
+        email: {type: string, format: email, maxLength: 254}
+        name: {type: string, minLength: 1, maxLength: 32}
+        password: {type: string, minLength: 8, writeOnly: true}
+    upstream: {method: POST, url: "{CUSTOMER_API_URL}/clients"}
+"""
+"""The worked example in words that every build knows."""
 
 
 class BuildError(RuntimeError):
