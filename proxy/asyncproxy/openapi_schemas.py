@@ -7,15 +7,16 @@ a name among the components has one in generated clients.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import TYPE_CHECKING
 
-from asynctasks.json_values import as_array, as_object
-from asynctasks.operations.write_only import DATA_KEYWORDS
+from asyncproxy.schemas import SCHEMAS, reference
+from asynctasks.json_values import as_object
+from asynctasks.operations.schema_keywords import schemas_in
 
 if TYPE_CHECKING:
     from asynctasks.operations.write_only import Schema
 
-_PREFIX = "#/components/schemas/"
 _DEFINITION = re.compile(r"#/\$defs/([^/]+)(.*)")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -32,48 +33,36 @@ class ComponentSchemas:
         name = f"{words}{kind}"
         while name in self.all:
             name += "_"
-        added = ComponentSchema(name)
-        self.all[name] = added.schema = added.leading_here(_without_definitions(schema))
-        for definition, below in (as_object(schema.get("$defs")) or {}).items():
-            self.all[added.name_of(definition)] = added.leading_here(below)
+        added = ComponentSchema(name, schema)
+        self.all[name] = added.schema
+        self.all |= added.definitions
         return added
 
 
 class ComponentSchema:
-    """One schema among the components."""
+    """One schema among the components, and its `$defs` beside it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.schema: Schema = {}
+    def __init__(self, name: str, schema: Schema) -> None:
+        self._name = name
+        self.schema = deepcopy(schema)
+        for _, part in schemas_in(self.schema):
+            if isinstance(part.get("$ref"), str):
+                part["$ref"] = self._led(part["$ref"])
+        definitions = as_object(self.schema.pop("$defs", None)) or {}
+        self.definitions = {self._name_of(name): below for name, below in definitions.items()}
 
     @property
     def reference(self) -> Schema:
         """What stands for it elsewhere in the document."""
-        return {"$ref": f"{_PREFIX}{self.name}"}
+        return reference(self._name)
 
-    def name_of(self, definition: str) -> str:
+    def _name_of(self, definition: str) -> str:
         """The component that one of its `$defs` becomes."""
-        return f"{self.name}.{_UNFIT.sub('_', definition)}"
+        return f"{self._name}.{_UNFIT.sub('_', definition)}"
 
-    def leading_here(self, part: Any) -> Any:
-        """A part of it whose references lead to where that stands now."""
-        if (values := as_array(part)) is not None:
-            return [self.leading_here(value) for value in values]
-        if (keywords := as_object(part)) is None:
-            return part
-        found = {
-            keyword: value if keyword in DATA_KEYWORDS else self.leading_here(value)
-            for keyword, value in keywords.items()
-        }
-        if isinstance(found.get("$ref"), str):
-            found["$ref"] = self._led(found["$ref"])
-        return found
-
-    def _led(self, reference: str) -> str:
-        if match := _DEFINITION.fullmatch(reference):
-            return f"{_PREFIX}{self.name_of(match[1])}{match[2]}"
-        return f"{_PREFIX}{self.name}{reference[1:]}" if reference.startswith("#") else reference
-
-
-def _without_definitions(schema: Schema) -> Schema:
-    return {keyword: value for keyword, value in schema.items() if keyword != "$defs"}
+    def _led(self, given: str) -> str:
+        """Where a reference within the schema leads to in the document."""
+        if match := _DEFINITION.fullmatch(given):
+            definition = match[1].replace("~1", "/").replace("~0", "~")
+            return f"{SCHEMAS}{self._name_of(definition)}{match[2]}"
+        return f"{SCHEMAS}{self._name}{given[1:]}" if given.startswith("#") else given

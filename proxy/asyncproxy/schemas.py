@@ -13,6 +13,7 @@ from asynctasks.task import TaskStatus
 
 Responses = dict[int | str, dict[str, Any]]
 Schema = dict[str, Any]
+SCHEMAS = "#/components/schemas/"
 
 _TEXT: Schema = {"type": "string"}
 _ID: Schema = {"type": "string", "format": "uuid"}
@@ -27,7 +28,7 @@ def _or_null(schema: Schema) -> Schema:
 
 def reference(name: str) -> Schema:
     """A component, by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": f"{SCHEMAS}{name}"}
 
 
 def _objects(required: str, properties: dict[str, Schema], **keywords: Any) -> Schema:
@@ -161,18 +162,20 @@ _TASK_ID = {"Task-Id": _header("The task", _ID)}
 _RETRY_AFTER = {"Retry-After": _header("Seconds until it is worth to ask again", _COUNT)}
 _ETAG = {"ETag": _header("The task's version", _TEXT)}
 TASK_HEADERS = {**_TASK_ID, **_ETAG, **_RETRY_AFTER}
+_OF_CALLS = {
+    **_TASK_ID,
+    "Preference-Applied": _header("What of `Prefer` was heeded", _TEXT),
+    "Idempotency-Joined": _header("`true`: an earlier call made the task", _TEXT),
+}
 ACCEPTED_HEADERS = {
     "Location": _header("The task", _ADDRESS),
     "Operation-Location": _header("The task as Azure's clients poll it", _ADDRESS),
     **TASK_HEADERS,
-    "Preference-Applied": _header("What of `Prefer` was heeded", _TEXT),
-    "Idempotency-Joined": _header("`true`: an earlier call made the task", _TEXT),
+    **_OF_CALLS,
 }
 ANSWER_HEADERS = {
-    **_TASK_ID,
-    "Preference-Applied": _header("What of `Prefer` was heeded", _TEXT),
+    **_OF_CALLS,
     "Idempotency-Replayed": _header("`true`: an earlier call was answered so", _TEXT),
-    "Idempotency-Joined": _header("`true`: an earlier call made the task", _TEXT),
 }
 _LINKS = {
     name: {"operationId": operation, "parameters": {"task_id": "$response.body#/id"}}

@@ -80,6 +80,21 @@ def test_every_reference_leads_to_a_component_whatever_refers_to_itself():
     assert "$defs" not in components["PlantTreeArguments"]
 
 
+def test_a_property_may_be_called_as_a_keyword_below_which_a_value_stands():
+    value = {"$ref": "#/$defs/a~1b"}
+    schema = {
+        "type": "object",
+        "properties": {"default": {"$ref": "#/$defs/a~1b"}},
+        "default": {"default": value},
+        "$defs": {"a/b": {"type": "string"}},
+    }
+    made = document(operation(arguments=schema))["components"]["schemas"]
+    arguments = made["PlantTreeArguments"]
+    assert arguments["properties"]["default"] == {"$ref": f"{COMPONENTS}PlantTreeArguments.a_b"}
+    assert made["PlantTreeArguments.a_b"] == {"type": "string"}
+    assert arguments["default"] == {"default": value}
+
+
 def test_what_the_path_gives_is_not_in_the_body():
     made = document(operation(name="b", route="PUT /b/{number}", arguments=TREE))
     call = made["paths"]["/b/{number}"]["put"]
