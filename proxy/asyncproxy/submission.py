@@ -169,7 +169,7 @@ class Submission:
         will_run = task.delay_seconds is not None or is_published
         if not will_run or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
-        task.arguments = task.body = None
+        task.let_go()
         waiting = self._wait(task, expected, window_ends)
         return Submitted(await call.caller.unless_gone(waiting))
 
@@ -234,7 +234,7 @@ class Submission:
         is_by_key = call.task.idempotency_key is not None
         if is_by_key and added.fingerprint not in call.fingerprints:
             raise IdempotencyKeyReusedError
-        call.task.arguments = None
+        call.task.let_go()
         task = await self._look(added.id)
         # One that coalesces has met a task that ran, whatever has become of it since.
         was_final = is_by_key and task.status.is_final

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -126,7 +127,7 @@ async def test_a_row_that_is_not_committed_in_time_is_told_as_such():
 async def test_a_repeat_is_told_of_a_database_that_hangs():
     call: Any = Call(
         operation=CREATE_CLIENT,
-        task=new_task(),
+        task=replace(new_task(), body=b"as it came"),
         fingerprints=["f"],
         window_seconds=0,
         body=BodyBudget(1_000).hold(),
@@ -134,6 +135,7 @@ async def test_a_repeat_is_told_of_a_database_that_hangs():
     earlier = Added(new_task_id(), is_new=False, fingerprint="f")
     with pytest.raises(DatabaseUnavailableError, match="did not answer within 2 s"):
         await submission_of(Store(0))._join(call, earlier, 0)
+    assert (call.task.arguments, call.task.body) == (None, None)  # the earlier task has them
 
 
 async def test_a_database_that_hangs_does_not_hold_a_caller_past_its_window(monkeypatch: Any):

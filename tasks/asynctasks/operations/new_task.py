@@ -61,6 +61,10 @@ class NewTask:
     asynctask: str | None = None
     """`namespace/name/uid` of the AsyncTask that asks for it."""
 
+    def let_go(self) -> None:
+        """Hold no more of what the caller sent: it is stored, by this task or an earlier one."""
+        self.arguments = self.body = None
+
     def as_accepted(self) -> Task:
         """The task as its row stands once it is stored, by this process's clock."""
         deadline = self.deadline
