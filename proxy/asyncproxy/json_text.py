@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from asyncproxy.problems import MalformedJsonError
-from asynctasks.json_values import is_storable, numbers_as_written
+from asynctasks.json_values import as_object, is_storable, numbers_as_written
 
 PLAIN_DEPTH = 100
 """With fewer brackets than this, JSON cannot be too deep."""
@@ -44,7 +44,11 @@ def _may_repeat_names(body: bytes, value: Any) -> bool:
 
     A colon that is written by its code could stand for that one.
     """
-    return b"\\u003" in body or body.count(b":") != orjson.dumps(value).count(b":")
+    colons = body.count(b":")
+    members = as_object(value)
+    if members is not None and colons == len(members):
+        return False  # each is of one of these, as most often
+    return b"\\u003" in body or colons != orjson.dumps(value).count(b":")
 
 
 def _check_names(members: list[tuple[str, Any]]) -> None:
