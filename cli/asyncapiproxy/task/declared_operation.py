@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncapiproxy.task.written_parameters import DeclaredParameter
 from asynctasks.errors import AsyncApiProxyError
-from asynctasks.json_values import as_object
+from asynctasks.json_values import as_object, found_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,8 @@ OF_THE_PROXY = frozenset(
     {"Prefer", "Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Labels"}
 )
 """Headers that say how the task is to be run: the document lists them beside the arguments."""
+MAX_REFERENCES = 20
+"""From one schema to the next; more are a circle."""
 
 
 class PathArgumentMissingError(AsyncApiProxyError):
@@ -38,10 +40,6 @@ class Request:
     headers: list[tuple[str, bytes]]
     body: Document | None
     """None where the operation takes none."""
-
-
-MAX_REFERENCES = 20
-"""From one schema to the next; more are a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,8 @@ def _operations(openapi: Document) -> Iterator[DeclaredOperation]:
 
 def _operation(path: str, method: str, call: Document, openapi: Document) -> DeclaredOperation:
     content: Document = call.get("requestBody", {}).get("content", {})
-    body = _resolved(content.get("application/json", {}).get("schema", {}), openapi)
+    schema = content.get("application/json", {}).get("schema", {})
+    body = as_object(_resolved(schema, openapi)) or {}
     is_json = "properties" in body or body.get("type") == "object"
     return DeclaredOperation(
         name=call["operationId"],
@@ -151,11 +150,8 @@ def _parameter(declared: Document, openapi: Document) -> DeclaredParameter:
 def _resolved(schema: Any, openapi: Document) -> Any:
     """What the schema refers to in the document, and itself where it refers to nothing there."""
     for _ in range(MAX_REFERENCES):
-        reference = (as_object(schema) or {}).get("$ref")
-        if not isinstance(reference, str) or not reference.startswith("#/"):
+        given = (as_object(schema) or {}).get("$ref")
+        if not isinstance(given, str) or not given.startswith("#/"):
             break
-        schema = openapi
-        for key in reference[2:].split("/"):
-            found = as_object(schema) or {}
-            schema = found.get(key.replace("~1", "/").replace("~0", "~"), {})
+        schema = found_at(given[1:], openapi) or {}
     return schema

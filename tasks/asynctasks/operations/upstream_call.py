@@ -103,10 +103,7 @@ class UpstreamCall(Declared):
     def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
         seen: set[str] = set()
         for name, text in value.items():
-            if not HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
-            if name.lower() in OUR_HEADERS:
-                raise ValueError(f"{name} cannot be chosen: {OUR_HEADERS[name.lower()]}")
+            _check_name(name, OUR_HEADERS.get(name.lower()))
             if name.lower() in seen:
                 raise ValueError(f"{name} stands here twice")
             seen.add(name.lower())
@@ -122,10 +119,7 @@ class UpstreamCall(Declared):
     def _may_be_forwarded(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         seen: set[str] = set()
         for name in value:
-            if not HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
-            if name.lower() in NEVER_FORWARDED:
-                raise ValueError(f"{name} is not forwarded: {NEVER_FORWARDED[name.lower()]}")
+            _check_name(name, NEVER_FORWARDED.get(name.lower()), refused="is not forwarded")
             if name.lower() in seen:
                 raise ValueError(f"{name} stands here twice")
             seen.add(name.lower())
@@ -143,10 +137,7 @@ class UpstreamCall(Declared):
     @classmethod
     def _can_be_kept(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
-            if reason := why_never_kept(name.lower()):
-                raise ValueError(f"{name} cannot be chosen: {reason}")
+            _check_name(name, why_never_kept(name.lower()))
         return value
 
     @model_validator(mode="after")
@@ -185,3 +176,11 @@ class UpstreamCall(Declared):
     def names_in(header: str) -> frozenset[str]:
         """The names in a header's value."""
         return frozenset(HEADER_PLACEHOLDER.findall(header))
+
+
+def _check_name(name: str, reason: str | None, *, refused: str = "cannot be chosen") -> None:
+    """Raise ValueError where it is no header's name, or there is a reason against it."""
+    if not HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header (RFC 9110 §5.1)")
+    if reason:
+        raise ValueError(f"{name} {refused}: {reason}")

@@ -17,7 +17,7 @@ from asynctasks.endings import CANCELLED_WHILE_RUNNING
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now, seconds_from_this_moment, utc_now
 from asynctasks.outcome import Outcome
-from asynctasks.statements.conditions import tasks
+from asynctasks.statements.conditions import ANSWER_COLUMNS, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.job_steps import JobStep, job_statements
 from asynctasks.task import TaskStatus, may_move
@@ -363,18 +363,6 @@ _FINISH = (
         finished_at=seconds_from_this_moment(bindparam("finished_in_seconds")),
         run_after=seconds_from_this_moment(bindparam("retry_in_seconds")),
         next_publish_at=seconds_from_this_moment(bindparam("retry_in_seconds")),
-        **{
-            name: _new(name)
-            for name in (
-                "status",
-                "attempts",
-                "response_status",
-                "response_content_type",
-                "response_headers",
-                "response_body",
-                "response_blob",
-                "error",
-            )
-        },
+        **{name: _new(name) for name in ("status", "attempts", *ANSWER_COLUMNS)},
     )
 )

@@ -17,6 +17,15 @@ from asynctasks.task import TaskRow, TaskStatus
 
 blobs = SQLModel.metadata.tables[str(BlobRow.__tablename__)]
 tasks = SQLModel.metadata.tables[str(TaskRow.__tablename__)]
+ANSWER_COLUMNS = (
+    "response_status",
+    "response_content_type",
+    "response_headers",
+    "response_body",
+    "response_blob",
+    "error",
+)
+"""What a task's row has once there is an answer, or a reason why there is none."""
 
 
 def is_status(*statuses: TaskStatus) -> ColumnElement[bool]:

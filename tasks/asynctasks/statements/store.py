@@ -31,7 +31,7 @@ from asynctasks.errors import (
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import blobs, is_status, tasks
+from asynctasks.statements.conditions import ANSWER_COLUMNS, blobs, is_status, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
 from asynctasks.statements.shown import shown_columns
@@ -169,12 +169,7 @@ class TaskStore:
                 ),
                 **dict.fromkeys(
                     (
-                        "response_status",
-                        "response_content_type",
-                        "response_headers",
-                        "response_body",
-                        "response_blob",
-                        "error",
+                        *ANSWER_COLUMNS,
                         "progress",
                         "message",
                         "upstream_job",
