@@ -1,58 +1,31 @@
 """Proxies of other makes in front of ours, private ones, set up as docs/behind-a-proxy.md says."""
 
-import os
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from asynctestkit.ports import free_port, is_listening
-from asynctestkit.process import Process
-from asynctestkit.servers import PrivateServer
-from asynctestkit.servers.postgresql import unprivileged_user
-from asynctestkit.servers.private import find_program
+from asynctestkit.front_server import ApacheServer, FrontServer
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "behind-a-proxy.md"
 
 
-class Balancer(PrivateServer):
-    """One that listens on a port of its own before one or two of our proxies.
-
-    It runs as nobody in particular, and all that it writes is in its own folder.
-    """
+class Balancer(FrontServer):
+    """One that listens on a port of its own before one or two of our proxies."""
 
     heading: ClassVar[str]
     """The section of the document whose first block is its configuration."""
-    program: ClassVar[str]
-    package: ClassVar[str]
 
     def __init__(self, *proxies: str) -> None:
         """Send calls to the proxies at these URLs."""
-        super().__init__(kind=self.program)
-        self.port = free_port()
-        self._program = find_program(
-            self.program, first_in=[Path("/usr/sbin")], package=self.package
-        )
+        super().__init__()
         text = documented_configuration(self.heading)
-        self._configuration = self._folder / "configuration"
-        self._configuration.write_text(self._complete(self._addressed(text, proxies)))
-        user = unprivileged_user()
-        if user:
-            os.chown(self._folder, user.pw_uid, user.pw_gid)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        self._configure(self._complete(self._addressed(text, proxies)))
 
     @abstractmethod
     def _complete(self, configuration: str) -> str:
         """The document's part with what keeps this one to itself."""
-
-    @abstractmethod
-    def _arguments(self) -> list[str]:
-        """For a run in the foreground."""
 
     def _addressed(self, text: str, proxies: tuple[str, ...]) -> str:
         for number, url in enumerate(proxies, start=1):
@@ -60,16 +33,6 @@ class Balancer(PrivateServer):
         assert ":8080" not in text, "the document names more proxies than there are"
         return re.sub(
             r"(listen |bind |VirtualHost )\S*\b80\b", rf"\g<1>127.0.0.1:{self.port}", text
-        )
-
-    def _launch(self) -> Iterator[Process]:
-        yield Process(
-            str(self._program),
-            *self._arguments(),
-            name=self.program,
-            folder=self._folder,
-            is_ready=lambda _: is_listening(self.port),
-            user=unprivileged_user(),
         )
 
 
@@ -106,30 +69,14 @@ class Haproxy(Balancer):
         return ["-db", "-f", str(self._configuration)]
 
 
-class Apache(Balancer):
+class Apache(ApacheServer, Balancer):
     """It compresses what it passes, and changes its ETag."""
 
     heading = "Apache httpd"
-    program = "apache2"
-    package = "apache2-bin"
+    modules = ("mpm_event", "authz_core", "setenvif", "filter", "deflate", "proxy", "proxy_http")
 
     def _complete(self, configuration: str) -> str:
-        names = ("mpm_event", "authz_core", "setenvif", "filter", "deflate", "proxy", "proxy_http")
-        modules = "\n".join(
-            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in names
-        )
-        return f"""
-ServerRoot {self._folder}
-ServerName localhost
-PidFile apache2.pid
-ErrorLog apache2-errors.log
-{modules}
-Listen 127.0.0.1:{self.port}
-{configuration}
-"""
-
-    def _arguments(self) -> list[str]:
-        return ["-D", "FOREGROUND", "-f", str(self._configuration)]
+        return self._head() + configuration
 
 
 class Varnish(Balancer):

@@ -109,13 +109,23 @@ async def upstream() -> AsyncGenerator[Upstream]:
     served = Upstream()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", served.answer)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+    async with serving_app(app, handler_cancellation=True) as served.url:
+        yield served
+
+
+@asynccontextmanager
+async def serving_app(
+    app: web.Application, *, handler_cancellation: bool = False
+) -> AsyncGenerator[str]:
+    """Where the application answers on loopback, as long as it is entered."""
+    runner = web.AppRunner(
+        app, handler_cancellation=handler_cancellation, shutdown_timeout=0.1, access_log=None
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield served
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

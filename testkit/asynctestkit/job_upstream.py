@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from asynctestkit.inside import serving_app
+
 RESULTS = "http://www.opengis.net/def/rel/ogc/1.0/results"
 
 
@@ -87,15 +89,8 @@ async def job_upstream() -> AsyncGenerator[JobUpstream]:
     app = web.Application(middlewares=[_refusing])
     for routes in (_azure, _aip, _ogc, _redirecting):
         routes(app, served)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with serving_app(app) as served.url:
         yield served
-    finally:
-        await runner.cleanup()
 
 
 @web.middleware

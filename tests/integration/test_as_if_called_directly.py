@@ -19,6 +19,7 @@ import httpx
 from asynctasks.operations.response_headers import KEPT_BY_DEFAULT
 from asynctestkit.calls import caller
 from asynctestkit.inside import inside, operation
+from asynctestkit.scripted_upstream import request_on, serving
 
 COMPARED = KEPT_BY_DEFAULT | {"content-type", "x-report-version"}
 ARGUMENTS = {
@@ -279,40 +280,23 @@ EXCHANGES = {
 
 
 @asynccontextmanager
-async def serving(exchanges: dict[str, Exchange]) -> AsyncGenerator[str]:
+async def answering(exchanges: dict[str, Exchange]) -> AsyncGenerator[str]:
     """An upstream that answers each call by the exchange whose number its path ends in."""
-    talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        talks.add(task)
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-                content = await reader.readexactly(int(length or 0))
-                method, target, _ = head.split(b" ", 2)
-                number, _, query = target.decode().rpartition("/")[2].partition("?")
-                exchange = exchanges[number]
-                assert exchange.query.removeprefix("?") == query
-                whole = exchange.answer(head, content)
-                no_body = whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-                writer.write(no_body if method == b"HEAD" else whole)
-                await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
+        while True:
+            head, _, content = (await request_on(reader)).partition(b"\r\n\r\n")
+            method, target, _ = head.split(b" ", 2)
+            number, _, query = target.decode().rpartition("/")[2].partition("?")
+            exchange = exchanges[number]
+            assert exchange.query.removeprefix("?") == query
+            whole = exchange.answer(head + b"\r\n\r\n", content)
+            no_body = whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            writer.write(no_body if method == b"HEAD" else whole)
+            await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in talks:
-            task.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+    async with serving(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @dataclass(frozen=True)
@@ -382,7 +366,7 @@ async def test_through_the_door_an_answer_is_what_it_is_directly(
         "broker_url": amqp_url,
         "broker_prefix": queue_prefix,
     }
-    async with serving(numbered) as url, inside(*OPERATIONS, **settings) as installation:
+    async with answering(numbered) as url, inside(*OPERATIONS, **settings) as installation:
         installation.upstream.url = url
         proxy = await installation.proxy()
         await installation.executor()

@@ -14,35 +14,21 @@ from asynctestkit.inside import (
     one_of_each,
     operation,
 )
+from asynctestkit.scripted_upstream import serving
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 @asynccontextmanager
 async def talking(talk: Talk) -> AsyncGenerator[str]:
-    """An upstream that does as it likes with the connection."""
-    talks: set[asyncio.Task[None]] = set()
+    """An upstream that does as it likes with a connection once it has been asked."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        talks.add(task)
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await talk(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
+        await reader.readuntil(b"\r\n\r\n")
+        await talk(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in talks:
-            task.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+    async with serving(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def _silence(*_: Any) -> None:

@@ -96,6 +96,24 @@ async def opened(sqlite_url: str) -> AsyncIterator[Open]:
         yield opened
 
 
+async def polled(served: JobUpstream) -> None:
+    """Until its first job has been asked for."""
+
+    def check() -> None:
+        assert served.polled["1"]
+
+    await eventually(check, timeout_seconds=20)
+
+
+async def cancelled(served: JobUpstream) -> None:
+    """Until it was told that nobody waits for its first job, once."""
+
+    def check() -> None:
+        assert served.cancelled == ["1"]
+
+    await eventually(check, timeout_seconds=20)
+
+
 async def test_a_job_that_ends_in_the_window_is_answered_as_if_it_had_been_called(opened: Open):
     place = await opened(analyze())
     answer = await place.client.post("/analyze", json={})
@@ -218,11 +236,7 @@ async def test_a_cancel_between_two_polls_reaches_the_upstream(opened: Open):
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     task = await place.ended(task_id)
     assert (task["status"], task["attempts"][-1]["outcome"]) == ("cancelled", "cancelled")
-
-    def is_told() -> None:
-        assert place.upstream.cancelled == ["1"]
-
-    await eventually(is_told, timeout_seconds=20)
+    await cancelled(place.upstream)
     assert place.upstream.polled == {}
 
 
@@ -230,18 +244,10 @@ async def test_a_cancel_during_a_poll_reaches_the_upstream(opened: Open):
     place = await opened(analyze())
     place.upstream.held = asyncio.Event()
     task_id = await place.start()
-
-    def is_polled() -> None:
-        assert place.upstream.polled["1"]
-
-    await eventually(is_polled, timeout_seconds=20)
+    await polled(place.upstream)
     await place.client.post(f"/tasks/{task_id}/cancel")
     assert (await place.ended(task_id))["status"] == "cancelled"
-
-    def is_told() -> None:
-        assert place.upstream.cancelled == ["1"]
-
-    await eventually(is_told, timeout_seconds=20)
+    await cancelled(place.upstream)
     place.upstream.held.set()
 
 
@@ -250,11 +256,7 @@ async def test_a_deadline_ends_the_job_too(opened: Open):
     task_id = await place.start(**{"Task-Deadline": "1"})
     task = await place.ended(task_id)
     assert (task["status"], task["attempts"][-1]["outcome"]) == ("expired", "expired")
-
-    def is_told() -> None:
-        assert place.upstream.cancelled == ["1"]
-
-    await eventually(is_told, timeout_seconds=20)
+    await cancelled(place.upstream)
 
 
 async def test_a_job_that_takes_too_long_fails_the_task_and_is_ended(opened: Open):
@@ -270,11 +272,7 @@ async def test_an_executor_that_drains_during_a_poll_leaves_the_job_to_the_next(
     place = await opened(analyze())
     place.upstream.held = asyncio.Event()
     task_id = await place.start()
-
-    def is_polled() -> None:
-        assert place.upstream.polled["1"]
-
-    await eventually(is_polled, timeout_seconds=20)
+    await polled(place.upstream)
     await place.executor.finish()
     place.upstream.held.set()
     await place.installation.executor()
