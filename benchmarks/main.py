@@ -20,6 +20,7 @@ from benchmarks.report.results import FOLDER, PUBLISHED, Results
 from benchmarks.report.tables import tables
 from benchmarks.sections.against import AGAINST
 from benchmarks.sections.compare import COMPARE
+from benchmarks.sections.limits import PARTS
 from benchmarks.sections.registry import SECTIONS
 from benchmarks.sections.section import Asked, Section
 from benchmarks.systems.systems import SYSTEMS
@@ -100,7 +101,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy); "
+        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy, and `limits`); "
         "`document` only writes docs/performance.md again",
     )
     add("--quick", action="store_true", help="small and short: does it run? (3 min)")
@@ -112,6 +113,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rows", type=int, help="the most rows of `rows` (10 million) and `backlog` (1 million)")
     add("--systems", nargs="+", choices=list(SYSTEMS), help="of `compare` (all)")
     add("--callers", nargs="+", type=int, help="of `compare` (1 32 256 1000)")
+    add("--parts", nargs="+", choices=list(PARTS), help="of `limits` (all)")
     add("--against", metavar="COMMIT", help="of `compare`: that commit's build and this one alone")
 
 
@@ -135,6 +137,7 @@ def _asked(given: argparse.Namespace) -> Asked:
         rows=given.rows,
         systems=tuple(given.systems or ()),
         callers=tuple(given.callers or ()),
+        parts=tuple(given.parts or ()),
         delays=tuple(given.delays or ()),
         against=given.against or "",
     )

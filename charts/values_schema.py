@@ -178,6 +178,28 @@ def schema() -> Json:
             "with the demo API, `create-client` if empty; `null` takes one out",
             additionalProperties={"type": ["object", "null"]},
         ),
+        "limits": free(
+            "what upstreams may be asked for, as `limits` of the [operations file](limits.md), by "
+            "names that operations list; `null` takes one out",
+            additionalProperties={"type": ["object", "null"]},
+        ),
+        "access": part(
+            config=free(
+                "who may call, and what, as in the access file; changes are taken over without a "
+                "restart. If empty, everyone may do everything"
+            ),
+            keys=free("API keys, as `apiKeys: {file: keys.yaml}` of it names them"),
+            existingSecret=text(
+                "a Secret of yours in their place, with the keys `access.yaml` and, if need be, "
+                "`keys.yaml`"
+            ),
+            serviceAccountTokens=part(
+                enabled=flag(
+                    "whether proxies get what they need to check tokens of the cluster's service "
+                    "accounts: `kubernetes/token` and `kubernetes/ca.crt` beside the access file"
+                )
+            ),
+        ),
         "settings": settings(
             "settings of all services ([configuration](configuration.md)), in camelCase",
             Settings,
@@ -205,6 +227,13 @@ def schema() -> Json:
         "migrations": part(
             enabled=flag("whether each pod first brings the task database to its version"),
             waitSeconds=number("how long it waits for a database that does not answer yet"),
+            database=part(
+                existingSecret=text(
+                    "a Secret of yours with the URL of the tables' owner, if that is not the user "
+                    "of services, who then get their rights by it"
+                ),
+                existingSecretKey=text("the key in that Secret", minLength=1),
+            ),
             resources=free("requests and limits of the container that does it"),
         ),
         "proxy": part(
@@ -272,6 +301,11 @@ def schema() -> Json:
             aggregateClusterRoles=flag(
                 "whether those who may view or edit a namespace may do so with our objects"
             ),
+            operationsPolicy=listing(
+                "who may ask for which `operations` by an AsyncTask, by `users` and `groups` "
+                "(`system:serviceaccounts:NAMESPACE`), `*` being every operation; whoever may "
+                "create one, if empty. Needs `admissionPolicy`"
+            ),
         ),
         "serviceAccounts": part(annotations=strings("annotations of the service accounts")),
         "ingress": part(
@@ -291,11 +325,19 @@ def schema() -> Json:
             tasks=flag("whether Ingress and HTTPRoute lead to `/tasks`, beside the operations"),
             docs=flag("whether they lead to `/docs`, and to the OpenAPI document that it shows"),
             everything=flag(
-                "whether they lead to all paths, `/metrics`, `/ping` and `/healthz` included"
+                "whether they lead to all paths of the callers' port, `/ping` included"
             ),
         ),
         "networkPolicy": part(
             enabled=flag("whether only those connect to a pod who have to"),
+            callers=listing(
+                "who may call proxies, as `from` of a NetworkPolicy has it: pods and namespaces by "
+                "label, blocks of addresses; anybody if empty"
+            ),
+            health=listing(
+                "who may ask for health and metrics, in the same way: the namespace of your "
+                "Prometheus; anybody in the cluster if empty. The kubelet always may"
+            ),
             egress=part(
                 enabled=flag("whether pods other than executors connect only to what they have to"),
                 allow=listing("rules for servers of your own, such as the task database"),

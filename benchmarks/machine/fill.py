@@ -1,6 +1,7 @@
 """Fills the task table by SQL, with rows as proxies and executors leave them."""
 
 import os
+from collections.abc import Sequence
 
 from benchmarks.machine.bench import Bench
 
@@ -49,6 +50,21 @@ FROM (
 ) AS made
 """
 
+_HELD = f"""
+INSERT INTO tasks (
+  id, operation, queue, tenant, fair_key, arguments, max_attempts, created_at, next_publish_at,
+  published
+)
+SELECT
+  {_ID.format(at="at", n="n")}, 'create-client', 'clients', fair_key, fair_key, '{{{{}}}}', 5, at,
+  at, FALSE
+FROM (
+  SELECT n, (ARRAY[{{fair_keys}}])[1 + n % {{keys}}] AS fair_key,
+    now() - ({{rows}} - n) * interval '1 microsecond' AS at
+  FROM generate_series(1, {{rows}}) AS n
+) AS made
+"""
+
 
 def add_finished(bench: Bench, url: str, *, since: int, until: int) -> None:
     """Finished tasks number `since` to `until`, the newer with the higher number."""
@@ -60,6 +76,14 @@ def add_queued(bench: Bench, url: str, *, rows: int, published: bool) -> None:
     """Queued tasks: with a message each that is not lost, or all due to be published."""
     next_publish_at = "now() + interval '1 hour'" if published else "at"
     statement = _QUEUED.format(rows=rows, published=str(published), next_publish_at=next_publish_at)
+    bench.sql(statement, url=url)
+    _settle(bench, url)
+
+
+def add_held(bench: Bench, url: str, *, rows: int, fair_keys: Sequence[str]) -> None:
+    """Queued tasks that came just now and are held, of these tenants in turn."""
+    quoted = ", ".join(f"'{key}'" for key in fair_keys)
+    statement = _HELD.format(rows=rows, fair_keys=quoted, keys=len(fair_keys))
     bench.sql(statement, url=url)
     _settle(bench, url)
 

@@ -1,6 +1,7 @@
 """Load by `wrk`: a closed loop of callers, each of whom calls again as soon as it is answered."""
 
 import json
+import os
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -43,11 +44,14 @@ def post_clients(
     delay_seconds: float = 0,
     is_spread: bool = False,
     prefer: str = "",
+    path: str = "/clients",
     good: tuple[int, ...] = (200, 201),
+    token: str = "",
 ) -> Load:
-    """So many callers in all POST /clients; with several URLs each gets its share of them.
+    """So many callers in all POST clients; with several URLs each gets its share of them.
 
-    The upstream takes `delay_seconds`, or where they are spread from half to one and a half of it.
+    A path that ends with `headers` is sent five. The upstream takes `delay_seconds`, or where they
+    are spread from half to one and a half of it. With a token each call bears it.
     """
     how = "spread" if is_spread else "slow"
     behaviour = f".{how}+{delay_seconds:g}" if delay_seconds else ""
@@ -55,20 +59,26 @@ def post_clients(
     def run(url: str) -> Load:
         share = max(1, callers // len(urls))
         posts = ["post", f"b{uuid4().hex[:10]}", behaviour, *([prefer] if prefer else [])]
-        return _wrk(f"{url}/clients", posts, callers=share, seconds=seconds, good=good)
+        return _wrk(f"{url}{path}", posts, callers=share, seconds=seconds, good=good, token=token)
 
     with ThreadPoolExecutor(len(urls)) as threads:
         return _sum(list(threads.map(run, urls)))
 
 
-def wait_for_one(url: str) -> None:
+def wait_for_one(url: str, *, token: str = "") -> None:
     """Post one client and wait for whatever comes, behind all that the callers before have left.
 
     A system that works on one call at a time is idle by its CPU and yet has many to go.
     """
     client = {"email": f"last-{uuid4().hex}@example.com", "name": "Ann"}
     with suppress(httpx.HTTPError):
-        httpx.post(f"{url}/clients", json=client, timeout=2 * ANSWER_SECONDS, trust_env=False)
+        httpx.post(
+            f"{url}/clients",
+            json=client,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=2 * ANSWER_SECONDS,
+            trust_env=False,
+        )
 
 
 def get_paths(url: str, paths: Path, *, callers: int, seconds: float) -> Load:
@@ -77,7 +87,13 @@ def get_paths(url: str, paths: Path, *, callers: int, seconds: float) -> Load:
 
 
 def _wrk(
-    url: str, arguments: list[str], *, callers: int, seconds: float, good: tuple[int, ...]
+    url: str,
+    arguments: list[str],
+    *,
+    callers: int,
+    seconds: float,
+    good: tuple[int, ...],
+    token: str = "",
 ) -> Load:
     command = [
         "wrk",
@@ -86,7 +102,8 @@ def _wrk(
         f"--duration={max(1, round(seconds))}s",
     ]
     command += [f"--timeout={ANSWER_SECONDS}s", f"--script={SCRIPT}", url, "--", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | ({"BENCH_TOKEN": token} if token else {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
         raise RuntimeError(f"wrk failed:\n{done.stdout}\n{done.stderr}")

@@ -102,7 +102,9 @@ def measure(
     delay_seconds: float = 0,
     is_spread: bool = False,
     prefer: str = "",
+    path: str = "/clients",
     good: tuple[int, ...] = (200, 201),
+    token: str = "",
 ) -> Measured:
     """From quiet to quiet: what callers no longer wait for is work of theirs all the same."""
     everything = {**running.parts, **outside}
@@ -114,10 +116,12 @@ def measure(
         delay_seconds=delay_seconds,
         is_spread=is_spread,
         prefer=prefer,
+        path=path,
         good=good,
+        token=token,
     )
     for url in running.urls:
-        wait_for_one(url)
+        wait_for_one(url, token=token)
     spent = used(before, wait_until_quiet(everything))
     each = {name: ns / 1e3 / max(1, load.sent) for name, ns in spent.items()}
     return Measured(

@@ -1,7 +1,7 @@
 -- wrk: POSTs clients or GETs paths, and tells as one line of JSON what came back, by status.
 --   wrk … URL -- post RUN BEHAVIOUR [PREFER]   clients, each with an email that nobody has had
 --   wrk … URL -- get FILE                      the paths of the file, one a line, in turn
--- RUN makes this run's emails different from every other's.
+-- With BENCH_TOKEN in the environment each POST bears it. RUN makes this run's emails different from every other's.
 
 local threads = {}
 
@@ -15,6 +15,15 @@ local function posts(run, behaviour, prefer)
   local ending = behaviour .. "@example.com\",\"name\":\"Ann\"}"
   local headers = { ["Content-Type"] = "application/json" }
   if prefer then headers["Prefer"] = prefer end
+  local token = os.getenv("BENCH_TOKEN")
+  if token then headers["Authorization"] = "Bearer " .. token end
+  if wrk.path:find("headers$") then
+    headers["Accept-Language"] = "de-CH, de;q=0.9, en;q=0.8"
+    headers["X-Request-Id"] = "7d3c9a52-6f0b-4f0e-9a40-2b1c5e8d7f31"
+    headers["X-Correlation-Id"] = "order-2026-11-24-000417"
+    headers["X-Channel"] = "branch"
+    headers["X-Region"] = "eu-central-1"
+  end
   return function(count) return wrk.format("POST", nil, headers, start .. count .. ending) end
 end
 

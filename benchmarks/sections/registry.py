@@ -6,11 +6,15 @@ from benchmarks.sections.against import AGAINST
 from benchmarks.sections.backlog import BACKLOG
 from benchmarks.sections.compare import COMPARE
 from benchmarks.sections.embedded import EMBEDDED
+from benchmarks.sections.headers import HEADERS
+from benchmarks.sections.jobs import JOBS
+from benchmarks.sections.limits import LIMITS
 from benchmarks.sections.lone import LONE
 from benchmarks.sections.parked import PARKED
 from benchmarks.sections.profile_cpu import PROFILE
 from benchmarks.sections.rows import ROWS
 from benchmarks.sections.section import Section
+from benchmarks.sections.tokens import TOKENS
 from benchmarks.sections.workers import WORKERS
 
 SECTIONS: dict[str, Section[Any]] = {
@@ -19,10 +23,14 @@ SECTIONS: dict[str, Section[Any]] = {
         COMPARE,
         EMBEDDED,
         PARKED,
+        JOBS,
         ROWS,
         WORKERS,
         BACKLOG,
         LONE,
+        HEADERS,
+        TOKENS,
+        LIMITS,
         PROFILE,
         AGAINST,
     )

@@ -29,6 +29,8 @@ class Asked:
     """The most that are filled in."""
     systems: tuple[str, ...] = ()
     callers: tuple[int, ...] = ()
+    parts: tuple[str, ...] = ()
+    """Of `limits`."""
     delays: tuple[float, ...] = ()
     against: str = ""
     """A commit, for `compare --against`."""

@@ -73,7 +73,7 @@ def started(bench: Bench, build: Build) -> Generator[Running]:
             *(command, "proxy", "--port", str(port)),
             name="proxy",
             folder=folder,
-            is_ready=answers("/readyz"),
+            is_ready=answers("/ping"),
             environment=environment,
             url=f"http://127.0.0.1:{port}",
         )

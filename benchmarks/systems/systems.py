@@ -40,11 +40,12 @@ def ours(
     proxies: int = 1,
     executors: int = 1,
     proxy_settings: Mapping[str, object] | None = None,
+    operations: str = OPERATIONS,
     command: Sequence[str] = (str(COMMAND),),
 ) -> Generator[Running]:
     """AsyncApiProxy on PostgreSQL and RabbitMQ, by its own commands."""
     with bench.database() as url, bench.queue_prefix() as prefix, ExitStack() as stack:
-        installation = installed(bench, url, prefix, command=command)
+        installation = installed(bench, url, prefix, operations=operations, command=command)
         started_proxies = [
             stack.enter_context(installation.proxy(f"proxy-{n}", **(proxy_settings or {})))
             for n in range(proxies)
@@ -69,7 +70,13 @@ def unbatched(bench: Bench) -> AbstractContextManager[Running]:
 
 
 def installed(
-    bench: Bench, database_url: str, prefix: str, *, command: Sequence[str] = (str(COMMAND),)
+    bench: Bench,
+    database_url: str,
+    prefix: str,
+    *,
+    operations: str = OPERATIONS,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = (str(COMMAND),),
 ) -> Installation:
     """AsyncApiProxy over this database, migrated, with default settings."""
     installation = Installation(
@@ -77,7 +84,8 @@ def installed(
         database_url=database_url,
         broker_url=bench.rabbitmq.url,
         broker_prefix=prefix,
-        operations=OPERATIONS,
+        operations=operations,
+        environment=environment,
         command=command,
     )
     installation.demo_url = bench.upstream.url
@@ -113,7 +121,7 @@ def up(bench: Bench, folder: Path, operations: str) -> Service:
             "PYTHONPATH": str(HERE / "handlers"),
             **settings_environment({}),
         },
-        is_ready=answers("/readyz"),
+        is_ready=answers("/ping"),
         url=f"http://127.0.0.1:{port}",
     )
 

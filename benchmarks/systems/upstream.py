@@ -1,7 +1,8 @@
 """The Customer API of all systems: as little work as an HTTP answer needs.
 
 `python upstream.py PORT`. It answers 201 with the client, after N seconds where the email holds
-`slow+N`, after half to one and a half of them where it holds `spread+N`. The demo Customer API
+`slow+N`, after half to one and a half of them where it holds `spread+N`, and with five headers more
+where the path ends with `headers`. The demo Customer API
 stores its clients and would take the CPU that is measured.
 """
 
@@ -17,6 +18,13 @@ import uvloop
 SLOW = re.compile(rb"(slow|spread)\+([0-9.]+[0-9])")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 HEAD = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+HEADERS = b"""etag: "33a64df551425fcc55e4d42a148795d9f25f89d4"\r
+last-modified: Tue, 24 Nov 2026 10:54:58 GMT\r
+cache-control: private, max-age=60\r
+x-request-id: 7d3c9a52-6f0b-4f0e-9a40-2b1c5e8d7f31\r
+x-report-version: 17\r
+content-length"""
+WITH_HEADERS = HEAD.replace(b"content-length", HEADERS)
 
 
 class Upstream(asyncio.Protocol):
@@ -40,15 +48,16 @@ class Upstream(asyncio.Protocol):
         slow = SLOW.search(body)
         if slow:
             share = 1 if slow[1] == b"slow" else random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
-            asyncio.get_running_loop().call_later(share * float(slow[2]), self._answer, body)
+            asyncio.get_running_loop().call_later(share * float(slow[2]), self._answer, head, body)
         else:
-            self._answer(body)
+            self._answer(head, body)
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, head: bytes, body: bytes) -> None:
         new = orjson.loads(body) if body else {"email": "", "name": ""}
         client = orjson.dumps({"id": "c-1", "email": new["email"], "name": new["name"]})
         if not self._transport.is_closing():
-            self._transport.write(HEAD % (len(client), client))
+            answer = WITH_HEADERS if b"headers HTTP/1.1" in head else HEAD
+            self._transport.write(answer % (len(client), client))
 
 
 async def main(port: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperGroup
 
+from asyncapiproxy.operating_commands import limit_app, operations_app, queue_app
 from asyncapiproxy.task.commands import task_app
 from asyncapiproxy.typer_app import new_app
 
@@ -46,3 +47,6 @@ app = new_app(
     the options below.""",
 )
 app.add_typer(task_app, name="task")
+app.add_typer(queue_app, name="queue")
+app.add_typer(limit_app, name="limit")
+app.add_typer(operations_app, name="operations")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import structlog
 import typer
 
+from asyncapiproxy.access_commands import access_app
 from asyncapiproxy.data_folder import own_data_folder
 from asyncapiproxy.process import run
 from asyncexecutor.executor import run_executor
@@ -24,7 +25,7 @@ from asynctasks.migration import migrate_when_there
 from asynctasks.operations.operations_file import load_operations
 from asynctasks.operations.operations_watch import followed_file
 from asynctasks.operations.sealing import new_sealing_key
-from asynctasks.settings import DatabaseSettings, Settings, unknown_variables
+from asynctasks.settings import MigrationSettings, Settings, unknown_variables
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,6 +54,7 @@ def add_service_commands(app: typer.Typer) -> None:
     """Add the commands to the application, in the order in which a newcomer needs them."""
     for command in (up, proxy, executor, operator, migrate_command, demo_api, sealing_key):
         app.command(name=command.__name__.removesuffix("_command").replace("_", "-"))(command)
+    app.add_typer(access_app, name="access")
 
 
 def up(
@@ -203,9 +205,14 @@ def migrate_command(
     """Create or upgrade the task database. Safe to run many times, and by many at once."""
 
     async def main(stop: asyncio.Event) -> None:
-        settings = DatabaseSettings.read({"database_url": database_url})
+        settings = MigrationSettings.read({"database_url": database_url})
         configure_logging(level=settings.log_level, log_format=settings.log_format)
-        revision = await migrate_when_there(settings.database_url, wait_seconds=wait, stop=stop)
+        revision = await migrate_when_there(
+            settings.database_url,
+            service_url=settings.service_database_url,
+            wait_seconds=wait,
+            stop=stop,
+        )
         typer.echo(f"The task database is at revision {revision}.")
 
     run(main)

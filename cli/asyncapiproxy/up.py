@@ -50,7 +50,8 @@ async def run_up(
         given = _given(host=host, port=port, data=data, operations_file=operations_file)
         check_settings(given, ProxySettings, ExecutorSettings)
         proxy_settings = ProxySettings.read(given)
-        executor_settings = ExecutorSettings.read(given)
+        # Its proxy answers all probes; each executor would want the port for itself.
+        executor_settings = ExecutorSettings.read({**given, "health_port": 0})
         configure_logging(level=proxy_settings.log_level, log_format=proxy_settings.log_format)
         with listen(proxy_settings.host, proxy_settings.port) as listener:
             await _serve_all(proxy_settings, executor_settings, listener, data, stop)
@@ -158,8 +159,6 @@ def _given(*, host: str, port: int, data: Path, operations_file: Path | None) ->
         "host": host,
         "port": port,
         "operations_file": operations_file,
-        # Its proxy answers all probes; each executor would want the port for itself.
-        "health_port": 0,
     }
     defaults: dict[str, object] = {
         "database_url": f"sqlite:///{data.resolve() / 'tasks.db'}",
@@ -192,5 +191,8 @@ def _say_hello(settings: ProxySettings, listener: socket, demo_url: str | None, 
     console.print(f"  proxy         {url}      (try it at /docs)")
     if demo_url:
         console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
+    if settings.health_port:
+        health_url = f"http://localhost:{settings.health_port}"
+        console.print(f"  health        {health_url}      (/healthz, /readyz, /metrics)")
     console.print(f"  operations    {settings.operations_file.resolve()}")
     console.print(f"  data          {data.resolve()}")

@@ -28,34 +28,27 @@ from asynctasks.task import TaskStatus
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from asyncexecutor.breakers import Breakers
     from asyncexecutor.runner import Runnable, Runner
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.operations.operation import RetryPolicy
     from asynctasks.operations.sealing import Sealing
-    from asynctasks.statements.claims import ClaimedTask
+    from asynctasks.statements.claimed_task import ClaimedTask
     from asynctasks.upstream_job import UpstreamJob
 
 log = structlog.get_logger(__name__)
 
 
 async def run_attempt(
-    task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs
+    task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs, breakers: Breakers
 ) -> Outcome:
     """Run the task once and say where that takes it."""
-    result: Answer | AttemptFailedError
-    try:
-        ran = await _run(task, runnable, sealing, blobs)
-        if isinstance(ran, JobGoesOn):
-            return _going_on(task, ran.job, after_seconds=ran.after_seconds)
-        result = ran
-    except AttemptFailedError as error:
-        result = error
-    except (BlobLostError, UnavailableError) as error:
-        result = failed(error)
-    except Exception as error:
-        # A fault of ours must cost this attempt, not the executor and all its others.
-        log.exception("attempt failed unexpectedly", task_id=str(task.id))
-        result = AttemptFailedError(f"The executor has a fault: {type(error).__name__}.")
+    result = await _result(task, runnable, sealing, blobs)
+    resting = await breakers.note(task, runnable.operation, result)
+    if isinstance(result, JobGoesOn):
+        return _going_on(task, result.job, after_seconds=result.after_seconds)
+    if resting is not None and task.max_attempts > 1:
+        return _given_back(task, result, limit=resting, finished_at=utc_now())
     return judge(
         task,
         runnable.operation.retry,
@@ -63,6 +56,21 @@ async def run_attempt(
         jitter=random.random(),  # noqa: S311 - spreads retries
         finished_at=utc_now(),
     )
+
+
+async def _result(
+    task: ClaimedTask, runnable: Runnable, sealing: Sealing, blobs: Blobs
+) -> Answer | JobGoesOn | AttemptFailedError:
+    try:
+        return await _run(task, runnable, sealing, blobs)
+    except AttemptFailedError as error:
+        return error
+    except (BlobLostError, UnavailableError) as error:
+        return failed(error)
+    except Exception as error:
+        # A fault of ours must cost this attempt, not the executor and all its others.
+        log.exception("attempt failed unexpectedly", task_id=str(task.id))
+        return AttemptFailedError(f"The executor has a fault: {type(error).__name__}.")
 
 
 async def _run(
@@ -88,6 +96,29 @@ def _going_on(task: ClaimedTask, job: UpstreamJob, *, after_seconds: float) -> O
         attempts=task.attempts,
         upstream_job=job,
     )
+
+
+def _given_back(
+    task: ClaimedTask,
+    result: Answer | AttemptFailedError,
+    *,
+    limit: str,
+    finished_at: datetime,
+) -> Outcome:
+    """The outcome of an attempt that only found out that the upstream is down.
+
+    It is not counted, and the task waits with the others until the upstream is up again. One that
+    may have no second attempt gets none by this either.
+    """
+    failure = _failure(result)
+    attempts = with_ended_attempt(
+        task,
+        outcome="given back",
+        finished_at=finished_at,
+        detail=f"{failure or 'The upstream is down.'} Not counted: the limit {limit} rests.",
+        response_status=result.response.status if result.response else None,
+    )
+    return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True, attempts=attempts)
 
 
 def judge(
@@ -170,6 +201,7 @@ def attempt_at(
             join(task.arguments, sealing.unseal(task.sealed_arguments)),
             number=task.attempt,
             principal=task.principal,
+            tenant=task.tenant,
             deadline=task.deadline,
             headers=sealing.unseal_headers(task.sealed_headers),
             body=request_body(task, blobs),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import replace
 from http import HTTPStatus
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from asyncexecutor.failures import BodyLostError, BodyStoreUnavailableError, ResponseTooLargeError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from asyncexecutor.failures import AttemptFailedError
     from asynctasks.blobs.blobs import Blobs, BlobWriter
     from asynctasks.response import Response
-    from asynctasks.statements.claims import ClaimedTask
+    from asynctasks.statements.claimed_task import ClaimedTask
 
 
 class RequestBody:
@@ -84,13 +85,14 @@ class ResponsePlace:
         self._blobs = blobs
         self._task_id = task_id
         self._attempt = attempt
-        self._written = 0
         self.inline_bytes = blobs.inline_bytes
 
     def writer(self) -> BlobWriter:
-        """What writes it: another blob each time, and in each attempt."""
-        self._written += 1
-        name = f"{self._task_id}/response-{self._attempt}.{self._written}"
+        """What writes it: another blob each time.
+
+        An attempt may be taken up by several executors one after another, where it polls a job.
+        """
+        name = f"{self._task_id}/response-{self._attempt}.{token_hex(4)}"
         return self._blobs.writer(name, task_id=self._task_id)
 
     async def put_away(self, response: Response) -> Response:

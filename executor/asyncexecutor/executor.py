@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from asyncexecutor.breakers import Breakers
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
@@ -22,20 +23,26 @@ from asyncexecutor.running_attempts import RunningAttempts
 from asyncexecutor.served_operations import ServedOperations
 from asyncexecutor.worker import Worker
 from asynctasks.errors import SettingsError
+from asynctasks.limits.gates import Gates
 from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
+from asynctasks.releases import Releases
 from asynctasks.statements.claims import Claimable, Claims
+from asynctasks.statements.limit_states import LimitStates
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from asyncexecutor.settings import ExecutorSettings
     from asynctasks.connections import Connections
+    from asynctasks.loop import Loop
     from asynctasks.operations.live_operations import LiveOperations
+    from asynctasks.operations.operation import Operation
 
 LEAVE_SECONDS = 2.0
 """How long a database that hangs may hold up the end of an executor that has drained."""
@@ -68,6 +75,15 @@ async def run_executor(
     )
     await check_schema(connections.database)
     await connections.blobs.check()
+    states = LimitStates(connections.database)
+    gates = Gates(lambda: states.read(_of_queue(operations, queue)))
+    await gates.refresh()
+    held = HeldTasks(
+        connections.database,
+        grace_seconds=settings.publish_grace_seconds,
+        window=settings.queue_window,
+    )
+    releases = Releases(held, connections.broker, operations)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     claims = Claims(
         connections.database,
@@ -76,8 +92,9 @@ async def run_executor(
         lease_seconds=settings.lease_seconds,
         claimable=Claimable(queue, {}),
         revision_wait_seconds=settings.revision_wait_seconds,
+        on_room=lambda: releases.soon(queue),
     )
-    async with runnables:
+    async with runnables, releases:
         running = RunningAttempts()
         worker = Worker(
             claims,
@@ -86,6 +103,7 @@ async def run_executor(
             sealing=sealing,
             blobs=connections.blobs,
             running=running,
+            breakers=Breakers(states, gates),
             notes=runnables.notes,
             queue=queue,
             max_interruptions=settings.max_interruptions,
@@ -97,6 +115,7 @@ async def run_executor(
             database=connections.database,
             sealing=sealing,
             runnables=runnables,
+            gates=gates,
         )
         expose(METRICS)
         async with operations.followed_by(served.prepare):
@@ -106,7 +125,7 @@ async def run_executor(
                 claims,
                 settings,
                 connections,
-                progress=ProgressWriter(runnables.notes, claims),
+                loops=(ProgressWriter(runnables.notes, claims).loop, gates.loop),
                 name=name,
                 queue=queue,
                 stop=stop,
@@ -121,7 +140,7 @@ async def _work(
     settings: ExecutorSettings,
     connections: Connections,
     *,
-    progress: ProgressWriter,
+    loops: Sequence[Loop],
     name: str,
     queue: str,
     stop: asyncio.Event,
@@ -147,12 +166,11 @@ async def _work(
         log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
         async with serve_probes(
             settings.health_port,
-            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop, progress.loop)),
+            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop, *loops)),
             ready=lambda: intake.obstacle,
         ):
             keeping = [
-                tasks.create_task(leases.loop.run(), name="leases"),
-                tasks.create_task(progress.loop.run(), name="progress"),
+                tasks.create_task(loop.run(), name=loop.name) for loop in (leases.loop, *loops)
             ]
             async with intake.consuming(consume):
                 heartbeats = tasks.create_task(heartbeat_loop.run(), name="roster")
@@ -160,5 +178,9 @@ async def _work(
                 await intake.leave(drain_seconds=settings.drain_seconds)
                 heartbeat_loop.loop.end()
                 await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
-            for loop in (heartbeats, *keeping):
-                loop.cancel()
+            for task in (heartbeats, *keeping):
+                task.cancel()
+
+
+def _of_queue(operations: LiveOperations, queue: str) -> list[Operation]:
+    return [each for each in operations.current.values() if each.queue == queue]

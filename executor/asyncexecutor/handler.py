@@ -20,7 +20,7 @@ from asyncexecutor.handler_context import HandlerContext
 from asyncexecutor.handler_traceback import traceback_without_texts
 from asyncexecutor.runner import Answer, is_storable_status
 from asynctasks.errors import OperationsFileError
-from asynctasks.json_values import write_json
+from asynctasks.json_values import has_infinite_number, write_json
 from asynctasks.operations.response_headers import why_not_kept
 from asynctasks.response import Response
 
@@ -91,7 +91,7 @@ class Handler:
             raise self._failed(attempt.task_id, error) from None
         except AttemptFailedError:  # of its body, which is told as it is
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise anything
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything
             if isinstance(error, TimeoutError) and limit.expired():
                 raise HandlerTimeoutError(
                     f"The handler did not return within {self._timeout_seconds:g} s."
@@ -132,7 +132,9 @@ def _function(operation: Operation, reference: str) -> Callable[..., Any]:
     place = operation.place("handler")
     try:
         function: Any = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # what is imported may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what is imported may raise anything
         raise OperationsFileError(
             f"{place}: {reference} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -173,15 +175,22 @@ def _response(answer: Any, *, max_bytes: int) -> Response:
     elif isinstance(answer, bytes):
         response = Response(200, "application/octet-stream", answer)
     else:
-        try:
-            response = Response(200, "application/json", write_json(answer))
-        except TypeError as error:
-            raise HandlerAnswerError(f"The handler returned what is no JSON: {error}.") from error
+        response = Response(200, "application/json", _json(answer))
     if len(response.body) > max_bytes:
         raise HandlerAnswerError(
             f"The handler returned more than {max_bytes} bytes, the most that is kept."
         )
     return response
+
+
+def _json(answer: Any) -> bytes:
+    try:
+        text = write_json(answer)
+    except TypeError as error:
+        raise HandlerAnswerError(f"The handler returned what is no JSON: {error}.") from error
+    if b"null" in text and has_infinite_number(answer):
+        raise HandlerAnswerError("The handler returned what is no JSON: NaN or Infinity.")
+    return text
 
 
 def _checked(response: Response) -> Response:

@@ -39,9 +39,9 @@ class HandlerContext:
         self.attempt: int = attempt.number
         """1 for the first. Executors that went in the middle of an attempt count too."""
         self.principal: str = attempt.principal
-        """Who submitted the task; empty until callers are told apart."""
-        self.tenant: str | None = None
-        """Whose it is; None until callers are told apart."""
+        """Who submitted the task; empty where callers are not told apart."""
+        self.tenant: str = attempt.tenant
+        """The organisation of whom submitted it; empty where that has none."""
         self.deadline: datetime | None = attempt.deadline
         """When the task expires, in UTC; None where it never does."""
         self.body: RequestBody | None = attempt.body

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from asynctasks.database import Database
-    from asynctasks.statements.claims import ClaimedTask, Claims
+    from asynctasks.statements.claimed_task import ClaimedTask
+    from asynctasks.statements.claims import Claims
 
 FIRST_PAUSE_SECONDS = 2.0
 _PUT_BACK = "tasks put back: this executor's operations file has "
@@ -37,7 +38,7 @@ class Miss(Enum):
     CLAIM_AGAIN = auto()
     NO_SUCH_TASK = auto()
     JOB_LEFT_BEHIND = auto()
-    """It has expired, and its upstream still works on its job."""
+    """It has ended, and its upstream may still work on its job."""
 
 
 class Misses:
@@ -63,7 +64,9 @@ class Misses:
             return Miss.CLAIM_AGAIN
         if why is Refusal.NO_LONGER:
             return Miss.CLAIM_AGAIN
-        if why is Refusal.OTHER_QUEUE:
+        if why is Refusal.HELD:
+            await self._unclaimed.hold(task_id)
+        elif why is Refusal.OTHER_QUEUE:
             await self._unclaimed.put_back(task_id, publish_in_seconds=0.0)
         elif why in _TOLD:
             self._tell(task, _TOLD[why])

@@ -27,6 +27,8 @@ class GoesOn:
 
     state: str | None = None
     progress: int | None = None
+    lacks: str | None = None
+    """The pointer at which it should say how it stands, where nothing stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,17 @@ def _by_member(
         return Failed(f"The upstream answered {status} without JSON where its job is asked for.")
     value = found_at(until.pointer or "", document)
     state, progress = _text(value), _progress(poll, document)
-    has_error = until.error is not None and found_at(until.error, document) is not None
-    if has_error or _is_among(until.failed, value):
-        return Failed(
-            f"The upstream's job has failed: {until.pointer} is {state or 'unknown'}.",
-            state,
-            is_answer=True,
-        )
+    if (why := _why_failed(until, document, value, state)) is not None:
+        return Failed(f"The upstream's job has failed: {why}.", state, is_answer=True)
     if _is_among(until.succeeded, value):
         return Ended(state, progress)
-    return GoesOn(state, progress)
+    return GoesOn(state, progress, lacks=until.pointer if value is None else None)
+
+
+def _why_failed(until: PollUntil, document: Any, value: Any, state: str | None) -> str | None:
+    if until.error is not None and found_at(until.error, document) is not None:
+        return f"its answer has {until.error}"
+    return f"{until.pointer} is {state}" if _is_among(until.failed, value) else None
 
 
 def _is_among(values: list[Any], value: Any) -> bool:
@@ -109,10 +112,5 @@ def _progress(poll: UpstreamPoll, document: Any) -> int | None:
     if poll.progress is None:
         return None
     value = found_at(poll.progress.pointer, document)
-    try:
-        percent = float(value) if isinstance(value, str | int | float) else None
-    except ValueError:
-        return None
-    if percent is None or not 0 <= percent <= MOST_PERCENT:
-        return None
-    return int(percent)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value <= MOST_PERCENT else None

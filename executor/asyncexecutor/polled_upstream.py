@@ -38,7 +38,8 @@ from asyncexecutor.poll_verdict import (
     verdict,
 )
 from asyncexecutor.retry import LONGEST_RETRY_AFTER_SECONDS
-from asyncexecutor.runner import Answer, JobGoesOn
+from asyncexecutor.runner import Answer, JobGoesOn, JobRunner
+from asynctasks.errors import UnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import found_at, write_json
 from asynctasks.response import Response
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class PolledUpstream:
+class PolledUpstream(JobRunner):
     """The upstream of one operation whose answer may only say that the work has begun."""
 
     def __init__(
@@ -131,29 +132,38 @@ class PolledUpstream:
         progress = job.progress if said.progress is None else said.progress
         job = replace(job, state=said.state, progress=progress)
         if isinstance(said, GoesOn):
-            return await self._goes_on(attempt, job, answer, "going on")
+            return await self._goes_on(attempt, job, answer, "going on", lacks=said.lacks)
         return await self._ended(attempt, job, answer, url)
 
     async def _answer(
         self, attempt: Attempt, url: URL, place: ResponsePlace | None
     ) -> Answer | None:
-        """None where the upstream could not be asked."""
+        """None where the upstream could not be asked, or what it says not be kept."""
         try:
             return await self._upstream.ask("GET", attempt, url, place=place)
+        except UnavailableError:
+            return None
         except AttemptFailedError as error:
             if not error.is_retryable:
                 raise
             return None
 
     async def _goes_on(
-        self, attempt: Attempt, job: UpstreamJob, answer: Answer | None, outcome: str
+        self,
+        attempt: Attempt,
+        job: UpstreamJob,
+        answer: Answer | None,
+        outcome: str,
+        *,
+        lacks: str | None = None,
     ) -> JobGoesOn:
         since = datetime.now(UTC) - datetime.fromisoformat(job.started_at)
         if since.total_seconds() >= self._poll.max_seconds:
             await self.cancel(attempt, job)
-            raise UpstreamJobTimeoutError(
-                f"The upstream's job did not end within {self._poll.max_seconds:g} s.", job=job
-            )
+            told = f"The upstream's job did not end within {self._poll.max_seconds:g} s."
+            if lacks is not None:
+                told += f" The last answer had no {lacks}, which would say how it stands."
+            raise UpstreamJobTimeoutError(told, job=job)
         self._polls[outcome].inc()
         job = replace(job, polls=job.polls + 1)
         return JobGoesOn(job, self._pause_seconds(job, answer))
@@ -166,7 +176,7 @@ class PolledUpstream:
         if result is not None and result.value is not None:
             value = found_at(result.value, document_of(answer))
             response = Response(200, "application/json", write_json(value))
-            return self._done(Answer(response), job)
+            return await self._done(attempt, Answer(response), job)
         if result is not None and result.pointer is not None:
             given, named = found_at(result.pointer, document_of(answer)), result.pointer
         elif result is not None and result.append is not None:
@@ -177,7 +187,7 @@ class PolledUpstream:
         elif 300 <= answer.response.status < 400:  # noqa: PLR2004 - a redirection
             given, named = answer.headers.get("Location"), "Location"
         else:
-            return self._done(answer, job)
+            return await self._done(attempt, answer, job)
         try:
             url = self._addresses.checked(given, asked, named)
         except AttemptFailedError as error:
@@ -189,9 +199,16 @@ class PolledUpstream:
         answer = await self._answer(attempt, url, attempt.response_place)
         if answer is None or is_not_told(answer):
             return await self._goes_on(attempt, job, answer, "not told")
-        return self._done(answer, job)
+        return await self._done(attempt, answer, job)
 
-    def _done(self, answer: Answer, job: UpstreamJob) -> Answer:
+    async def _done(self, attempt: Attempt, answer: Answer, job: UpstreamJob) -> Answer | JobGoesOn:
+        """The answer, once it is kept: as long as it cannot be, the job may be asked again."""
+        if attempt.response_place is not None:
+            try:
+                kept = await attempt.response_place.put_away(answer.response)
+            except UnavailableError:
+                return await self._goes_on(attempt, job, None, "not told")
+            answer = replace(answer, response=kept)
         self._polls["ended"].inc()
         progress = None if job.progress is None else MOST_PERCENT
         return replace(answer, job=replace(job, progress=progress))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,7 @@ class Attempt:
     arguments: dict[str, Any]
     number: int = 1
     principal: str = ""
+    tenant: str = ""
     deadline: datetime | None = None
     headers: Sequence[Header] = ()
     """The caller's own that its upstream gets, too."""
@@ -79,13 +81,12 @@ class Runner(Protocol):
         ...
 
 
-@runtime_checkable
-class JobRunner(Runner, Protocol):
+class JobRunner(Runner):
     """One whose work an upstream may do after its answer."""
 
+    @abstractmethod
     async def cancel(self, attempt: Attempt, job: UpstreamJob) -> None:
         """Tell the upstream that nobody waits for the job any more, as far as it can be told."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from uuid import UUID
 
-    from asynctasks.statements.claims import ClaimedTask, Held
+    from asynctasks.statements.claimed_task import ClaimedTask
+    from asynctasks.statements.claims import Held
 
 
 class StopReason(StrEnum):

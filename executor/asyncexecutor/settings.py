@@ -30,5 +30,3 @@ class ExecutorSettings(Settings):
     """How often the executor reports itself, and learns whether it is to drain."""
     pod_name: str | None = None
     """The pod it runs in, for the operator to choose which to remove; None outside Kubernetes."""
-    health_port: int = Field(default=0, ge=0, le=65_535)
-    """Serves /healthz, /readyz and /metrics; 0 serves none."""

@@ -87,8 +87,7 @@ class Upstream:
         To another origin go none of the operation's headers, tokens and certificates. Raises as
         `run` does.
         """
-        is_own = url.origin() == self.url(attempt).origin()
-        request = self._request.further(attempt, url, is_own=is_own)
+        request = self._request.further(attempt, url)
         return await self._exchange(method, request, attempt, place)
 
     def url(self, attempt: Attempt) -> URL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
+
+
+_PLAIN_PATH = re.compile(r"(/[\w~%-][\w~%.-]*)+", re.ASCII)
+"""Behind the origin it is the whole URL already: to join the two would take as long as a write."""
 
 
 class UpstreamAddresses:
@@ -45,7 +50,9 @@ class UpstreamAddresses:
         What is no address stays as it is.
         """
         try:
-            if not address.startswith(("http://", "https://")):
+            if _PLAIN_PATH.fullmatch(address):
+                address = f"{called.origin()}{address}"
+            elif not address.startswith(("http://", "https://")):
                 # Neither the password nor the query of our own call is for callers.
                 address = urljoin(str(called.with_user(None).with_query(None)), address)
             return address if self._rewrite is None else self._rewritten(address)
@@ -57,8 +64,8 @@ class UpstreamAddresses:
         path = url.raw_path
         if _origin(address) != self._origin or not f"{path}/".startswith(f"{self._path}/"):
             return address
-        # By one slash: two would lead to another host.
-        told = "/" + (self._to + path[len(self._path) :]).lstrip("/")
+        # By one slash: two would lead to another host, and so does a backslash, to browsers.
+        told = "/" + (self._to + path[len(self._path) :]).lstrip("/\\")
         query = f"?{url.raw_query_string}" if url.raw_query_string else ""
         return told + query + (f"#{url.raw_fragment}" if url.raw_fragment else "")
 
@@ -71,10 +78,15 @@ def target_of_same_origin(location: str, *, called: URL) -> URL | None:
             return None
     except ValueError:
         return None
-    same_caller = target.with_user(called.user)
+    return with_user_of(target, called).with_fragment(None)
+
+
+def with_user_of(url: URL, called: URL) -> URL:
+    """The URL with the user and the password, if any, by which another was called."""
+    same_caller = url.with_user(called.user)
     if called.password is not None:
         same_caller = same_caller.with_password(called.password)
-    return same_caller.with_fragment(None)
+    return same_caller
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

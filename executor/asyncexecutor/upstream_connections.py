@@ -7,7 +7,7 @@ import ssl
 import time
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 from urllib.request import (
@@ -80,6 +80,8 @@ class UpstreamConnections:
                     "User-Agent": f"AsyncApiProxy/{version('asyncapiproxy')}",
                     "Accept-Encoding": "identity",
                 },
+                # A call without a type has none: it has no body, or its caller gave it none.
+                skip_auto_headers=("Content-Type",),
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
                 max_headers=MAX_HEADERS,
@@ -104,6 +106,7 @@ class UpstreamConnections:
         and the call bears the same Idempotency-Key.
         """
         assert self._session is not None
+        request = _authorized_once(request)
         given: dict[str, Any] = {
             "headers": request.headers,
             # A redirect is an answer: who called may follow it.
@@ -154,6 +157,15 @@ class UpstreamConnections:
                 way["headers"] = CIMultiDict(request.headers)
                 way["headers"][AUTHORIZATION] = basic
         return way
+
+
+def _authorized_once(request: Request) -> Request:
+    """The request without the user in its URL where it has an Authorization all the same."""
+    if "@" not in request.url.raw_authority or "authorization" not in map(
+        str.lower, request.headers
+    ):
+        return request
+    return replace(request, url=request.url.with_user(None))
 
 
 def tls_context(operation: Operation, call: UpstreamCall) -> ssl.SSLContext | None:

@@ -16,12 +16,18 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.upstream_connections import MAX_HEADER_BYTES, MAX_HEADERS
 
+_BROKEN = (
+    "it was reset or ended while it was being made or used, as it is where a client certificate "
+    "is asked for."
+)
 _NOT_CONNECTED = {
     "ClientConnectorDNSError": "its name was not found.",
     "ClientConnectorError": "it was refused.",
     "ClientProxyConnectionError": "the proxy on the way refused it.",
     "ClientConnectorCertificateError": "its certificate is not trusted.",
     "ClientConnectorSSLError": "TLS could not be agreed on.",
+    "ClientOSError": _BROKEN,
+    "ClientConnectionResetError": _BROKEN,
     "ServerDisconnectedError": "it was closed before an answer came.",
     "ClientPayloadError": "it was closed in the middle of the answer.",
 }
@@ -51,10 +57,14 @@ def failure(error: BaseException, *, whose: str = "The upstream") -> AttemptFail
         return UpstreamResponseUnreadableError(
             f"{whose} answered, but that cannot be read: {fault}."
         )
+    return UpstreamUnreachableError(f"{whose}'s connection failed: {_why_not_connected(error)}")
+
+
+def _why_not_connected(error: BaseException) -> str:
+    if isinstance(getattr(error, "os_error", None), ConnectionResetError):
+        return _BROKEN
     name = type(error).__name__
-    return UpstreamUnreachableError(
-        f"{whose}'s connection failed: {_NOT_CONNECTED.get(name, f'{name}.')}"
-    )
+    return _NOT_CONNECTED.get(name, f"{name}.")
 
 
 def _fault_of_the_answer(error: BaseException) -> str | None:

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from multidict import CIMultiDict
 
 from asyncexecutor.failures import UpstreamHeaderError, UpstreamUrlError
+from asyncexecutor.upstream_addresses import with_user_of
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import write_json
 from asynctasks.operations.upstream_call import (
     HEADER_PLACEHOLDER,
     HEADER_VALUE,
+    OUR_NAMES,
+    PRINCIPAL,
     TASK_ID,
+    TENANT,
     WITH_BODY,
 )
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from yarl import URL
 
@@ -53,8 +57,8 @@ class RequestTemplate:
         self, operation: Operation, call: UpstreamCall, environment: Mapping[str, str]
     ) -> None:
         """Raise OperationsFileError with all that the environment lacks or spoils."""
-        arguments = frozenset(operation.arguments.get("properties", {})) | {TASK_ID}
-        self._names_task = TASK_ID in call.names
+        arguments = frozenset(operation.arguments.get("properties", {})) | OUR_NAMES.keys()
+        self._ours = call.names & OUR_NAMES.keys()
         # Secrets made from files often end in a newline, which no URL and no header can hold.
         values = {name: text.strip() for name, text in environment.items()}
         _check_environment(operation, call, arguments, values)
@@ -93,13 +97,14 @@ class RequestTemplate:
             )
         return Request(self.url(attempt), _with_forwarded(headers, attempt), body)
 
-    def further(self, attempt: Attempt, url: URL, *, is_own: bool) -> Request:
-        """A further call for an attempt, without a body; `is_own`: it goes to the same upstream."""
-        if not is_own:
+    def further(self, attempt: Attempt, url: URL) -> Request:
+        """A further call for an attempt, without a body, at the upstream or another."""
+        called = self.url(attempt)
+        if url.origin() != called.origin():
             return Request(url, {}, None, is_own=False)
         headers = self._headers(self._values(attempt))
         kept = {name: text for name, text in headers.items() if name.lower() != "content-type"}
-        return Request(url, _with_forwarded(kept, attempt), None)
+        return Request(with_user_of(url, called), _with_forwarded(kept, attempt), None)
 
     def url(self, attempt: Attempt) -> URL:
         """What an attempt calls; raises UpstreamUrlError."""
@@ -110,9 +115,9 @@ class RequestTemplate:
 
     def _values(self, attempt: Attempt) -> dict[str, Any]:
         """What the template's names stand for."""
-        if not self._names_task:
+        if not self._ours:
             return attempt.arguments
-        return {**attempt.arguments, TASK_ID: str(attempt.task_id)}
+        return {**attempt.arguments, **{name: _OURS[name](attempt) for name in self._ours}}
 
     def _headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         headers = {**self._fixed}
@@ -120,6 +125,13 @@ class RequestTemplate:
             if all(arguments.get(one) is not None for one in template.arguments):
                 headers[name] = template.expand(arguments)
         return headers
+
+
+_OURS: dict[str, Callable[[Attempt], str | None]] = {
+    TASK_ID: lambda attempt: str(attempt.task_id),
+    PRINCIPAL: lambda attempt: attempt.principal or None,
+    TENANT: lambda attempt: attempt.tenant or None,
+}
 
 
 def _with_forwarded(headers: dict[str, str], attempt: Attempt) -> Mapping[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
 from asyncexecutor.attempt import attempt_at, run_attempt
+from asyncexecutor.database_waits import when_there
 from asyncexecutor.failures import ArgumentsUnreadableError, AttemptFailedError
 from asyncexecutor.metrics import DEAD_LETTERS, AttemptMetrics
 from asyncexecutor.misses import Miss
@@ -16,16 +16,17 @@ from asyncexecutor.runner import JobRunner
 from asyncexecutor.running_attempts import StopReason, stopped
 from asynctasks.broker.messages import Reply, TaskMessage
 from asynctasks.endings import INTERRUPTED_TOO_OFTEN
-from asynctasks.errors import DatabaseUnavailableError, MalformedMessageError
+from asynctasks.errors import MalformedMessageError
 from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
 
+    from asyncexecutor.breakers import Breakers
     from asyncexecutor.misses import Misses
     from asyncexecutor.progress import ProgressNotes
     from asyncexecutor.runner import Runnable
@@ -37,15 +38,11 @@ if TYPE_CHECKING:
     from asynctasks.statements.claims import Claims
     from asynctasks.upstream_job import UpstreamJob
 
-PAUSE_SECONDS = 1.0
-"""Between tries while the database is away."""
 MOST_CLAIMS = 3
 """Of one delivery. What each look calls ours and no claim finds, the relay brings once more."""
 
 DEAD_LETTERED = frozenset({INTERRUPTED_TOO_OFTEN.type, ArgumentsUnreadableError.type})
 """Errors that no caller and no upstream can mend: someone who runs us has to look."""
-
-ResultT = TypeVar("ResultT")
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +59,7 @@ class Worker:
         sealing: Sealing,
         blobs: Blobs,
         running: RunningAttempts,
+        breakers: Breakers,
         notes: ProgressNotes,
         queue: str,
         max_interruptions: int,
@@ -75,6 +73,7 @@ class Worker:
         self._blobs = blobs
         self._max_interruptions = max_interruptions
         self._running = running
+        self._breakers = breakers
         self._notes = notes
         self._dead_letters = DEAD_LETTERS.labels(queue)
 
@@ -119,10 +118,10 @@ class Worker:
         """The task, or what is left to do with its message."""
         miss = Miss.CLAIM_AGAIN
         for _ in range(MOST_CLAIMS):
-            task = await _when_there(lambda: self._claims.claim(task_id))
+            task = await when_there(lambda: self._claims.claim(task_id))
             if task is not None:
                 return task
-            miss = await _when_there(lambda: self._misses.settle(task_id))
+            miss = await when_there(lambda: self._misses.settle(task_id))
             if miss is not Miss.CLAIM_AGAIN:
                 break
         return miss
@@ -137,7 +136,7 @@ class Worker:
         outcome = await self._attempt(task)
         if outcome is not None:
             ended = outcome
-            outcome = await _when_there(lambda: self._claims.finish(task, ended))
+            outcome = await when_there(lambda: self._claims.finish(task, ended))
         if outcome is None:
             log.warning("attempt abandoned: the task is no longer ours", task_id=str(task.id))
             return None
@@ -164,11 +163,11 @@ class Worker:
         outcome = None
         try:
             runnable = self._runnables[task.operation]
-            attempt = run_attempt(task, runnable, self._sealing, self._blobs)
+            attempt = run_attempt(task, runnable, self._sealing, self._blobs, self._breakers)
             outcome = await self._running.run(task, attempt)
             told = self._notes.take(task.id, task.attempt)
             if told is not None:
-                await _when_there(lambda: self._claims.report(told))
+                await when_there(lambda: self._claims.report(told))
         finally:
             seconds = time.perf_counter() - started
             if task.upstream_job is not None:
@@ -177,7 +176,7 @@ class Worker:
         return outcome
 
     async def _end_job_left_behind(self, task_id: UUID) -> None:
-        task = await _when_there(lambda: self._misses.left_behind(task_id))
+        task = await when_there(lambda: self._misses.left_behind(task_id))
         if task is not None and task.job is not None:
             await self._cancel_job(task, task.job)
 
@@ -200,13 +199,3 @@ def _log_failure(task: ClaimedTask, outcome: Outcome) -> None:
         error=outcome.error.type if outcome.error else None,
         response_status=outcome.response.status if outcome.response else None,
     )
-
-
-async def _when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """What the database answers, however long it is away: an outcome is worth waiting for."""
-    while True:
-        try:
-            return await ask()
-        except DatabaseUnavailableError as error:
-            log.warning("waiting for the task database", reason=str(error))
-            await asyncio.sleep(PAUSE_SECONDS)

@@ -31,6 +31,7 @@ from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.probe_server import serve_probes
 from asynctasks.statements.demand import DemandReader
+from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.store import TaskStore
@@ -192,6 +193,8 @@ class Operator:
             kube=self._kube,
             demand=DemandReader(database),
             roster=Roster(database),
+            limit_states=LimitStates(database),
+            operations=self._operations,
             broker=self._connections.broker,
             neighbours=Neighbours(self._kube, self._settings.installation),
             tick_seconds=self._settings.scaling_tick_seconds,

@@ -24,8 +24,6 @@ class OperatorSettings(Settings):
     """Owns the mirror's objects, so that they go with it; by default its pod's Deployment."""
     pod_name: str | None = None
     """The pod it runs in: its name as a leader, and the way to its Deployment."""
-    health_port: int = Field(default=0, ge=0, le=65_535)
-    """Serves /healthz, /readyz and /metrics; 0 serves none."""
     installation: str = Field(
         default="asyncapiproxy",
         pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$",

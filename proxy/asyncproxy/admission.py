@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncproxy.metrics import HELD_TASKS, WAITING_JOBS
 from asyncproxy.problems import OverloadedError, QueueFullError
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 
     from asyncproxy.settings import ProxySettings
     from asynctasks.operations.operation import Operation
@@ -69,12 +70,17 @@ class Admission:
         settings: ProxySettings,
         *,
         on_sample: Callable[[Mapping[str, Backlog]], Awaitable[None]],
+        waits_apart: Callable[[str], bool] = lambda _: False,
         sample_seconds: float = SAMPLE_SECONDS,
         largest_share: float = LARGEST_SHARE,
     ) -> None:
-        """Each sample is told to `on_sample`, too."""
+        """Each sample is told to `on_sample`, too.
+
+        What is held of an operation that `waits_apart` keeps no other one waiting.
+        """
         self._upkeep = upkeep
         self._on_sample = on_sample
+        self._waits_apart = waits_apart
         self._settings = settings
         self._waiting = 0
         self._queues: dict[str, _Queue] = {}
@@ -116,18 +122,21 @@ class Admission:
                 queued[operation.name] -= 1  # a sample since then has begun a count of its own
 
     def window_seconds(self, operation: Operation, asked: float) -> float:
-        """The window worth holding: none where the queue alone takes longer."""
-        if not self._settings.adaptive_window:
+        """The window worth holding: none where the queue alone takes longer.
+
+        Where limits decide, how long the queue is says little of whose turn it is.
+        """
+        if not self._settings.adaptive_window or operation.limits:
             return asked
         queue = self._queues.get(operation.queue)
         wait = queue.wait_seconds if queue else None
         return 0.0 if wait is not None and wait > asked else asked
 
-    def retry_after_seconds(self, queue: str) -> int:
-        """When a task of the queue is likely to have been run."""
+    def retry_after_seconds(self, queue: str, *, at_least: float = 0.0) -> int:
+        """When a task of the queue is likely to have been run, which will not be earlier."""
         known = self._queues.get(queue)
         wait = (known.wait_seconds if known else None) or 0.0
-        return min(max(1, math.ceil(wait)), LONGEST_RETRY_AFTER_SECONDS)
+        return min(max(1, math.ceil(max(wait, at_least))), LONGEST_RETRY_AFTER_SECONDS)
 
     async def _sample_since_last(self) -> None:
         now = time.monotonic()
@@ -144,11 +153,27 @@ class Admission:
         for name in self._queues.keys() | backlogs.keys():
             backlog = backlogs.get(name)
             self._queues.setdefault(name, _Queue()).sample(
-                queued=_waiting(backlog) if backlog else 0,
+                queued=self._waiting_on(backlog) if backlog else 0,
                 finished_per_second=backlog.finished / seconds if backlog else 0.0,
             )
+        _show_held(backlogs)
+        _show_jobs(backlogs.values())
         await self._on_sample(backlogs)
 
+    def _waiting_on(self, backlog: Backlog) -> int:
+        apart = (count for name, count in backlog.held.items() if self._waits_apart(name))
+        return sum(backlog.queued.values()) - sum(backlog.put_back.values()) - sum(apart)
 
-def _waiting(backlog: Backlog) -> int:
-    return sum(backlog.queued.values()) - sum(backlog.put_back.values())
+
+def _show_jobs(backlogs: Iterable[Backlog]) -> None:
+    WAITING_JOBS.clear()
+    for backlog in backlogs:
+        for operation, jobs in backlog.jobs.items():
+            # A changed file may have given it another queue.
+            WAITING_JOBS.labels(operation).inc(jobs)
+
+
+def _show_held(backlogs: Mapping[str, Backlog]) -> None:
+    HELD_TASKS.clear()
+    for queue, backlog in backlogs.items():
+        HELD_TASKS.labels(queue).set(sum(backlog.held.values()))

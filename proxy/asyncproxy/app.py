@@ -10,9 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from asyncproxy.caller_routes import caller_routes
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
+from asyncproxy.openapi_security import with_security
+from asyncproxy.operating_routes import operating_routes
 from asyncproxy.operation_routes import OperationRoute
 from asyncproxy.problems import (
     on_disconnect,
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from asyncproxy.access.authentication import Authentication
+    from asyncproxy.caller_routes import CallerEndpoints
     from asyncproxy.health_routes import HealthEndpoints
+    from asyncproxy.operating_routes import OperatingEndpoints
     from asyncproxy.operation_routes import Endpoint
     from asyncproxy.task_routes import TaskEndpoints
     from asynctasks.operations.operation import Operations
@@ -44,13 +50,21 @@ def create_app(
     *,
     calls: Mapping[tuple[str, str], Endpoint],
     tasks: TaskEndpoints,
+    operating: OperatingEndpoints,
+    callers: CallerEndpoints,
     health: HealthEndpoints,
+    ways: Callable[[], Authentication] | None = None,
+    has_docs: bool = True,
 ) -> FastAPI:
-    """The proxy's application; `calls` of the operations by method and path."""
+    """The proxy's application; `calls` of the operations by method and path.
+
+    `ways` are those in which callers may prove who they are, as they stand when it is called.
+    """
     app = FastAPI(
         title="AsyncApiProxy",
         version=version("asyncapiproxy"),
         description=DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -66,15 +80,22 @@ def create_app(
     for (method, path), endpoint in calls.items():
         app.router.routes.append(OperationRoute(path, endpoint, methods=[method]))
     # Flat, so that what a path allows can be told.
-    for routes in (task_routes(tasks).routes, health_routes(health).routes):
-        app.router.routes.extend(routes)
-    app.router.routes.extend(docs_routes(title=app.title, prefix=tasks.public_url))
+    for router in (
+        task_routes(tasks),
+        operating_routes(operating),
+        caller_routes(callers),
+        health_routes(health),
+    ):
+        app.router.routes.extend(router.routes)
+    if has_docs:
+        app.docs_url = "/docs"
+        app.router.routes.extend(docs_routes(app, tasks.public))
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not document:
-            document.update(openapi_document(app, operations, prefix=tasks.public_url))
-        return document
+            document.update(openapi_document(app, operations))
+        return document if ways is None else with_security(document, ways())
 
     app.openapi = openapi
     return app

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from asynctasks.blobs.blobs import Blobs
 
@@ -45,24 +46,32 @@ async def with_body(response: Response, request: Request, blobs: Blobs) -> Respo
     chunks = opened.chunks()
     # What is lost from its start is told by a problem, and not by an answer that breaks off.
     first = await anext(chunks)
-    streaming = StreamingResponse(_pieces(first, chunks, blob=response.blob), response.status_code)
+    streaming = _BlobStream(_pieces(first, chunks), response.status_code)
     streaming.raw_headers = response.raw_headers
+    streaming.blob = response.blob
     return streaming
 
 
-async def _pieces(
-    first: bytes, chunks: AsyncGenerator[bytes], *, blob: str
-) -> AsyncGenerator[memoryview]:
-    try:
-        async with aclosing(chunks):
-            for piece in _parts(first):
+class _BlobStream(StreamingResponse):
+    """One that may break off: its length is told, so that the caller sees it."""
+
+    blob: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except AsyncApiProxyError as error:
+            # Of an answer that is not at its end, the server closes the connection.
+            log.error("an answer broke off", blob=self.blob, reason=str(error))  # noqa: TRY400
+
+
+async def _pieces(first: bytes, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[memoryview]:
+    async with aclosing(chunks):
+        for piece in _parts(first):
+            yield piece
+        async for chunk in chunks:
+            for piece in _parts(chunk):
                 yield piece
-            async for chunk in chunks:
-                for piece in _parts(chunk):
-                    yield piece
-    except AsyncApiProxyError as error:
-        log.error("an answer broke off", blob=blob, reason=str(error))  # noqa: TRY400
-        raise
 
 
 def _parts(chunk: bytes) -> list[memoryview]:

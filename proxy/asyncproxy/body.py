@@ -73,6 +73,16 @@ async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> byte
     return bytes(body)
 
 
+async def read_json_body(request: Request, held: HeldBody, *, max_bytes: int) -> Any:
+    """The JSON that a path of the proxy's own is sent.
+
+    Raises what `read_body` does, UnsupportedMediaTypeError and MalformedJsonError.
+    """
+    body = await read_body(request, held, max_bytes=max_bytes)
+    _check_headers(request)
+    return read_json(body)
+
+
 def refuse_larger(request: Request, size: int | None = None, *, max_bytes: int) -> None:
     """Raise BodyTooLargeError where so much has come, or where that much is announced."""
     if size is None:

@@ -6,21 +6,53 @@ or serves us below a path, a whole one made of the Host header would be wrong.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.responses import HTMLResponse, Response
     from starlette.routing import BaseRoute
 
+    from asyncproxy.forwarded import PublicAddress
 
-def docs_routes(*, title: str, prefix: str) -> list[BaseRoute]:
+_CHANGES = {"Cache-Control": "no-cache"}
+"""What it shows is another as soon as the operations file is."""
+_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+def docs_routes(app: FastAPI, public: PublicAddress) -> list[BaseRoute]:
     """The page, what it loads, and the way there from /."""
+    page = _page(app.title)
+
+    async def docs(_: Request) -> Response:
+        return page
+
+    async def openapi(request: Request) -> Response:
+        servers = [{"url": public.prefix(request) or "/"}]
+        return JSONResponse({**app.openapi(), "servers": servers}, headers=_CHANGES)
+
+    async def root(request: Request) -> Response:
+        prefix = public.prefix(request)
+        return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
+
+    return [
+        Route("/", root),
+        Route("/docs", docs),
+        Route("/openapi.json", openapi),
+        Mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")])),
+    ]
+
+
+def _page(title: str) -> HTMLResponse:
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title=title,
@@ -29,12 +61,26 @@ def docs_routes(*, title: str, prefix: str) -> list[BaseRoute]:
         swagger_favicon_url="swagger/favicon-32x32.png",
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
+    page.headers.update({**_CHANGES, "Content-Security-Policy": _policy(bytes(page.body))})
+    return page
 
-    async def docs(_: Request) -> Response:
-        return page
 
-    async def root(_: Request) -> Response:
-        return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
+def _policy(page: bytes) -> str:
+    """What the page may load and run: our own files, and its one script by the hash of that.
 
-    files = StaticFiles(packages=[("fastapi_swagger", "resources")])
-    return [Route("/", root), Route("/docs", docs), Mount("/swagger", files)]
+    Swagger UI sets styles of elements, and has its pictures in its style.
+    """
+    (script,) = _INLINE_SCRIPT.findall(page)
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' 'sha256-{digest}'",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "form-action 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )

@@ -6,19 +6,23 @@ each event holds the whole task.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from asyncproxy.holds import not_held
 from asyncproxy.task_view import task_document
-from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError, TaskUnreadableError
+from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
+    from asyncproxy.access.access import Grant
     from asyncproxy.caller import Caller
+    from asyncproxy.holds import HoldOf
     from asyncproxy.watch import Watch
     from asynctasks.task import Task
 
@@ -30,7 +34,14 @@ log = structlog.get_logger(__name__)
 
 
 def events_response(
-    task: Task, watch: Watch, caller: Caller, *, last_event_id: str | None, prefix: str = ""
+    task: Task,
+    watch: Watch,
+    caller: Caller,
+    *,
+    grant: Grant | None = None,
+    last_event_id: str | None,
+    prefix: str = "",
+    hold_of: HoldOf = not_held,
 ) -> Response:
     """The task as it stands, unless that was seen, then each change, until it has finished.
 
@@ -40,13 +51,20 @@ def events_response(
     if task.status.is_final and str(task.version) == last_event_id:
         return Response(status_code=204, headers=headers)
     # Made here, where an error is still a problem for the caller and not a stream that breaks.
-    first = b"" if str(task.version) == last_event_id else _event(task, prefix)
-    events = _events(task, watch, caller, first, prefix)
+    document = partial(task_document, prefix=prefix, hold_of=hold_of)
+    first = b"" if str(task.version) == last_event_id else _event(task, document)
+    events = _events(task, watch, caller, grant=grant, first=first, document=document)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
 async def _events(
-    task: Task, watch: Watch, caller: Caller, first: bytes, prefix: str
+    task: Task,
+    watch: Watch,
+    caller: Caller,
+    *,
+    grant: Grant | None,
+    first: bytes,
+    document: Callable[[Task], bytes],
 ) -> AsyncGenerator[bytes, None]:
     caller.filler = COMMENT
     if first:
@@ -56,20 +74,22 @@ async def _events(
         try:
             changing = watch.until_changed(task, seconds=HEARTBEAT_SECONDS)
             changed = await caller.unless_gone(changing)
+            if grant is not None:
+                grant.renew()
             has_changed = changed.version != task.version
-            event = _event(changed, prefix) if has_changed else COMMENT
+            event = _event(changed, document) if has_changed else COMMENT
         except ClientDisconnect:
             return
-        except (TaskNotFoundError, TaskUnreadableError, DatabaseUnavailableError) as error:
+        except AsyncApiProxyError as error:
             log.info("events ended", task_id=str(task.id), reason=str(error))
             return
         yield event
         task = changed
 
 
-def _event(task: Task, prefix: str) -> bytes:
+def _event(task: Task, document: Callable[[Task], bytes]) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         task.version,
         task.shown_status.value.encode(),
-        task_document(task, prefix=prefix),
+        document(task),
     )

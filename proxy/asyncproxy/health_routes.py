@@ -1,4 +1,4 @@
-"""Whether this proxy and what it depends on are there: /ping, /healthz, /readyz, /metrics."""
+"""Whether this proxy and what it depends on are there, as callers may know it: /ping."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from asyncproxy import schemas
-from asynctasks.loop import fault_of
-from asynctasks.metrics import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from asyncproxy.probes import Probe
     from asyncproxy.stranded import StrandedQueues
-    from asynctasks.loop import Loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthEndpoints:
-    """What answers /ping, /healthz, /readyz and /metrics, by what the last probes have found."""
+    """What answers /ping, by what the last probes have found."""
 
     database: Probe
     broker: Probe
-    loops: Sequence[Loop]
-    """What the proxy does in the background. One that has stopped needs a new process."""
     stranded: StrandedQueues
+    has_access_file: bool
 
     async def ping(self) -> Response:
         """Tell whether the proxy, its database and its broker answer, and how fast.
@@ -57,26 +51,10 @@ class HealthEndpoints:
             }
             if finding.response_time_ms is not None:
                 timings.append(f"{name};dur={finding.response_time_ms}")
+        document["access"] = "restricted" if self.has_access_file else "open"
         document["strandedQueues"] = [asdict(queue) for queue in self.stranded.found]
         headers = {"Server-Timing": ", ".join(timings), "Cache-Control": "no-store"}
         return JSONResponse(document, 200 if available else 503, headers)
-
-    async def healthz(self) -> Response:
-        """Tell whether all goes on that the process does by itself, or what has stopped."""
-        fault = fault_of(self.loops)
-        return Response(fault or "ok", 503 if fault else 200, media_type="text/plain")
-
-    async def readyz(self) -> Response:
-        """Tell whether calls can be accepted, for which the database is needed."""
-        finding = self.database.finding
-        return JSONResponse(
-            {"ready": finding.available, "detail": finding.detail},
-            200 if finding.available else 503,
-        )
-
-    async def metrics(self) -> Response:
-        """Give the process's metrics in Prometheus' text format."""
-        return Response(exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def health_routes(health: HealthEndpoints) -> APIRouter:
@@ -86,11 +64,5 @@ def health_routes(health: HealthEndpoints) -> APIRouter:
     router.add_api_route(
         "/ping", health.ping, operation_id="ping", summary=summary, responses=schemas.PING
     )
-    for path, endpoint in (
-        ("/healthz", health.healthz),
-        ("/readyz", health.readyz),
-        ("/metrics", health.metrics),
-    ):
-        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
     router.add_api_route("/ping", health.ping, methods=["HEAD"], include_in_schema=False)
     return router

@@ -62,6 +62,36 @@ STRANDED_TASKS = Gauge(
     ["queue", "reason"],
     registry=None,
 )
+HELD_TASKS = Gauge(
+    "asyncapiproxy_held_tasks",
+    "Tasks that wait without a message: for their limits, a pause, or their turn.",
+    ["queue"],
+    registry=None,
+)
+WAITING_JOBS = Gauge(
+    "asyncapiproxy_waiting_upstream_jobs",
+    "Tasks between two polls of the job that their upstream works on.",
+    ["operation"],
+    registry=None,
+)
+LIMIT_RUNNING = Gauge(
+    "asyncapiproxy_limit_running",
+    "Attempts of a limit that run now, upstreams' jobs among them.",
+    ["limit"],
+    registry=None,
+)
+LIMIT_OPEN = Gauge(
+    "asyncapiproxy_limit_open",
+    "1 while the upstream of the limit is taken for down; of limits with a breaker.",
+    ["limit"],
+    registry=None,
+)
+PAUSED = Gauge(
+    "asyncapiproxy_paused",
+    "1 for each queue, operation and limit that is paused.",
+    ["kind", "name"],
+    registry=None,
+)
 METRICS = (
     REQUESTS,
     WAIT_SECONDS,
@@ -77,6 +107,11 @@ METRICS = (
     RELAY_BAD_ROWS,
     PUBLISH_FAILURES,
     STRANDED_TASKS,
+    HELD_TASKS,
+    WAITING_JOBS,
+    LIMIT_RUNNING,
+    LIMIT_OPEN,
+    PAUSED,
 )
 OUTCOMES = ("answered", "replayed", "accepted", "rejected", "overloaded", "failed", "left")
 

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from asyncproxy.openapi_parameters import parameter_objects
 from asyncproxy.openapi_schemas import ComponentSchemas
+from asyncproxy.operating_schemas import COMPONENTS as OPERATING
 from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, OPERATION
 from asynctasks.operations.operation import BODILESS
 from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS
@@ -19,17 +20,9 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.operations.write_only import Schema
 
-_PREFER: dict[str, Any] = {
-    "name": "Prefer",
-    "in": "header",
-    "description": "`respond-async`: answer 202 at once. `wait=N`: wait N seconds (RFC 7240). "
-    "`redirect`: answer 303 instead of 202, to where the answer will be.",
-    "schema": {"type": "string"},
-    "examples": {"async": {"value": "respond-async"}, "wait": {"value": "wait=5"}},
-}
-
 
 def _header(name: str, description: str, example: str, pattern: str = "") -> dict[str, Any]:
+    # An example of the schema's: one of the parameter's Swagger UI would send with each call.
     schema = {
         "type": "string",
         "examples": [example],
@@ -40,7 +33,12 @@ def _header(name: str, description: str, example: str, pattern: str = "") -> dic
 
 _LABEL = f"{LABEL_NAME.pattern}={LABEL_VALUE.pattern}"
 _HEADERS = [
-    _PREFER,
+    _header(
+        "Prefer",
+        "`respond-async`: answer 202 at once. `wait=N`: wait N seconds (RFC 7240). "
+        "`redirect`: answer 303 instead of 202, to where the answer will be.",
+        "wait=5",
+    ),
     _header(
         "Idempotency-Key",
         "A repeat with the same key joins this call.",
@@ -49,6 +47,7 @@ _HEADERS = [
     ),
     _header("Task-Deadline", "Seconds or a date; then the task expires.", "90"),
     _header("Task-Delay", "Seconds until the first attempt.", "30", r"[0-9]{1,7}(\.[0-9]{1,6})?"),
+    _header("Task-Priority", "Of tasks that a limit holds, the highest goes first.", "7", "[0-9]"),
     _header(
         "Task-Labels",
         "Found again by `GET /tasks?label=`.",
@@ -61,6 +60,8 @@ _HEADERS = [
 _TAGS = [
     {"name": "operations", "description": "What this proxy can be asked for."},
     {"name": "tasks", "description": "What became of it."},
+    {"name": "operating", "description": "What may start, what is held, and what lets it go."},
+    {"name": "callers", "description": "Who calls."},
     {"name": "health", "description": "Whether the proxy and what it needs are there."},
 ]
 _INFO = {
@@ -69,7 +70,7 @@ _INFO = {
 }
 
 
-def openapi_document(app: FastAPI, operations: Operations, *, prefix: str = "") -> dict[str, Any]:
+def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
     """The OpenAPI 3.1 document, the operations first."""
     document = get_openapi(
         title=app.title,
@@ -77,11 +78,10 @@ def openapi_document(app: FastAPI, operations: Operations, *, prefix: str = "") 
         description=app.description,
         routes=app.routes,
         tags=_TAGS,
-        servers=[{"url": prefix or "/"}],
     )
     document["info"] |= _INFO
     # In place of FastAPI's own, which describe its 422; ours is a problem.
-    components = ComponentSchemas(COMPONENTS)
+    components = ComponentSchemas({**COMPONENTS, **OPERATING})
     paths: dict[str, Any] = {}
     for operation in operations.values():
         paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(
@@ -94,7 +94,7 @@ def openapi_document(app: FastAPI, operations: Operations, *, prefix: str = "") 
         paths[path] = path_item
     return document | {
         "paths": paths,
-        "components": {"schemas": components.all},
+        "components": {"schemas": components.used_in(paths)},
         "security": [],
     }
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncproxy.schemas import SCHEMAS, reference
-from asynctasks.json_values import as_object
+from asynctasks.json_values import as_array, as_object
 from asynctasks.operations.schema_keywords import schemas_in
 
 if TYPE_CHECKING:
@@ -25,18 +25,35 @@ class ComponentSchemas:
     """The document's components, to which each operation adds its schemas."""
 
     def __init__(self, ours: dict[str, Schema]) -> None:
-        self.all = dict(ours)
+        self._all = dict(ours)
 
     def add(self, operation: str, kind: str, schema: Schema) -> ComponentSchema:
         """The schema under a name made of the two: `create-client`, `Arguments`."""
         words = "".join(word.capitalize() for word in operation.split("-"))
         name = f"{words}{kind}"
-        while name in self.all:
+        while name in self._all:
             name += "_"
         added = ComponentSchema(name, schema)
-        self.all[name] = added.schema
-        self.all |= added.definitions
+        self._all[name] = added.schema
+        self._all |= added.definitions
         return added
+
+    def used_in(self, paths: dict[str, Any]) -> dict[str, Schema]:
+        """Those that the paths refer to, directly or by way of others."""
+        used: set[str] = set()
+        waiting: list[Any] = [paths]
+        while waiting:
+            one = waiting.pop()
+            members = as_object(one)
+            if members is None:
+                waiting.extend(as_array(one) or ())
+                continue
+            waiting.extend(members.values())
+            name = str(members.get("$ref", "")).removeprefix(SCHEMAS).partition("/")[0]
+            if name in self._all and name not in used:
+                used.add(name)
+                waiting.append(self._all[name])
+        return {name: schema for name, schema in self._all.items() if name in used}
 
 
 class ComponentSchema:

@@ -15,6 +15,7 @@ from starlette.routing import Match, Route
 from asyncproxy.blob_response import with_body
 from asyncproxy.body import parse_arguments, read_body, refuse_body
 from asyncproxy.caller import caller_of
+from asyncproxy.forwarded import reads_forwarded, unless_vouched
 from asyncproxy.metrics import RequestMetrics
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.prefer import parse_prefer
@@ -36,8 +37,13 @@ from asynctasks.task import Task
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from asyncproxy.access.access import Access
+    from asyncproxy.access.audit import Change
+    from asyncproxy.access.quotas import Allowance, Quotas
     from asyncproxy.admission import Admission
     from asyncproxy.body_budget import BodyBudget, HeldBody
+    from asyncproxy.forwarded import PublicAddress
+    from asyncproxy.holds import Holds
     from asyncproxy.prefer import Preferences
     from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
@@ -63,7 +69,15 @@ class OperationRoute(Route):
 
 
 def operation_endpoints(
-    operations: Operations, *, submission: Submission, admission: Admission, bodies: BodyBudget
+    operations: Operations,
+    *,
+    submission: Submission,
+    admission: Admission,
+    bodies: BodyBudget,
+    holds: Holds,
+    public: PublicAddress,
+    access: Access | None = None,
+    quotas: Quotas | None = None,
 ) -> dict[tuple[str, str], Endpoint]:
     """What serves each operation, by its method and path, with and without a trailing slash.
 
@@ -72,7 +86,18 @@ def operation_endpoints(
     endpoints: dict[tuple[str, str], Endpoint] = {}
     # Those of HEAD first, or a route of GET would be found for them.
     for operation in sorted(operations.values(), key=lambda one: one.method != "HEAD"):
-        endpoint = _endpoint(operation, submission, admission, bodies)
+        endpoint = _endpoint(
+            operation,
+            submission,
+            admission=admission,
+            bodies=bodies,
+            holds=holds,
+            public=public,
+            access=access,
+            quotas=quotas,
+        )
+        if reads_forwarded(operation):
+            endpoint = unless_vouched(endpoint, public.proxies)
         for path in (operation.path, operation.path + "/"):
             endpoints[operation.method, path] = endpoint
             if operation.method == "GET":
@@ -81,27 +106,48 @@ def operation_endpoints(
 
 
 def _endpoint(
-    operation: Operation, submission: Submission, admission: Admission, bodies: BodyBudget
+    operation: Operation,
+    submission: Submission,
+    *,
+    admission: Admission,
+    bodies: BodyBudget,
+    holds: Holds,
+    public: PublicAddress,
+    access: Access | None,
+    quotas: Quotas | None,
 ) -> Endpoint:
     metrics = RequestMetrics(operation.name)
 
     async def serve(request: Request) -> Response:
+        change = allowance = None
         try:
+            if access is not None:
+                change = access.submit(request, operation.name)
+                allowance = quotas.allow(change.principal) if quotas else None
             with bodies.hold() as body:
-                call, preferences = await _read_call(request, operation, submission, bodies, body)
+                call, preferences = await _read_call(
+                    request,
+                    operation,
+                    submission,
+                    bodies,
+                    held=body,
+                    change=change,
+                    allowance=allowance,
+                )
                 submitted = await _submit(call, submission, metrics)
         except ClientDisconnect:
             metrics.answered("left")
             raise
         except TaskOptionsError as error:
-            metrics.answered("rejected")
-            raise header_error(error) from error
+            raise _noted(header_error(error), metrics, change) from error
         except Exception as error:
-            metrics.answered(_refusal(error))
+            _noted(error, metrics, change)
             raise
         metrics.answered(_outcome(submitted))
         headers = _headers(submitted, preferences.applied(call.window_seconds))
-        prefix = submission.settings.public_url
+        if allowance is not None:
+            headers |= allowance.headers
+        prefix = public.prefix(request)
         if submitted.is_final:
             answer = _final_response(submitted.result, headers, prefix=prefix)
         else:
@@ -113,8 +159,11 @@ def _endpoint(
                     is_default=operation.redirect,
                     max_seconds=submission.settings.max_wait_seconds,
                 ),
-                retry_after_seconds=admission.retry_after_seconds(operation.queue),
+                retry_after_seconds=admission.retry_after_seconds(
+                    operation.queue, at_least=holds.rest_seconds(operation.name)
+                ),
                 prefix=prefix,
+                hold_of=holds.of,
             )
         if operation.method == "HEAD":
             # That of a GET, of which nobody knows the length here (RFC 9110 §8.6).
@@ -129,7 +178,10 @@ async def _read_call(
     operation: Operation,
     submission: Submission,
     bodies: BodyBudget,
+    *,
     held: HeldBody,
+    change: Change | None,
+    allowance: Allowance | None,
 ) -> tuple[Call, Preferences]:
     """The call, and what its caller prefers."""
     settings = submission.settings
@@ -157,6 +209,8 @@ async def _read_call(
                 window_seconds=window,
                 body=held,
                 caller=caller_of(request.scope),
+                change=change,
+                allowance=allowance,
             )
         except ArgumentsInvalidError as error:
             raise operation.call_parameters.pointed(error) from error
@@ -215,6 +269,14 @@ def _outcome(submitted: Submitted) -> str:
     if not submitted.is_final:
         return "accepted"
     return "replayed" if submitted.is_replay else "answered"
+
+
+def _noted(error: Exception, metrics: RequestMetrics, change: Change | None) -> Exception:
+    """What the call is refused with, once the metrics and the audit have it."""
+    metrics.answered(_refusal(error))
+    if change is not None:
+        change.refused(error)
+    return error
 
 
 def _refusal(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Reads the request headers that say how a task is to be run: key, deadline, delay, labels."""
+"""Reads the request headers that say how a task is to be run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncproxy.problems import HeaderInvalidError
 from asynctasks.errors import TaskOptionsError
-from asynctasks.operations.task_options import MAX_SECONDS, TaskOptions
+from asynctasks.operations.task_options import MAX_SECONDS, PRIORITY, TaskOptions
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -20,10 +20,12 @@ HEADERS: dict[TaskOption, str] = {
     "idempotency_key": "Idempotency-Key",
     "deadline": "Task-Deadline",
     "delay": "Task-Delay",
+    "priority": "Task-Priority",
     "labels": "Task-Labels",
 }
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+_DIGIT = re.compile(r"\d", re.ASCII)
 
 
 def read_options(headers: Headers) -> TaskOptions:
@@ -35,6 +37,7 @@ def read_options(headers: Headers) -> TaskOptions:
         deadline=deadline if is_instant else None,
         deadline_seconds=None if is_instant else deadline,
         delay_seconds=_delay(_only(headers, "delay")),
+        priority=_priority(_only(headers, "priority")),
         labels=_labels(",".join(headers.getlist("task-labels"))),
     )
 
@@ -89,6 +92,15 @@ def _delay(header: str | None) -> float | None:
     if not _SECONDS.fullmatch(text):
         raise TaskOptionsError("delay", f"seconds, such as 30, {MAX_SECONDS} at most")
     return float(text)
+
+
+def _priority(header: str | None) -> int | None:
+    if header is None:
+        return None
+    text = header.strip()
+    if not _DIGIT.fullmatch(text):
+        raise TaskOptionsError("priority", PRIORITY)
+    return int(text)
 
 
 def _labels(header: str) -> dict[str, str]:

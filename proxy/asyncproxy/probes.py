@@ -33,6 +33,7 @@ class Finding:
     response_time_ms: float | None
     checked_at: datetime
     detail: str | None = None
+    """Why it is not available, for anybody; None where it is."""
 
 
 class Probe:

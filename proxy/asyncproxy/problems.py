@@ -59,6 +59,38 @@ class HeaderInvalidError(AsyncApiProxyError):
     """A request header has a value that cannot be used."""
 
 
+class UnauthenticatedError(AsyncApiProxyError):
+    """Who calls is not known: send a token or a key that this proxy takes, and only one."""
+
+    def __init__(
+        self, *, reason: str = "nothing", detail: str = "", is_proof_shown: bool = False
+    ) -> None:
+        super().__init__()
+        self.reason = reason
+        """What was wrong, and more of it: for the log alone. It would help who guesses, too."""
+        self.detail = detail
+        self.challenge = 'Bearer realm="asyncapiproxy"'
+        """A WWW-Authenticate header (RFC 6750 §3)."""
+        if is_proof_shown:
+            self.challenge += ', error="invalid_token"'
+
+
+class ForbiddenError(AsyncApiProxyError):
+    """The access rules do not let this caller do that."""
+
+
+class LimitNotFoundError(AsyncApiProxyError):
+    """No operation that this proxy serves has such a limit."""
+
+
+class QueueNotFoundError(AsyncApiProxyError):
+    """No operation that this proxy serves runs on such a queue."""
+
+
+class OperationNotFoundError(AsyncApiProxyError):
+    """This proxy serves no such operation."""
+
+
 class RefusedRequestError(AsyncApiProxyError):
     """The connection ends here, before the request has come to the application."""
 
@@ -131,11 +163,14 @@ class _Kind:
 KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ArgumentsInvalidError: _Kind("arguments-invalid", "The arguments are not valid", 422),
     errors.ParametersInvalidError: _Kind("parameters-invalid", "A parameter is not valid", 422),
+    errors.LimitInvalidError: _Kind("limit-invalid", "The limit cannot be set so", 422),
     BodyNotAllowedError: _Kind("body-not-allowed", "The method has no body", 400),
     MalformedJsonError: _Kind("malformed-json", "The body cannot be read as JSON", 400),
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
     BodyTooLargeError: _Kind("body-too-large", "The body is too large", 413),
     UnsupportedMediaTypeError: _Kind("unsupported-media-type", "The body's type is not taken", 415),
+    UnauthenticatedError: _Kind("unauthenticated", "It is not known who calls", 401),
+    ForbiddenError: _Kind("forbidden", "The caller may not do this", 403),
     MalformedRequestError: _Kind("malformed-request", "This is no valid HTTP request", 400),
     RequestTimeoutError: _Kind("request-timeout", "The request did not come in time", 408),
     UrlTooLongError: _Kind("url-too-long", "The URL is too long", 414),
@@ -143,6 +178,9 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     TooManyConnectionsError: _Kind(
         "too-many-connections", "Too many connections", 503, retry_after_seconds=2
     ),
+    LimitNotFoundError: _Kind("limit-not-found", "There is no such limit", 404),
+    QueueNotFoundError: _Kind("queue-not-found", "There is no such queue", 404),
+    OperationNotFoundError: _Kind("operation-not-found", "There is no such operation", 404),
     errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
     errors.TaskUnreadableError: _Kind("task-unreadable", "The task cannot be read", 500),
     errors.TaskNotFinishedError: _Kind(
@@ -154,6 +192,7 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ),
     OverloadedError: _Kind("overloaded", "Too many callers wait", 503),
     QueueFullError: _Kind("queue-full", "The operation's queue is full", 429),
+    errors.QuotaExceededError: _Kind("quota-exceeded", "A quota is used up", 429),
     errors.ReadTooLongError: _Kind(
         "list-timeout", "The list took too long", 503, retry_after_seconds=5
     ),
@@ -177,6 +216,7 @@ def problem_response(
     **members: Any,
 ) -> Response:
     """A problem document; `members` are extensions (RFC 9457 §3.2)."""
+    own = {"Cache-Control": "no-store", **(headers or {})}
     document = {
         "type": type if type == "about:blank" else TYPE_PREFIX + type,
         "title": title,
@@ -184,13 +224,13 @@ def problem_response(
         "detail": detail,
         **members,
     }
-    return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(document), status, own, media_type=MEDIA_TYPE)
 
 
 def on_error(request: Request | None, error: Exception) -> Response:
     """What we know how to name."""
     assert isinstance(error, AsyncApiProxyError)
-    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+    kind = _kind(error)
     if kind is None:
         return on_unknown_error(request, error)
     members: dict[str, Any] = {}
@@ -201,11 +241,16 @@ def on_error(request: Request | None, error: Exception) -> Response:
         log.warning("a caller was refused", reason=detail)
         detail = error.public
     retry_after = kind.retry_after_seconds
-    if isinstance(error, OverloadedError):
+    if isinstance(error, OverloadedError | errors.QuotaExceededError):
         retry_after = error.retry_after_seconds
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
+    if isinstance(error, errors.QuotaExceededError):
+        members["violated-policies"] = [error.policy]
+        headers |= _quota_headers(error)
     if isinstance(error, UnsupportedMediaTypeError):
         headers["Accept"] = error.accept
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = error.challenge
     return problem_response(
         type=kind.type,
         title=kind.title,
@@ -214,6 +259,26 @@ def on_error(request: Request | None, error: Exception) -> Response:
         headers=headers,
         **members,
     )
+
+
+def status_of(error: Exception) -> int:
+    """What it is answered with."""
+    kind = _kind(error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR if kind is None else kind.status
+
+
+def _kind(error: Exception) -> _Kind | None:
+    return next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+
+
+def _quota_headers(error: errors.QuotaExceededError) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers-11 has them, of the quota that is used up."""
+    window = error.window_seconds
+    unit = 'qu="concurrent-requests"' if window is None else f"w={window}"
+    return {
+        "RateLimit-Policy": f'"{error.policy}";q={error.limit};{unit}',
+        "RateLimit": f'"{error.policy}";r=0;t={error.retry_after_seconds}',
+    }
 
 
 def _fault(violation: Violation) -> dict[str, str]:
@@ -230,8 +295,10 @@ def on_http_exception(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
+    has_docs = "app" in request.scope and request.app.docs_url is not None
+    listed = "; /docs lists what is" if has_docs else ""
     details = {
-        404: f"Nothing is served at {request.url.path}; /docs lists what is.",
+        404: f"Nothing is served at {request.url.path}{listed}.",
         405: f"{request.method} is not served at {request.url.path}.",
     }
     return problem_response(

@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from asyncproxy import limit_metrics
+from asyncproxy.access.access_watch import AccessWatch, told_of
+from asyncproxy.access.audit import Audit, log_entry
+from asyncproxy.access.audit_table import AuditTable
+from asyncproxy.access.metrics import METRICS as ACCESS_METRICS
+from asyncproxy.access.quotas import Quotas
+from asyncproxy.access.trusted_headers import without_claims
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
 from asyncproxy.body_budget import BodyBudget
+from asyncproxy.caller_routes import CallerEndpoints
+from asyncproxy.cors import with_cors
 from asyncproxy.fast_path import FastPath
+from asyncproxy.forwarded import PublicAddress, TrustedProxies
 from asyncproxy.health_routes import HealthEndpoints
+from asyncproxy.holds import Holds
 from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
+from asyncproxy.operating_routes import OperatingEndpoints
 from asyncproxy.operation_routes import operation_endpoints
+from asyncproxy.overview import OverviewReader
 from asyncproxy.probes import Probe
+from asyncproxy.queue_windows import QueueWindows
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
 from asyncproxy.server import serve, url_of
+from asyncproxy.settings import AuditPlace
 from asyncproxy.stranded import StrandedQueues
 from asyncproxy.submission import Submission
 from asyncproxy.task_routes import TaskEndpoints
 from asyncproxy.watch import Watch
+from asynctasks.limits.gates import Gates
+from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
+from asynctasks.probe_server import serve_probes
+from asynctasks.releases import Releases
+from asynctasks.statements.audit_entries import AuditEntries
+from asynctasks.statements.limit_states import LimitStates
+from asynctasks.statements.proxies import Proxies
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.revisions import register_revisions
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.store import TaskStore
+from asynctasks.statements.task_counts import TaskCounts
 from asynctasks.statements.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -38,10 +63,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from asyncproxy.access.access import Access
     from asyncproxy.operation_routes import Endpoint
     from asyncproxy.replies import Replies
     from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
+    from asynctasks.database import Database
+    from asynctasks.limits.limit_state import Standing
     from asynctasks.operations.live_operations import LiveOperations
     from asynctasks.operations.operation import Operations
 
@@ -54,16 +82,19 @@ async def run_proxy(
     connections: Connections,
     listener: socket.socket,
     stop: asyncio.Event,
+    *,
+    access: Access | None = None,
 ) -> None:
-    """Serve until `stop` is set.
+    """Serve until `stop` is set, everyone where there is no `access` to ask.
 
-    Raises SettingsError, SealingKeyMissingError, SchemaOutdatedError before it serves.
+    Raises SettingsError, AccessFileError, SealingKeyMissingError, SchemaOutdatedError before it
+    serves.
     """
     sealing = Sealing(settings.keys)
     await check_schema(connections.database)
     await connections.blobs.check()
     expose(METRICS)
-    proxy = Proxy(settings, operations, connections, sealing=sealing)
+    proxy = Proxy(settings, operations, connections, sealing=sealing, access=access)
     await proxy.run(listener, stop)
 
 
@@ -77,6 +108,7 @@ class Proxy:
         connections: Connections,
         *,
         sealing: Sealing,
+        access: Access | None,
     ) -> None:
         database = self._database = connections.database
         self._broker = connections.broker
@@ -85,17 +117,44 @@ class Proxy:
         self._settings = settings
         self._operations = operations
         self._sealing = sealing
+        self._access_watch = AccessWatch(settings.access_file) if settings.access_file else None
+        if self._access_watch is not None:
+            access = self._access_watch.access
+        self._access = access
+        self._quotas = _quotas(access, database)
         self._store = TaskStore(database, connections.commits)
         self._watch = Watch(
             self._store,
             interval_seconds=settings.watch_interval_seconds,
             max_watched=settings.max_waiting,
         )
+        held = HeldTasks(
+            database, grace_seconds=settings.publish_grace_seconds, window=settings.queue_window
+        )
+        self._releases = Releases(held, self._broker, operations)
         self._asgi = FastPath()
         self._queues: set[str] = set()
+        self._windows = QueueWindows(held, self._queues)
         self._stranded = StrandedQueues(roster, operations)
-        self._admission = Admission(upkeep, settings, on_sample=self._stranded.look)
+        self._admission = Admission(
+            upkeep, settings, on_sample=self._stranded.look, waits_apart=self._waits_apart
+        )
         self._bodies = BodyBudget(settings.max_held_body_bytes)
+        proxies = TrustedProxies(settings.trusted_proxies)
+        self._public = PublicAddress(settings.public_url, proxies)
+        self._audit_table = _audit_table(settings, database, access)
+        if access is not None:
+            write = None if settings.audit is AuditPlace.OFF else log_entry
+            table = self._audit_table
+            access.audit = Audit(write if table is None else table.write, proxies)
+        self._limit_states = LimitStates(database)
+        self._gates = Gates(self._read_standing)
+        self._overviews = OverviewReader(
+            states=self._limit_states,
+            counts=TaskCounts(database),
+            roster=roster,
+            seconds=settings.list_seconds,
+        )
         self._database_probe = Probe("database", database.ping)
         self._broker_probe = Probe("broker", self._broker.ping)
         self._loops = (
@@ -103,10 +162,17 @@ class Proxy:
             self._broker_probe.loop,
             self._watch.loop,
             self._admission.loop,
+            self._gates.loop,
+            self._windows.loop,
+            *(() if self._audit_table is None else self._audit_table.loops),
+            *(() if self._access_watch is None else self._access_watch.loops),
+            *(() if self._quotas is None else (self._quotas.shares.loop,)),
             *relay_loops(
                 store=self._store,
                 upkeep=upkeep,
                 roster=roster,
+                held=held,
+                releases=self._releases,
                 broker=self._broker,
                 blobs=self._blobs,
                 settings=settings,
@@ -116,11 +182,19 @@ class Proxy:
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; raises what ends a loop."""
+        await self._begin_access()
         async with (
             listening_replies(
                 self._settings.reply_strategy, broker=self._broker, store=self._store
             ) as replies,
             self._operations.followed_by(partial(self._prepare, replies)),
+            serve_probes(
+                self._settings.health_port,
+                healthy=lambda: fault_of((*self._loops, *replies.loops)),
+                ready=lambda: self._database_probe.finding.detail,
+            ),
+            self._quotas.shares.counted() if self._quotas else nullcontext(),
+            self._releases,
             asyncio.TaskGroup() as tasks,
         ):
             for probe in (self._database_probe, self._broker_probe):
@@ -130,6 +204,14 @@ class Proxy:
             await self._serve(replies, listener, stop)
             for task in running:
                 task.cancel()
+        if self._audit_table is not None:
+            await self._audit_table.close()
+
+    async def _read_standing(self) -> Standing:
+        operations = self._operations.current.values()
+        standing = await self._limit_states.read_with_running(operations)
+        limit_metrics.show(standing)
+        return standing
 
     async def _serve(self, replies: Replies, listener: socket.socket, stop: asyncio.Event) -> None:
         def release_callers() -> None:
@@ -138,8 +220,11 @@ class Proxy:
 
         operations = sorted(self._operations.current)
         log.info("proxy listens", url=url_of(listener), operations=operations)
+        app: ASGIApp = self._asgi
+        if self._access_watch is not None:
+            app = without_claims(app, self._access_watch.header_reader)
         await serve(
-            self._asgi,
+            with_cors(app, self._settings.cors_origins),
             listener=listener,
             stop=stop,
             limits=_limits(self._settings),
@@ -148,6 +233,23 @@ class Proxy:
             on_stopping=release_callers,
         )
 
+    async def _begin_access(self) -> None:
+        """Say who may call, and know the keys of those who sign tokens before the first one comes.
+
+        An issuer that is away keeps nobody else waiting for longer than it takes to see that.
+        """
+        watch = self._access_watch
+        if self._access is None:
+            log.warning(
+                "no access file: everyone who reaches this port may read, cancel and delete all"
+                " tasks",
+                setting="ASYNCAPIPROXY_ACCESS_FILE",
+            )
+        if watch is not None:
+            expose(ACCESS_METRICS)
+            await watch.fetch_keys()
+            log.info("callers are told apart", **told_of(watch.file))
+
     def _submission(self, replies: Replies) -> Submission:
         return Submission(
             store=self._store,
@@ -155,10 +257,19 @@ class Proxy:
             replies=replies,
             watch=self._watch,
             admission=self._admission,
+            gates=self._gates,
+            releases=self._releases,
+            windows=self._windows,
             sealing=self._sealing,
             blobs=self._blobs,
             settings=self._settings,
         )
+
+    def _waits_apart(self, name: str) -> bool:
+        operation = self._operations.current.get(name)
+        if operation is None:
+            return False
+        return bool(operation.limits) or self._gates.is_paused(operation)
 
     async def _prepare(self, replies: Replies, operations: Operations) -> Callable[[], None]:
         """Make ready to serve these operations.
@@ -178,18 +289,30 @@ class Proxy:
     def _application(
         self, operations: Operations, replies: Replies
     ) -> tuple[ASGIApp, Mapping[tuple[str, str], Endpoint]]:
+        holds = Holds(self._gates, operations)
         calls = operation_endpoints(
             operations,
             submission=self._submission(replies),
             admission=self._admission,
             bodies=self._bodies,
+            holds=holds,
+            public=self._public,
+            access=self._access,
+            quotas=self._quotas,
         )
         app = create_app(
-            operations, calls=calls, tasks=self._tasks(operations), health=self._health(replies)
+            operations,
+            calls=calls,
+            tasks=self._tasks(operations, holds),
+            operating=self._operating(operations),
+            callers=CallerEndpoints(access=self._access),
+            health=self._health(),
+            ways=self._access_watch and self._access_watch.ways,
+            has_docs=self._settings.docs,
         )
         return app, calls
 
-    def _tasks(self, operations: Operations) -> TaskEndpoints:
+    def _tasks(self, operations: Operations, holds: Holds) -> TaskEndpoints:
         return TaskEndpoints(
             store=self._store,
             watch=self._watch,
@@ -197,18 +320,45 @@ class Proxy:
             broker=self._broker,
             blobs=self._blobs,
             operations=operations,
+            holds=holds,
             max_wait_seconds=self._settings.max_wait_seconds,
             list_seconds=self._settings.list_seconds,
-            public_url=self._settings.public_url,
+            public=self._public,
+            access=self._access,
+            quotas=self._quotas,
         )
 
-    def _health(self, replies: Replies) -> HealthEndpoints:
+    def _operating(self, operations: Operations) -> OperatingEndpoints:
+        return OperatingEndpoints(
+            states=self._limit_states,
+            overviews=self._overviews,
+            gates=self._gates,
+            operations=operations,
+            bodies=self._bodies,
+            access=self._access,
+        )
+
+    def _health(self) -> HealthEndpoints:
         return HealthEndpoints(
             database=self._database_probe,
             broker=self._broker_probe,
-            loops=(*self._loops, *replies.loops),
             stranded=self._stranded,
+            has_access_file=self._access is not None,
         )
+
+
+def _audit_table(
+    settings: ProxySettings, database: Database, access: Access | None
+) -> AuditTable | None:
+    """Where the audit's entries are kept, if they are."""
+    if access is None or settings.audit is not AuditPlace.TABLE:
+        return None
+    retention_seconds = settings.audit_retention_seconds
+    return AuditTable(AuditEntries(database), retention_seconds=retention_seconds)
+
+
+def _quotas(access: Access | None, database: Database) -> Quotas | None:
+    return None if access is None else Quotas(lambda: access.quotas, Proxies(database))
 
 
 def _limits(settings: ProxySettings) -> HttpLimits:

@@ -32,8 +32,8 @@ def describing_headers(request: Request, declared: RawBody) -> list[list[str]]:
         if not _VALUE.fullmatch(value):
             raise HeaderInvalidError(f"{name}: expected ASCII text.")
     types = lines["Content-Type"]
-    is_empty = request.headers.get("content-length") == "0"
-    if len(types) > 1 or not (declared.takes(types[0]) if types else is_empty):
+    may_be_empty = request.headers.get("content-length", "0") == "0"
+    if len(types) > 1 or not (declared.takes(types[0]) if types else may_be_empty):
         raise _unsupported(types, declared)
     refuse_larger(request, max_bytes=declared.max_bytes)
     return headers
@@ -44,14 +44,18 @@ async def take_in(
 ) -> str:
     """Put the body into the task; its SHA-256.
 
-    What is in a blob by then is `held` no more. Raises BodyTooLargeError, OverloadedError,
-    ClientDisconnect where it breaks off, BlobStoreUnavailableError, DatabaseUnavailableError.
+    What is in a blob by then is `held` no more. Raises UnsupportedMediaTypeError where it has no
+    type and is not empty, BodyTooLargeError, OverloadedError, ClientDisconnect where it breaks off,
+    BlobStoreUnavailableError, DatabaseUnavailableError.
     """
+    has_type = "content-type" in request.headers
     digest = hashlib.sha256()
     small = bytearray()
     writer = None
     size = 0
     async for chunk in request.stream():
+        if chunk and not has_type:
+            raise _unsupported([], declared)
         size += len(chunk)
         refuse_larger(request, size, max_bytes=declared.max_bytes)
         held.add(len(chunk))

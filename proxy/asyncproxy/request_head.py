@@ -25,10 +25,17 @@ def request_head(request: Request, operation: Operation) -> RequestHead:
 
 def forwarded_headers(request: Request, operation: Operation) -> list[Header]:
     """The lines that the operation's upstream gets, too; raises HeaderInvalidError."""
+    names = operation.forwarded_headers
+    if not names:
+        return []
+    # Looked through once: `request.headers` does so, and decodes, for each name.
+    given: dict[bytes, list[bytes]] = {}
+    for raw_name, value in request.scope["headers"]:
+        given.setdefault(raw_name, []).append(value)
     return [
-        (name, _forwarded(name, line))
-        for name in operation.forwarded_headers
-        for line in request.headers.getlist(name)
+        (name, _forwarded(name, value.decode("latin-1")))
+        for name in names
+        for value in given.get(name.lower().encode("latin-1"), ())
     ]
 
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 from asyncproxy.azure_view import STATUSES
+from asynctasks.limit_rows import PausedKind
 from asynctasks.task import TaskStatus
 
 Responses = dict[int | str, dict[str, Any]]
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 
-_TEXT: Schema = {"type": "string"}
+TEXT: Schema = {"type": "string"}
 _ID: Schema = {"type": "string", "format": "uuid"}
-_INSTANT: Schema = {"type": "string", "format": "date-time"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 _ADDRESS: Schema = {"type": "string", "format": "uri-reference"}
 
 
-def _or_null(schema: Schema) -> Schema:
+def or_null(schema: Schema) -> Schema:
+    """The same, where a value may be there or not."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
@@ -31,33 +33,35 @@ def reference(name: str) -> Schema:
     return {"$ref": f"{SCHEMAS}{name}"}
 
 
-def _objects(required: str, properties: dict[str, Schema], **keywords: Any) -> Schema:
+def objects(required: str, properties: dict[str, Schema], **keywords: Any) -> Schema:
+    """An object; the names of the properties that are always there stand in one text."""
+    names = required.split()
     return {
         "type": "object",
         **keywords,
-        "required": required.split(),
+        **({"required": names} if names else {}),
         "properties": properties,
     }
 
 
 COMPONENTS: dict[str, Schema] = {
-    "Problem": _objects(
+    "Problem": objects(
         "type title status detail",
         {
             "type": {"type": "string", "format": "uri-reference"},
-            "title": _TEXT,
+            "title": TEXT,
             "status": {"type": "integer"},
-            "detail": _TEXT,
+            "detail": TEXT,
             "instance": {**_ADDRESS, "description": "The task, where there is one."},
             "taskId": _ID,
             "errors": {"type": "array", "items": reference("ProblemError")},
         },
         description="RFC 9457. `type` is stable; `detail` is for people.",
     ),
-    "ProblemError": _objects(
+    "ProblemError": objects(
         "detail",
         {
-            "detail": _TEXT,
+            "detail": TEXT,
             "pointer": {"type": "string", "description": "RFC 6901, in the body"},
             "parameter": {
                 "type": "string",
@@ -66,28 +70,32 @@ COMPONENTS: dict[str, Schema] = {
         },
     ),
     "TaskStatus": {"type": "string", "enum": [status.value for status in TaskStatus]},
-    "Task": _objects(
+    "Task": objects(
         "id operation status done attempt maxAttempts createdAt labels attempts links",
         {
             "id": _ID,
-            "operation": _TEXT,
+            "operation": TEXT,
+            "principal": {**or_null(TEXT), "description": "Who submitted it."},
+            "tenant": {**or_null(TEXT), "description": "The organisation of that caller."},
             "status": reference("TaskStatus"),
             "done": {"type": "boolean", "description": "Whether `status` is a final one."},
-            "attempt": _COUNT,
-            "maxAttempts": _COUNT,
+            "priority": {"type": "integer", "minimum": 0, "maximum": 9},
+            "attempt": COUNT,
+            "maxAttempts": COUNT,
             "cancelRequested": {
                 "type": "boolean",
                 "description": "Whether its executor was asked to end it.",
             },
-            "createdAt": _INSTANT,
-            "startedAt": _or_null(_INSTANT),
-            "finishedAt": _or_null(_INSTANT),
-            "deadline": _or_null(_INSTANT),
-            "progress": _or_null({"type": "integer", "minimum": 0, "maximum": 100}),
-            "message": _or_null(_TEXT),
-            "nextAttemptAt": _or_null(_INSTANT),
+            "createdAt": INSTANT,
+            "startedAt": or_null(INSTANT),
+            "finishedAt": or_null(INSTANT),
+            "deadline": or_null(INSTANT),
+            "progress": or_null({"type": "integer", "minimum": 0, "maximum": 100}),
+            "message": or_null(TEXT),
+            "heldBy": {"anyOf": [reference("Hold"), {"type": "null"}]},
+            "nextAttemptAt": or_null(INSTANT),
             "upstreamJob": {"anyOf": [reference("UpstreamJob"), {"type": "null"}]},
-            "labels": {"type": "object", "additionalProperties": _TEXT},
+            "labels": {"type": "object", "additionalProperties": TEXT},
             "arguments": {"type": "object", "description": "Without the `writeOnly` ones."},
             "attempts": {"type": "array", "items": reference("Attempt")},
             "response": {"anyOf": [reference("TaskAnswer"), {"type": "null"}]},
@@ -95,60 +103,83 @@ COMPONENTS: dict[str, Schema] = {
             "links": {"type": "object", "additionalProperties": _ADDRESS},
         },
     ),
-    "UpstreamJob": _objects(
+    "Hold": objects(
+        "kind name",
+        {"kind": {"type": "string", "enum": [kind.value for kind in PausedKind]}, "name": TEXT},
+        description="What a queued task waits for; `message` says why.",
+    ),
+    "UpstreamJob": objects(
         "url",
-        {"url": _TEXT, "state": _or_null(_TEXT)},
+        {"url": TEXT, "state": or_null(TEXT)},
         description="What an upstream that is asynchronous itself does.",
     ),
-    "Attempt": _objects(
+    "Attempt": objects(
         "number outcome",
         {
-            "number": _COUNT,
-            "startedAt": _INSTANT,
-            "finishedAt": _INSTANT,
-            "outcome": _TEXT,
-            "executor": _TEXT,
+            "number": COUNT,
+            "startedAt": INSTANT,
+            "finishedAt": INSTANT,
+            "outcome": TEXT,
+            "executor": TEXT,
             "responseStatus": {"type": "integer"},
-            "detail": _TEXT,
+            "detail": TEXT,
         },
         description="One that has ended.",
     ),
-    "TaskAnswer": _objects(
+    "TaskAnswer": objects(
         "status contentType",
         {
             "status": {"type": "integer"},
-            "contentType": _TEXT,
+            "contentType": TEXT,
             "headers": {
                 "type": "object",
                 "description": "By name in small letters, each with all its values.",
-                "additionalProperties": {"type": "array", "items": _TEXT},
+                "additionalProperties": {"type": "array", "items": TEXT},
             },
             "body": {"description": "JSON as JSON, text as text; else null: see `response`."},
         },
         description="The upstream's answer.",
     ),
-    "TaskPage": _objects(
+    "TaskPage": objects(
         "tasks nextPageToken",
         {
             "tasks": {"type": "array", "items": reference("Task")},
-            "nextPageToken": _or_null(_TEXT),
+            "nextPageToken": or_null(TEXT),
         },
     ),
-    "AzureOperation": _objects(
+    "AzureOperation": objects(
         "id status createdDateTime",
         {
             "id": _ID,
             "status": {"type": "string", "enum": sorted({*STATUSES.values()})},
-            "createdDateTime": _INSTANT,
+            "createdDateTime": INSTANT,
             "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
             "resourceLocation": _ADDRESS,
             "error": reference("AzureError"),
         },
     ),
-    "AzureError": _objects("code message", {"code": _TEXT, "message": _TEXT}),
-    "Availability": _objects(
-        "status",
-        {"status": {"type": "string", "enum": ["ok", "degraded", "unavailable"]}},
+    "AzureError": objects("code message", {"code": TEXT, "message": TEXT}),
+    "Caller": objects(
+        "principal tenant groups",
+        {
+            "principal": {
+                **or_null(TEXT),
+                "description": "Unique among all callers; null where they are not told apart.",
+            },
+            "tenant": or_null(TEXT),
+            "groups": {"type": "array", "items": TEXT},
+        },
+    ),
+    "Availability": objects(
+        "status access",
+        {
+            "status": {"type": "string", "enum": ["ok", "degraded", "unavailable"]},
+            "access": {
+                "type": "string",
+                "enum": ["restricted", "open"],
+                "description": "`open`: there is no access file, and everyone may do everything.",
+            },
+        },
         description="And for each part whether it is there, and how fast it answers.",
     ),
 }
@@ -159,13 +190,13 @@ def _header(description: str, schema: Schema) -> dict[str, Any]:
 
 
 _TASK_ID = {"Task-Id": _header("The task", _ID)}
-_RETRY_AFTER = {"Retry-After": _header("Seconds until it is worth to ask again", _COUNT)}
-_ETAG = {"ETag": _header("The task's version", _TEXT)}
-TASK_HEADERS = {**_TASK_ID, **_ETAG, **_RETRY_AFTER}
+RETRY_AFTER = {"Retry-After": _header("Seconds until it is worth to ask again", COUNT)}
+_ETAG = {"ETag": _header("The task's version", TEXT)}
+TASK_HEADERS = {**_TASK_ID, **_ETAG, **RETRY_AFTER}
 _OF_CALLS = {
     **_TASK_ID,
-    "Preference-Applied": _header("What of `Prefer` was heeded", _TEXT),
-    "Idempotency-Joined": _header("`true`: an earlier call made the task", _TEXT),
+    "Preference-Applied": _header("What of `Prefer` was heeded", TEXT),
+    "Idempotency-Joined": _header("`true`: an earlier call made the task", TEXT),
 }
 ACCEPTED_HEADERS = {
     "Location": _header("The task", _ADDRESS),
@@ -175,7 +206,7 @@ ACCEPTED_HEADERS = {
 }
 ANSWER_HEADERS = {
     **_OF_CALLS,
-    "Idempotency-Replayed": _header("`true`: an earlier call was answered so", _TEXT),
+    "Idempotency-Replayed": _header("`true`: an earlier call was answered so", TEXT),
 }
 _LINKS = {
     name: {"operationId": operation, "parameters": {"task_id": "$response.body#/id"}}
@@ -188,9 +219,10 @@ _LINKS = {
 }
 
 
-def _json(
+def json_answer(
     description: str, name: str, *, headers: dict[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
+    """A response that is one of the components, in JSON."""
     media_type = "application/problem+json" if name == "Problem" else "application/json"
     content = {media_type: {"schema": reference(name)}}
     return {
@@ -203,7 +235,7 @@ def _json(
 
 def problem(description: str, *, headers: dict[str, Any] | None = None) -> dict[str, Any]:
     """A response that is a problem document."""
-    return _json(description, "Problem", headers=headers)
+    return json_answer(description, "Problem", headers=headers)
 
 
 def upstreams(description: str, *, is_range: bool = False) -> dict[str, Any]:
@@ -217,15 +249,15 @@ def upstreams(description: str, *, is_range: bool = False) -> dict[str, Any]:
 
 ANYTHING: dict[str, Any] = {"application/json": {"schema": {}}, "*/*": {"schema": {}}}
 """Of the upstream's; a type that all generators know is among it."""
-_OTHERWISE = problem("Another problem")
-_STORE_AWAY = problem("The task database is away", headers=_RETRY_AFTER)
+OTHERWISE = problem("Another problem")
+_STORE_AWAY = problem("The task database is away", headers=RETRY_AFTER)
 _UNKNOWN = problem("There is no such task")
 TASK: Responses = {
-    200: _json("The task as it stands", "Task", headers=TASK_HEADERS),
+    200: json_answer("The task as it stands", "Task", headers=TASK_HEADERS),
     304: {"description": "It has not changed since the ETag in If-None-Match", "headers": _ETAG},
     404: _UNKNOWN,
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 RESPONSE: Responses = {
     200: {"description": "The upstream's answer", "headers": _TASK_ID, "content": ANYTHING},
@@ -239,61 +271,68 @@ RESPONSE: Responses = {
     ),
 }
 AZURE: Responses = {
-    200: _json("Where it stands", "AzureOperation", headers={**_TASK_ID, **_RETRY_AFTER}),
+    200: json_answer("Where it stands", "AzureOperation", headers={**_TASK_ID, **RETRY_AFTER}),
     404: _UNKNOWN,
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 PAGE: Responses = {
-    200: _json(
+    200: json_answer(
         "A page",
         "TaskPage",
-        headers={"Link": _header("`rel=next` leads to the next page", _TEXT)},
+        headers={"Link": _header("`rel=next` leads to the next page", TEXT)},
     ),
     422: problem("A filter has a value that cannot be used"),
-    503: problem("The task database is away, or the list took too long", headers=_RETRY_AFTER),
-    "default": _OTHERWISE,
+    503: problem("The task database is away, or the list took too long", headers=RETRY_AFTER),
+    "default": OTHERWISE,
 }
 EVENTS: Responses = {
     200: {
         "description": "Events whose data is the task and whose id is its version",
-        "content": {"text/event-stream": {"schema": _TEXT}},
+        "content": {"text/event-stream": {"schema": TEXT}},
     },
     204: {"description": "It has finished, and its last event is the one in Last-Event-ID"},
     404: _UNKNOWN,
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 CANCEL: Responses = {
-    200: _json("It was queued and is cancelled", "Task", headers=TASK_HEADERS),
-    202: _json("Its executor has been asked to stop it", "Task", headers=TASK_HEADERS),
+    200: json_answer("It was queued and is cancelled", "Task", headers=TASK_HEADERS),
+    202: json_answer("Its executor has been asked to stop it", "Task", headers=TASK_HEADERS),
     404: _UNKNOWN,
     409: problem("The task has finished"),
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 RETRY: Responses = {
-    202: _json("It is queued anew", "Task", headers=TASK_HEADERS),
+    202: json_answer("It is queued anew", "Task", headers=TASK_HEADERS),
     404: _UNKNOWN,
     409: problem("The task has not finished, or has succeeded"),
+    429: problem("A quota of who submitted it is used up", headers=RETRY_AFTER),
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 FORGET: Responses = {
     204: {"description": "It is forgotten"},
     404: _UNKNOWN,
     409: problem("The task has not finished"),
     503: _STORE_AWAY,
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
+}
+WHOAMI: Responses = {
+    200: json_answer("As whom this proxy knows the caller", "Caller"),
+    401: problem("It is not known who calls"),
+    "4XX": problem("The request cannot be read"),
+    "default": OTHERWISE,
 }
 PING: Responses = {
-    200: _json("The proxy accepts tasks", "Availability"),
-    503: _json("The task database is away", "Availability"),
+    200: json_answer("The proxy accepts tasks", "Availability"),
+    503: json_answer("The task database is away", "Availability"),
     "4XX": problem("The request cannot be read"),
-    "default": _OTHERWISE,
+    "default": OTHERWISE,
 }
 OPERATION: Responses = {
-    "202": _json(
+    "202": json_answer(
         "The work goes on; `Location` is the task", "Task", headers=ACCEPTED_HEADERS, links=_LINKS
     ),
     "303": {
@@ -305,13 +344,13 @@ OPERATION: Responses = {
     "413": upstreams("The body is too large"),
     "415": upstreams("The body is not JSON by its headers"),
     "422": upstreams("The arguments do not fit their schema, or the idempotency key is taken"),
-    "429": upstreams("The operation's queue is full"),
+    "429": upstreams("The operation's queue is full, or a quota of the caller is used up"),
     "4XX": upstreams("The upstream's refusal", is_range=True),
     "500": problem("The operation failed, by a fault of its handler or of ours", headers=_TASK_ID),
     "502": problem("The upstream failed", headers=_TASK_ID),
     "503": problem(
         "The task database is away, or too many callers wait; nothing was stored",
-        headers=_RETRY_AFTER,
+        headers=RETRY_AFTER,
     ),
     "504": problem("The upstream did not answer in time", headers=_TASK_ID),
     "default": upstreams("The upstream's answer, or another problem", is_range=True),

@@ -112,8 +112,10 @@ async def serve(
         timeout_keep_alive=max(1, round(limits.keep_alive_seconds)),
         log_config=None,
         access_log=False,
-        # Nothing here asks who called or by which scheme: all links are relative.
+        # What proxies in front say is read where it is asked for.
         proxy_headers=False,
+        # Of every answer: no browser may take one for what its type does not say.
+        headers=[("x-content-type-options", "nosniff")],
         server_header=False,
         timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
     )

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic.networks import IPvAnyNetwork
+from pydantic_settings import NoDecode
 
 from asynctasks.settings import LONGEST_SECONDS, Settings
+
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
+"""As browsers write it: scheme, host and port, and nothing behind them."""
 
 
 class ReplyStrategy(StrEnum):
@@ -18,12 +25,29 @@ class ReplyStrategy(StrEnum):
     """One queue for each waiting call: about five times the cost."""
 
 
+class AuditPlace(StrEnum):
+    """Where changes by callers are written down, once these are told apart."""
+
+    OFF = "off"
+    LOG = "log"
+    """One line each on the logger `audit`."""
+    TABLE = "table"
+    """And a row each in the table `audit_entries` of the task database."""
+
+
 class ProxySettings(Settings):
     """The settings of a proxy."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
     """The address to listen on; 0.0.0.0 in a container."""
     port: int = Field(default=8080, ge=0, le=65_535)
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """The networks of the proxies in front whose X-Forwarded-* headers are taken at their word,
+    separated by commas."""
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Whose pages in a browser may call, separated by commas; `*` is everybody's."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are served."""
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
     public_url: str = Field(
         default="",
@@ -33,6 +57,8 @@ class ProxySettings(Settings):
     )
     """What the addresses that callers are given begin with: scheme, host and path, or the path
     alone, where something in front takes one off."""
+    access_file: Path | None = None
+    """Who may do what. Without it everyone who reaches the port may do everything."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
     """A larger request is answered 413."""
     max_body_values: int = Field(default=20_000, ge=1_000)
@@ -64,8 +90,6 @@ class ProxySettings(Settings):
     list_seconds: float = Field(default=5, gt=0, le=60)
     """How long a page of tasks may take to be found; then it is answered 503. A quarter of the
     connections are for that."""
-    publish_grace_seconds: float = Field(default=30, ge=1, le=3_600)
-    """When a task that nobody has claimed is published again: its message may be lost."""
     relay_interval_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often the relay looks for tasks that are due: half of it is the average extra delay."""
     watch_interval_seconds: float = Field(default=0.25, gt=0, le=60)
@@ -74,6 +98,11 @@ class ProxySettings(Settings):
     """How long a finished task is kept, and with it its idempotency key: a day at least."""
     max_waiting: int = Field(default=20_000, ge=1)
     """Callers that may wait at a time; further ones are answered 503, unless they do not wait."""
+    audit: AuditPlace = AuditPlace.LOG
+    """Whether, and where, each change by a caller is written down, where there is an access file.
+    """
+    audit_retention_seconds: float = Field(default=90 * 86_400, ge=86_400, le=LONGEST_SECONDS)
+    """How long an entry is kept in that table."""
     adaptive_window: bool = True
     """Answer 202 at once where the queue is so long that the reply cannot come in the window."""
     linger_seconds: float = Field(default=0, ge=0, le=600)
@@ -81,3 +110,10 @@ class ProxySettings(Settings):
     callers here has heard of it."""
     shutdown_seconds: float = Field(default=20, gt=0, le=600)
     """How long open requests get to finish after that."""
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _separate(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(item.strip() for item in value.split(",") if item.strip())

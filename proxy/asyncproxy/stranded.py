@@ -53,7 +53,7 @@ class StrandedQueues:
     async def look(self, backlogs: Mapping[str, Backlog]) -> None:
         """Look at what a sample of the queues has found; raises DatabaseUnavailableError."""
         waiting = {name: backlog for name, backlog in backlogs.items() if backlog.queued}
-        consumed = await self._roster.consumed_queues(SEEN_SECONDS) if waiting else ()
+        consumed = await self._roster.consumers(SEEN_SECONDS) if waiting else ()
         self.found = stranded(waiting, operations=self._operations.current, consumed=consumed)
         STRANDED_TASKS.clear()
         for each in self.found:

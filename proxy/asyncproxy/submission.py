@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.requests import ClientDisconnect
 
+from asyncproxy.access.principal import ANONYMOUS
 from asyncproxy.caller import Caller
 from asyncproxy.metrics import PUBLISH_FAILURES
 from asynctasks.broker.messages import Reply, TaskMessage
@@ -17,6 +19,7 @@ from asynctasks.errors import (
     BrokerUnavailableError,
     DatabaseUnavailableError,
     IdempotencyKeyReusedError,
+    QuotaExceededError,
 )
 from asynctasks.instants import utc_now
 from asynctasks.operations.fingerprint import fingerprints
@@ -27,17 +30,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from asyncproxy.access.audit import Change
+    from asyncproxy.access.quotas import Allowance
     from asyncproxy.admission import Admission
     from asyncproxy.body_budget import HeldBody
+    from asyncproxy.queue_windows import QueueWindows
     from asyncproxy.replies import ExpectedReply, Replies
     from asyncproxy.settings import ProxySettings
     from asyncproxy.watch import Watch
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
+    from asynctasks.limits.gates import Gates
     from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Header, Sealing
     from asynctasks.operations.task_options import TaskOptions
+    from asynctasks.releases import Releases
     from asynctasks.statements.store import Added, TaskStore
     from asynctasks.task import Task
 
@@ -58,6 +66,10 @@ class Call:
     window_seconds: float
     body: HeldBody
     caller: Caller = field(default_factory=Caller)
+    allowance: Allowance | None = None
+    """What it may take of its caller's quotas, if there are any."""
+    change: Change | None = None
+    """To be told that a task is made of it, where changes are told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,9 @@ class Submission:
     replies: Replies
     watch: Watch
     admission: Admission
+    gates: Gates
+    releases: Releases
+    windows: QueueWindows
     sealing: Sealing
     blobs: Blobs
     settings: ProxySettings
@@ -101,22 +116,26 @@ class Submission:
         window_seconds: float,
         body: HeldBody,
         caller: Caller,
+        change: Change | None = None,
+        allowance: Allowance | None = None,
     ) -> Call:
         """The call for these arguments, which it holds only as their text.
 
         Raises TaskOptionsError, ArgumentsInvalidError.
         """
+        principal = ANONYMOUS if change is None else change.principal
         task = new_task(
             operation,
             arguments=arguments,
             options=options,
             headers=headers,
             sealing=self.sealing,
+            principal=principal.name,
+            tenant=principal.tenant,
             task_id=new_task_id(),
             created_at=utc_now(),
-            # With the broker away the relay publishes it.
             publish_grace_seconds=(
-                self.settings.publish_grace_seconds if self.broker.is_connected else None
+                self.settings.publish_grace_seconds if self._may_publish(operation) else None
             ),
         )
         has_key = task.idempotency_key is not None
@@ -127,20 +146,29 @@ class Submission:
             window_seconds=window_seconds,
             body=body,
             caller=caller,
+            change=change,
+            allowance=allowance,
         )
+
+    def _may_publish(self, operation: Operation) -> bool:
+        """Whether its task has a message at once; else it is held."""
+        if not self.broker.is_connected or self.gates.is_paused(operation):
+            return False
+        return not self.windows.is_full(operation.queue)
 
     async def submit(self, call: Call) -> Submitted:
         """Accept the call and wait for its end as long as its window lasts.
 
-        Raises OverloadedError, QueueFullError, IdempotencyKeyReusedError, DatabaseUnavailableError;
-        after any of them the caller has no task. Raises ClientDisconnect where the caller leaves
-        while it waits; the task goes on.
+        Raises OverloadedError, QueueFullError, QuotaExceededError, IdempotencyKeyReusedError,
+        DatabaseUnavailableError; after any of them the caller has no task. Raises ClientDisconnect
+        where the caller leaves while it waits; the task goes on.
         """
         window_ends = time.monotonic() + call.window_seconds
         waits = self._is_worth_waiting(call)
         with self.admission.admit(call.operation, waits=waits) as permit:
             try:
-                submitted = await self._admitted(call, window_ends, waits=waits)
+                accept = self._admitted if call.allowance is None else self._within_quotas
+                submitted = await accept(call, window_ends, waits=waits)
             except ClientDisconnect:
                 permit.leaves_task = True
                 raise
@@ -150,6 +178,15 @@ class Submission:
     def _is_worth_waiting(self, call: Call) -> bool:
         window = self.admission.window_seconds(call.operation, call.window_seconds)
         return window > (call.task.delay_seconds or 0.0)
+
+    async def _within_quotas(self, call: Call, window_ends: float, *, waits: bool) -> Submitted:
+        assert call.allowance is not None
+        try:
+            with call.allowance.waiting() if waits else nullcontext():
+                return await self._admitted(call, window_ends, waits=waits)
+        except QuotaExceededError as error:
+            error.retry_after_seconds = self.admission.retry_after_seconds(call.operation.queue)
+            raise
 
     async def _admitted(self, call: Call, window_ends: float, *, waits: bool) -> Submitted:
         if not waits:
@@ -162,25 +199,27 @@ class Submission:
         self, call: Call, expected: ExpectedReply | None, window_ends: float
     ) -> Submitted:
         task = call.task
-        added, is_published = await self._accept(call)
+        added, will_start = await self._accept(call)
         if not added.is_new:
             return await self._join(call, added, window_ends)
-        # A task that starts within the window is worth waiting for; the relay publishes it.
-        will_run = task.delay_seconds is not None or is_published
-        if not will_run or expected is None or expected.reply_to is None:
+        if call.change is not None:
+            call.change.task_id = task.id
+            call.change.done()
+        if not will_start or expected is None or expected.reply_to is None:
             return Submitted(task.as_accepted())
         task.let_go()
         waiting = self._wait(task, expected, window_ends)
         return Submitted(await call.caller.unless_gone(waiting))
 
     async def _accept(self, call: Call) -> tuple[Added, bool]:
-        """The task's row and whether its message is out, for both of which there is one time."""
+        """The task's row and whether it will start, which both have to be done in one time."""
         task, added = call.task, None
         try:
             async with asyncio.timeout(self.settings.write_seconds):
-                added = await self.store.add(task)
+                bounds = call.allowance.bounds if call.allowance else ()
+                added = await self.store.add(task, bounds)
                 call.body.release()
-                return added, added.is_new and task.published and await self._publish(task)
+                return added, added.is_new and await self._let_start(task)
         except TimeoutError as error:
             if added is None:
                 raise DatabaseUnavailableError(
@@ -191,19 +230,30 @@ class Submission:
             _log_unpublished(task, "its time was over")
             return added, False
 
+    async def _let_start(self, task: NewTask) -> bool:
+        """Publish it or have it released; False where the relay has to do it some time later."""
+        if task.published:
+            return await self._publish(task)
+        if task.delay_seconds is not None:
+            return True
+        if not self.broker.is_connected:
+            return False
+        self.releases.soon(task.queue)
+        return True
+
     async def _publish(self, task: NewTask) -> bool:
         """False where the relay has to do it later."""
         try:
             await self.broker.publish(task.queue, TaskMessage(task.id, task.operation))
         except BrokerUnavailableError as error:
             _log_unpublished(task, str(error))
-            await self._make_due(task.id)
+            await self._hold(task.id)
             return False
         return True
 
-    async def _make_due(self, task_id: UUID) -> None:
+    async def _hold(self, task_id: UUID) -> None:
         try:
-            await self.store.make_due([task_id])
+            await self.store.hold([task_id])
         except DatabaseUnavailableError as error:
             # Then it is taken for lost when its grace has passed.
             log.warning("task not made due", task_id=str(task_id), reason=str(error))

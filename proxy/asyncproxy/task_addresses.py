@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from uuid import UUID
+from asynctasks.errors import TaskNotFoundError
 
 What = Literal["self", "response", "operation", "events", "cancel", "retry"]
 ONE = "/tasks/{task_id}"
@@ -18,6 +18,14 @@ PATHS: dict[What, str] = {
     "retry": f"{ONE}/retry",
 }
 _LINKED: tuple[What, ...] = ("self", "response", "events", "cancel", "retry")
+
+
+def task_id_of(text: str) -> UUID:
+    """The id that an address names; raises TaskNotFoundError where it can be no task's."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise TaskNotFoundError(text[:64]) from error
 
 
 def task_address(task_id: UUID, what: What = "self", *, prefix: str) -> str:

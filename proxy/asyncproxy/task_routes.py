@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID  # noqa: TC003 - FastAPI reads it
 
 from fastapi import APIRouter, Header, Query, Request
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
+from asyncproxy.access.access import guarded_route
+from asyncproxy.access.principal import Principal
+from asyncproxy.access.rules import Action
 from asyncproxy.azure_view import azure_response
 from asyncproxy.blob_response import with_body
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
+from asyncproxy.forwarded import PublicAddress
+from asyncproxy.own_routes import add_route
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
-from asyncproxy.task_addresses import PATHS
+from asyncproxy.task_addresses import PATHS, task_id_of
 from asyncproxy.task_view import (
     accepted_response,
     etag,
@@ -32,17 +39,22 @@ from asyncproxy.task_view import (
     unfinished_response,
 )
 from asynctasks.broker.messages import Reply
-from asynctasks.errors import TaskNotFoundError
 from asynctasks.response import Problem
 from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from asyncproxy.access.access import Access, Grant
+    from asyncproxy.access.quotas import Quotas
     from asyncproxy.admission import Admission
+    from asyncproxy.holds import Holds
     from asyncproxy.watch import Watch
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.operation import Operations
+    from asynctasks.statements.quotas import Bound
     from asynctasks.statements.store import TaskStore
     from asynctasks.task import Task
 
@@ -85,6 +97,7 @@ def _in_words(pattern: str, expected: str) -> BeforeValidator:
 _NameFilter = Annotated[
     str, Field(pattern=_NAME), _in_words(_NAME, "an operation's name, such as create-client")
 ]
+_OwnerFilter = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
 _LabelFilter = Annotated[
     str, Field(pattern=_LABEL), _in_words(_LABEL, "a label's name=value, such as team=a")
 ]
@@ -103,9 +116,13 @@ class TaskEndpoints:
     broker: Broker
     blobs: Blobs
     operations: Operations
+    holds: Holds
     max_wait_seconds: float
     list_seconds: float
-    public_url: str = ""
+    public: PublicAddress = field(default_factory=PublicAddress)
+    access: Access | None = None
+    quotas: Quotas | None = None
+    """None where everyone may do everything."""
 
     async def get_task(
         self,
@@ -119,7 +136,8 @@ class TaskEndpoints:
         The answer is 200 for every known task, failed ones too. `Prefer: wait=N` holds the answer
         until the task changes, or differs from the ETag in `If-None-Match`, or N seconds are over.
         """
-        task = await self.store.find(_parsed(task_id))
+        asked, grant = await self._may_read(request, task_id)
+        task = await self.store.find(asked)
         wait = parse_prefer(prefer or []).wait_seconds
         headers: dict[str, str] = {}
         if wait is not None and not task.status.is_final:
@@ -128,13 +146,16 @@ class TaskEndpoints:
             if if_none_match is None or matches(if_none_match, etag(task)):
                 changed = self.watch.until_changed(task, seconds=seconds)
                 task = await caller_of(request.scope).unless_gone(changed)
+                if grant is not None:
+                    grant.renew()
         if if_none_match is not None and matches(if_none_match, etag(task)):
             return Response(status_code=304, headers={"ETag": etag(task), **headers})
         return task_response(
             task,
             retry_after_seconds=self._retry_after(task),
             headers=headers,
-            prefix=self.public_url,
+            prefix=self.public.prefix(request),
+            hold_of=self.holds.of,
         )
 
     async def get_response(
@@ -150,22 +171,32 @@ class TaskEndpoints:
         `?wait=N` holds the answer until the task has finished. After N seconds it is a 303 to the
         same address, so that whoever follows redirects gets the answer in the end.
         """
-        task = await self.store.find(_parsed(task_id))
+        asked, grant = await self._may_read(request, task_id)
+        task = await self.store.find(asked)
         if wait is not None and self.max_wait_seconds >= 1:
             if not task.status.is_final:
                 task = await self._until_final(request, task, wait)
+                if grant is not None:
+                    grant.renew()
             if not task.status.is_final:
                 return unfinished_response(
-                    task, redirect_wait_seconds=wait, retry_after_seconds=1, prefix=self.public_url
+                    task,
+                    redirect_wait_seconds=wait,
+                    retry_after_seconds=1,
+                    prefix=self.public.prefix(request),
+                    hold_of=self.holds.of,
                 )
-        answer = row_response(task, {"Cache-Control": "no-store"}, prefix=self.public_url)
+        answer = row_response(
+            task, {"Cache-Control": "no-store"}, prefix=self.public.prefix(request)
+        )
         return await with_body(not_modified(answer, if_none_match), request, self.blobs)
 
-    async def get_operation(self, task_id: str) -> Response:
+    async def get_operation(self, request: Request, task_id: str) -> Response:
         """Show where a task stands as Azure's clients poll it, who follow `Operation-Location`."""
-        task = await self.store.find(_parsed(task_id))
+        asked, _ = await self._may_read(request, task_id)
+        task = await self.store.find(asked)
         return azure_response(
-            task, retry_after_seconds=self._retry_after(task), prefix=self.public_url
+            task, retry_after_seconds=self._retry_after(task), prefix=self.public.prefix(request)
         )
 
     async def list_tasks(
@@ -176,26 +207,36 @@ class TaskEndpoints:
         operation: _NameFilter | None = None,
         label: Annotated[_LabelFilter | None, Query(examples=["team=a"])] = None,
         created_after: Annotated[datetime, BeforeValidator(_in_utc)] | None = None,
+        principal: _OwnerFilter | None = None,
+        tenant: _OwnerFilter | None = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
         page_token: UUID | None = None,
     ) -> Response:
-        """List tasks, the newest first, in pages."""
+        """List the tasks that you may read, the newest first, in pages."""
         name, _, value = (label or "").partition("=")
         which = Filter(
             status=status,
             operation=operation,
             label=(name, value) if label else None,
             created_after=created_after,
+            principal=principal,
+            tenant=tenant,
+            listed=self.access and self.access.listed(request, operation=operation),
         )
         page = await self.store.page(
             which, before=page_token, size=page_size, seconds=self.list_seconds
         )
-        if page.following is None:
-            return await page_response(page, next_page=None, prefix=self.public_url)
-        # A page's token is the id that the next one goes on below.
-        query = urlencode({**request.query_params, "page_token": str(page.following)})
-        next_page = f"{request.url.path}?{query}"
-        return await page_response(page, next_page=next_page, prefix=self.public_url)
+        next_page: str | None = None
+        if page.following is not None:
+            # A page's token is the id that the next one goes on below.
+            query = urlencode({**request.query_params, "page_token": str(page.following)})
+            next_page = f"{request.url.path}?{query}"
+        return await page_response(
+            page,
+            next_page=next_page,
+            prefix=self.public.prefix(request),
+            hold_of=self.holds.of,
+        )
 
     async def get_events(
         self,
@@ -204,37 +245,68 @@ class TaskEndpoints:
         last_event_id: Annotated[str | None, Header(), _AS_TEXT] = None,
     ) -> Response:
         """Follow a task by server-sent events, one for each change, until it has finished."""
-        task = await self.store.find(_parsed(task_id))
-        caller = caller_of(request.scope)
+        asked, grant = await self._may_read(request, task_id)
         return events_response(
-            task, self.watch, caller, last_event_id=last_event_id, prefix=self.public_url
+            await self.store.find(asked),
+            self.watch,
+            caller_of(request.scope),
+            grant=grant,
+            last_event_id=last_event_id,
+            prefix=self.public.prefix(request),
+            hold_of=self.holds.of,
         )
 
-    async def cancel(self, task_id: str) -> Response:
+    async def cancel(self, request: Request, task_id: str) -> Response:
         """End a task: 200 where it was queued, 202 where its executor has to stop it."""
-        task = await self.store.cancel(_parsed(task_id))
+        async with self._changing(request, Action.CANCEL, task_id) as asked:
+            task = await self.store.cancel(asked)
         if not task.status.is_final:
-            return accepted_response(task, retry_after_seconds=1, prefix=self.public_url)
+            return accepted_response(
+                task, retry_after_seconds=1, prefix=self.public.prefix(request)
+            )
         if task.reply_to is not None and task.error is not None:
             reply = Reply(task.id, task.status, error=Problem(**task.error))
             await self.broker.reply(task.reply_to, reply)
-        return task_response(task, retry_after_seconds=1, prefix=self.public_url)
+        return task_response(task, retry_after_seconds=1, prefix=self.public.prefix(request))
 
-    async def retry(self, task_id: str) -> Response:
+    async def retry(self, request: Request, task_id: str) -> Response:
         """Run a failed, cancelled or expired task once more."""
-        found = await self.store.find(_parsed(task_id))
-        operation = self.operations.get(found.operation)
-        task = await self.store.retry(
-            found.id, more_attempts=operation.retry.max_attempts if operation else 1
-        )
+        async with self._changing(request, Action.RETRY, task_id) as asked:
+            found = await self.store.find(asked)
+            operation = self.operations.get(found.operation)
+            task = await self.store.retry(
+                found.id,
+                more_attempts=operation.retry.max_attempts if operation else 1,
+                bounds=self._bounds(found),
+            )
         return accepted_response(
-            task, retry_after_seconds=self._retry_after(task), prefix=self.public_url
+            task,
+            retry_after_seconds=self._retry_after(task),
+            prefix=self.public.prefix(request),
+            hold_of=self.holds.of,
         )
 
-    async def forget(self, task_id: str) -> Response:
+    async def forget(self, request: Request, task_id: str) -> Response:
         """Forget a finished task, and its idempotency key with it."""
-        await self.store.delete(_parsed(task_id))
+        async with self._changing(request, Action.DELETE, task_id) as asked:
+            await self.store.delete(asked)
         return Response(status_code=204)
+
+    async def _may_read(self, request: Request, task_id: str) -> tuple[UUID, Grant | None]:
+        """The task that is asked for, and leave to read it where that has to be asked for."""
+        asked = task_id_of(task_id)
+        return asked, None if self.access is None else await self.access.read(
+            request, asked, store=self.store
+        )
+
+    def _changing(
+        self, request: Request, action: Action, task_id: str
+    ) -> AbstractAsyncContextManager[UUID]:
+        """What the task may be changed in."""
+        asked = task_id_of(task_id)
+        if self.access is None:
+            return nullcontext(asked)
+        return self.access.change(request, action, asked, store=self.store)
 
     async def _until_final(self, request: Request, task: Task, wait_seconds: float) -> Task:
         """The task when it has finished, or as it stands after so long.
@@ -251,15 +323,24 @@ class TaskEndpoints:
         finishing = self.watch.until_final(task, seconds=seconds)
         return await caller_of(request.scope).unless_gone(finishing)
 
+    def _bounds(self, task: Task) -> tuple[Bound, ...]:
+        """How many tasks there may be of whoever has submitted this one, for one more."""
+        if self.quotas is None or task.asynctask is not None:
+            return ()
+        return self.quotas.bounds(Principal(name=task.principal, tenant=task.tenant))
+
     def _retry_after(self, task: Task) -> int:
         if task.shown_status is not TaskStatus.QUEUED:
             return 1
-        return self.admission.retry_after_seconds(task.queue)
+        rest_seconds = self.holds.rest_seconds(task.operation)
+        return self.admission.retry_after_seconds(task.queue, at_least=rest_seconds)
 
 
 def task_routes(tasks: TaskEndpoints) -> APIRouter:
     """The routes below /tasks."""
-    router = APIRouter(tags=["tasks"])
+    access = tasks.access
+    route = APIRoute if access is None else guarded_route(access)
+    router = APIRouter(tags=["tasks"], route_class=route)
     for method, path, endpoint, summary, status, responses in (
         ("GET", "/tasks", tasks.list_tasks, "List tasks", 200, schemas.PAGE),
         ("GET", PATHS["self"], tasks.get_task, "Get a task", 200, schemas.TASK),
@@ -284,28 +365,16 @@ def task_routes(tasks: TaskEndpoints) -> APIRouter:
         ("POST", PATHS["retry"], tasks.retry, "Retry a task", 202, schemas.RETRY),
         ("DELETE", PATHS["self"], tasks.forget, "Forget a task", 204, schemas.FORGET),
     ):
-        router.add_api_route(
+        add_route(
+            router,
+            method,
             path,
             endpoint,
-            methods=[method],
-            operation_id=endpoint.__name__,
             summary=summary,
-            status_code=status,
             responses=responses,
+            status=status,
+            to_head=endpoint != tasks.get_events,
         )
-        # Not by a redirect, which would lead to the host that the request names.
-        also = [method, "HEAD"] if method == "GET" and endpoint != tasks.get_events else [method]
-        router.add_api_route(f"{path}/", endpoint, methods=also, include_in_schema=False)
-        if also != [method]:
-            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-    router.add_api_route(
-        "/task/{task_id}", tasks.get_task, methods=["GET", "HEAD"], include_in_schema=False
-    )
+    for path in ("/task/{task_id}", "/task/{task_id}/"):
+        router.add_api_route(path, tasks.get_task, methods=["GET", "HEAD"], include_in_schema=False)
     return router
-
-
-def _parsed(task_id: str) -> UUID:
-    try:
-        return UUID(task_id)
-    except ValueError as error:
-        raise TaskNotFoundError(task_id[:64]) from error

@@ -13,6 +13,7 @@ import structlog
 from starlette.responses import Response
 
 from asyncproxy.blob_response import BlobResponse
+from asyncproxy.holds import not_held
 from asyncproxy.problems import TYPE_PREFIX, problem_response
 from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from asyncproxy.holds import HoldOf
     from asynctasks import response as upstream
     from asynctasks.broker.messages import Reply
     from asynctasks.statements.pages import Page
@@ -33,10 +35,7 @@ if TYPE_CHECKING:
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """For JSON, whose strings hold no line breaks of their own."""
 LARGE_BYTES = 65_536
-_HARMLESS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-}
+_HARMLESS = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 """Upstreams' answers are served on our origin: in a browser, nothing of them may run there."""
 _BODILESS = frozenset({204, 205, 304})
 _CACHING = frozenset({"cache-control", "expires"})
@@ -49,16 +48,20 @@ _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 log = structlog.get_logger(__name__)
 
 
-def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
+def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> dict[str, Any]:
     """The task document; of the arguments only what is not `writeOnly`, if they are at hand.
 
     The addresses in it begin with the prefix.
     """
+    hold = hold_of(task)
     return {
         "id": str(task.id),
         "operation": task.operation,
+        "principal": task.principal or None,
+        "tenant": task.tenant or None,
         "status": task.shown_status,
         "done": task.status.is_final,
+        "priority": task.priority,
         "attempt": task.attempt,
         "maxAttempts": task.max_attempts,
         "cancelRequested": task.cancel_requested,
@@ -67,7 +70,8 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
         "finishedAt": task.finished_at,
         "deadline": task.deadline,
         "progress": task.progress,
-        "message": task.message,
+        "message": task.message if hold is None else hold.detail,
+        "heldBy": hold and {"kind": hold.kind, "name": hold.name},
         "nextAttemptAt": _next_attempt_at(task),
         "upstreamJob": _job_json(task),
         "labels": task.labels or {},
@@ -79,10 +83,10 @@ def task_json(task: Task, *, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def task_document(task: Task, *, prefix: str = "") -> bytes:
+def task_document(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> bytes:
     """The task as JSON; raises TaskUnreadableError where its row holds what makes none."""
     try:
-        return write_json(task_json(task, prefix=prefix), orjson.OPT_UTC_Z)
+        return write_json(task_json(task, prefix=prefix, hold_of=hold_of), orjson.OPT_UTC_Z)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -94,13 +98,14 @@ def task_response(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     prefix: str = "",
+    hold_of: HoldOf = not_held,
 ) -> Response:
     """The task document with its ETag, and Retry-After while it can still change."""
     own = {"ETag": etag(task), "Cache-Control": "no-store", "Task-Id": str(task.id)}
     if not task.status.is_final:
         own["Retry-After"] = str(retry_after_seconds)
     own |= headers or {}
-    document = task_document(task, prefix=prefix)
+    document = task_document(task, prefix=prefix, hold_of=hold_of)
     return Response(document, status, own, media_type="application/json")
 
 
@@ -110,6 +115,7 @@ def accepted_response(
     *,
     retry_after_seconds: int,
     prefix: str = "",
+    hold_of: HoldOf = not_held,
 ) -> Response:
     """202: the work goes on, and here is where to look (RFC 9110 §15.3.3)."""
     location = {
@@ -122,6 +128,7 @@ def accepted_response(
         retry_after_seconds=retry_after_seconds,
         headers={**location, **(headers or {})},
         prefix=prefix,
+        hold_of=hold_of,
     )
 
 
@@ -132,19 +139,26 @@ def unfinished_response(
     redirect_wait_seconds: int | None,
     retry_after_seconds: int,
     prefix: str = "",
+    hold_of: HoldOf = not_held,
 ) -> Response:
     """202 or, with a number of seconds, 303 to an address that waits so long for the answer."""
     if redirect_wait_seconds is None:
         return accepted_response(
-            task, headers, retry_after_seconds=retry_after_seconds, prefix=prefix
+            task,
+            headers,
+            retry_after_seconds=retry_after_seconds,
+            prefix=prefix,
+            hold_of=hold_of,
         )
     address = f"{task_address(task.id, 'response', prefix=prefix)}?wait={redirect_wait_seconds}"
     own = {"Location": address, "Cache-Control": "no-store", "Task-Id": str(task.id)}
-    document = task_document(task, prefix=prefix)
+    document = task_document(task, prefix=prefix, hold_of=hold_of)
     return Response(document, 303, {**own, **(headers or {})}, media_type="application/json")
 
 
-async def page_response(page: Page, *, next_page: str | None, prefix: str = "") -> Response:
+async def page_response(
+    page: Page, *, next_page: str | None, prefix: str = "", hold_of: HoldOf = not_held
+) -> Response:
     """A page of tasks; `Link: rel=next` (RFC 8288) where there may be more.
 
     A task that cannot be read is left out, and the log says which. Others have their turn between
@@ -154,7 +168,7 @@ async def page_response(page: Page, *, next_page: str | None, prefix: str = "") 
     unreadable = list(page.unreadable)
     for task in page.tasks:
         try:
-            document = task_document(task, prefix=prefix)
+            document = task_document(task, prefix=prefix, hold_of=hold_of)
         except TaskUnreadableError:
             unreadable.append(task.id)
             continue

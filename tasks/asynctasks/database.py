@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import orjson
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from asynctasks.database_url import parse_database_url
-from asynctasks.errors import DatabaseUnavailableError, ReadTooLongError, SettingsError
-from asynctasks.json_values import read_json, write_json
+from asynctasks.errors import (
+    DatabaseUnavailableError,
+    ReadTooLongError,
+    SettingsError,
+    StatementRefusedError,
+)
+from asynctasks.json_values import json_text, read_json
 from asynctasks.postgresql import CONNECT_SECONDS, Postgresql
 
 if TYPE_CHECKING:
@@ -36,18 +40,16 @@ UNAVAILABLE_SQLSTATES = ("08", "25006", "25P03", "28", "3D", "40", "53", "57")
 no connection; read-only after a failover; silent for too long; no such user or database; deadlock;
 out of connections, memory or disk; starting up or shutting down.
 """
+LOST_STATEMENT = ("26000", "42P05")
+"""Another connection's prepared statements came in ours' way, or ours were gone."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
 
 
-def _to_json(value: Any) -> str:
-    return write_json(value, orjson.OPT_UTC_Z).decode()
-
-
 _WRITES_NOTHING = text("UPDATE tasks SET version = version WHERE 1 = 0")
 _ENGINE: dict[str, Any] = {
-    "json_serializer": _to_json,
+    "json_serializer": json_text,
     "json_deserializer": read_json,
     # An error's text may reach a log, and callers' data is none of the log's.
     "hide_parameters": True,
@@ -117,6 +119,17 @@ class Database:
         needs_begin = self.has_one_writer or self._is_pooled
         async with self._write() if needs_begin else self._read() as connection:
             yield connection
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """The rows of a statement in PostgreSQL's words, which is a transaction of its own.
+
+        Beneath SQLAlchemy, for what every task goes through. Raises DatabaseUnavailableError,
+        StatementRefusedError.
+        """
+        assert self._postgresql is not None
+        async with self._place():
+            with _translated():
+                return await self._postgresql.fetch(statement, arguments)
 
     @property
     def _is_pooled(self) -> bool:
@@ -258,14 +271,20 @@ def _translated() -> Generator[None]:
             raise  # a statement that is wrong, such as one on a table that is not there
         raise DatabaseUnavailableError(reason=words_of(error)) from error
     except DBAPIError as error:
-        if _is_lost_statement(error):
-            raise DatabaseUnavailableError(
-                "The pooler before the task database loses prepared statements.",
-                reason=f"{words_of(error)}; in transaction mode PgBouncer must be 1.24 or later",
-            ) from error
-        if not _is_away(error):
+        sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+        if unavailable := _unavailable(sqlstate, words_of(error)):
+            raise unavailable from error
+        # An internal error that is not the server's is asyncpg's own: the server ended the
+        # connection while a statement was on its way.
+        is_ended = sqlstate is None and isinstance(error, InternalError)
+        if not is_ended and not error.connection_invalidated:
             raise
         raise DatabaseUnavailableError(reason=words_of(error)) from error
+    except asyncpg.PostgresError as error:
+        if unavailable := _unavailable(error.sqlstate, str(error)):
+            raise unavailable from error
+        # Its own text may quote what callers have sent, and so may a traceback that has it.
+        raise StatementRefusedError(type(error).__name__, error.sqlstate) from None
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # asyncpg's own word, which SQLAlchemy passes on as it is: the server ended the connection
         # while a statement was on its way.
@@ -279,17 +298,13 @@ def words_of(error: DBAPIError) -> str:
     return str(getattr(error.orig, "__cause__", None) or error.orig)
 
 
-def _is_lost_statement(error: DBAPIError) -> bool:
-    """Whether another connection's prepared statements came in ours' way, or ours were gone."""
-    return getattr(error.orig, "sqlstate", None) in {"26000", "42P05"}
-
-
-def _is_away(error: DBAPIError) -> bool:
-    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    if sqlstate is None:
-        # An internal error that is not the server's is asyncpg's own: the server ended the
-        # connection while a statement was on its way.
-        is_away = isinstance(error, InternalError)
-    else:
-        is_away = sqlstate.startswith(UNAVAILABLE_SQLSTATES)
-    return is_away or error.connection_invalidated
+def _unavailable(sqlstate: str | None, words: str) -> DatabaseUnavailableError | None:
+    """What PostgreSQL means by an answer, where it serves no statement now."""
+    if sqlstate in LOST_STATEMENT:
+        return DatabaseUnavailableError(
+            "The pooler before the task database loses prepared statements.",
+            reason=f"{words}; in transaction mode PgBouncer must be 1.24 or later",
+        )
+    if sqlstate is not None and sqlstate.startswith(UNAVAILABLE_SQLSTATES):
+        return DatabaseUnavailableError(reason=words)
+    return None

@@ -79,6 +79,14 @@ def parse_database_url(database_url: str) -> URL:
     return url
 
 
+def user_and_password(database_url: str) -> tuple[str, str]:
+    """Those of a URL for PostgreSQL; raises SettingsError where it lacks one of them."""
+    given = _libpq_parameters(parse_database_url(database_url))
+    if not database_url.startswith("postgres") or not {"user", "password"} <= given.keys():
+        raise _fault("expected postgresql://user:password@host/database")
+    return given["user"], given["password"]
+
+
 def postgresql_arguments(url: URL) -> dict[str, Any]:
     """What asyncpg is called with; raises SettingsError for what cannot be honoured."""
     given = _libpq_parameters(url)

@@ -10,8 +10,8 @@ CANCELLED_WHILE_QUEUED = Problem(
 CANCELLED_WHILE_RUNNING = Problem(
     "task-cancelled", "The task was cancelled", 409, "Someone asked for its end while it ran."
 )
-CANCELLED_WITH_EXECUTOR = Problem(
-    "task-cancelled", "The task was cancelled", 409, "Its executor went before it had ended it."
+CANCELLED_WITHOUT_EXECUTOR = Problem(
+    "task-cancelled", "The task was cancelled", 409, "No executor was there that could end it."
 )
 EXPIRED = Problem(
     "task-expired", "The task's deadline has passed", 504, "It had not finished by its deadline."

@@ -25,6 +25,10 @@ class OperationsFileError(AsyncApiProxyError):
     """The operations file cannot be used."""
 
 
+class AccessFileError(AsyncApiProxyError):
+    """The access file cannot be used."""
+
+
 class SealingKeyMissingError(SettingsError):
     """An operation has arguments or headers to seal, and no key for that is set."""
 
@@ -78,7 +82,11 @@ class ParametersInvalidError(ArgumentsInvalidError):
     """What is given outside the body does not fit the operation's parameters."""
 
 
-TaskOption = Literal["idempotency_key", "deadline", "delay", "labels"]
+class LimitInvalidError(ArgumentsInvalidError):
+    """What is to be set of a limit is not valid."""
+
+
+TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels"]
 
 
 class TaskOptionsError(AsyncApiProxyError):
@@ -136,6 +144,14 @@ class DatabaseUnavailableError(UnavailableError):
     """The task database does not answer."""
 
 
+class StatementRefusedError(AsyncApiProxyError):
+    """The task database refuses a statement: either it or a value in it is wrong."""
+
+    def __init__(self, name: str, sqlstate: str) -> None:
+        super().__init__(f"The task database refuses a statement: {name} ({sqlstate})")
+        self.sqlstate = sqlstate
+
+
 class BlobStoreUnavailableError(UnavailableError):
     """The blob store, where large bodies are kept, does not answer."""
 
@@ -158,6 +174,29 @@ class SchemaNotOursError(AsyncApiProxyError):
 
 class SchemaNotWritableError(AsyncApiProxyError):
     """The database lets its user make no table."""
+
+
+class ServiceRoleError(AsyncApiProxyError):
+    """The role by which services use the database cannot be made, or given its rights."""
+
+
+class QuotaExceededError(AsyncApiProxyError):
+    """Its caller has, or asks for, as much as it may."""
+
+    def __init__(
+        self,
+        policy: str,
+        *,
+        limit: int,
+        window_seconds: int | None = None,
+        retry_after_seconds: int = 1,
+    ) -> None:
+        within = "" if window_seconds is None else f" in {window_seconds} s"
+        super().__init__(f"The quota {policy} of {limit}{within} is used up.")
+        self.policy = policy
+        self.limit = limit
+        self.window_seconds = window_seconds
+        self.retry_after_seconds = retry_after_seconds
 
 
 class BrokerUnavailableError(UnavailableError):

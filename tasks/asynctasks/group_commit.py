@@ -5,7 +5,7 @@ The way of a write:
     write()
       │
       ▼         in its lane, while the group before it commits; and if that was more than one
-    waiting     write, a moment longer, 4 ms at most
+    waiting     write, a moment longer, 20 ms at most
       │
       ▼
     gathered    the oldest of the lane, 500 at most
@@ -23,7 +23,8 @@ GroupCommit refuses new writes and ends when those that wait are done.
 
 Where writes come thick, a group waits a moment for more of them, which costs less than the
 transaction that it saves: under load both latency and CPU fall
-(docs/decisions/0006-what-ends-together-travels-together.md).
+(docs/decisions/0006-what-ends-together-travels-together.md). Where PostgreSQL takes longer, so does
+the moment; what SQLite takes is this process's own time, and waiting as long again would waste it.
 
 On PostgreSQL each kind of write has a lane of its own, so that it waits for its own kind alone and
 what is one statement needs no BEGIN and COMMIT. On SQLite, which commits one transaction at a time,
@@ -41,7 +42,6 @@ from asynctasks.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -53,11 +53,13 @@ ResultT = TypeVar("ResultT")
 
 MAX_ITEMS = 500
 """The most items in one transaction, so that no caller waits behind an unbounded one."""
-PAUSE_SECONDS_A_WRITE, LONGEST_PAUSE_SECONDS = 0.000_35, 0.004
-"""How long a group waits for more: by the size of the one before, and at most."""
+PAUSE_SECONDS_A_WRITE, USUAL_PAUSE_SECONDS = 0.000_35, 0.004
+"""How long a group waits for more: by the size of the one before, up to so long."""
+LONGEST_PAUSE_SECONDS = 0.02
+"""Where the database takes longer, a group waits as long as that did, but no longer than this."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch(Generic[ItemT, ResultT]):
     """A kind of write, of many items at once.
 
@@ -67,7 +69,8 @@ class Batch(Generic[ItemT, ResultT]):
 
     write: Callable[[AsyncConnection, Sequence[ItemT]], Awaitable[Sequence[ResultT]]]
     """Writes the items on the connection; one result for each, in their order."""
-    is_one_statement: bool = False
+    at_once: Callable[[Database, Sequence[ItemT]], Awaitable[Sequence[ResultT]]] | None = None
+    """The same as a transaction of its own, where the database has more than one writer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +86,8 @@ class _Lane:
     is_flushing: bool = False
     last_size: int = 0
     """How many writes the last transaction had."""
+    last_seconds: float = 0.0
+    """How long a server took for it."""
 
 
 class GroupCommit:
@@ -127,18 +132,23 @@ class GroupCommit:
         return await write.done
 
     async def _flush(self, lane: _Lane) -> None:
+        loop = asyncio.get_running_loop()
         writes: Sequence[_Write] = []
         try:
             while lane.waiting:
                 if lane.last_size > 1:
-                    await asyncio.sleep(pause_seconds(lane.last_size))
+                    await asyncio.sleep(pause_seconds(lane.last_size, lane.last_seconds))
                 writes, lane.waiting = lane.waiting[:MAX_ITEMS], lane.waiting[MAX_ITEMS:]
                 lane.last_size = len(writes)
+                began = loop.time()
                 await self._commit(writes)
+                if not self._database.has_one_writer:
+                    lane.last_seconds = loop.time() - began
         finally:
             lane.is_flushing = False
             # Cut short: nobody may wait for ever.
-            for write in (*writes, *lane.waiting):
+            left = [write for write in (*writes, *lane.waiting) if not write.done.done()]
+            for write in left:
                 _fail(write, DatabaseUnavailableError("This process is shutting down."))
 
     async def _commit(self, writes: Sequence[_Write]) -> None:
@@ -158,20 +168,17 @@ class GroupCommit:
                     write.done.set_result(result)
 
     async def _transaction(self, writes: Sequence[_Write]) -> list[Any]:
-        results: dict[int, Any] = {}
         batches = list(dict.fromkeys(write.batch for write in writes))
-        async with self._begin(batches) as connection:
+        at_once = None if self._database.has_one_writer else batches[0].at_once
+        if at_once is not None:
+            return list(await at_once(self._database, [write.item for write in writes]))
+        results: dict[int, Any] = {}
+        async with self._database.write() as connection:
             for batch in batches:
-                members = [n for n, write in enumerate(writes) if write.batch == batch]
+                members = [n for n, write in enumerate(writes) if write.batch is batch]
                 answers = await batch.write(connection, [writes[n].item for n in members])
                 results.update(zip(members, answers, strict=True))
         return [results[n] for n in range(len(writes))]
-
-    def _begin(
-        self, batches: Sequence[Batch[Any, Any]]
-    ) -> AbstractAsyncContextManager[AsyncConnection]:
-        is_one_statement = len(batches) == 1 and batches[0].is_one_statement
-        return self._database.statement() if is_one_statement else self._database.write()
 
     async def _commit_one_by_one(self, writes: Sequence[_Write], error: Exception) -> None:
         """One item that the database refuses must not fail the others that shared its batch."""
@@ -182,9 +189,10 @@ class GroupCommit:
             await self._commit([write])
 
 
-def pause_seconds(last_size: int) -> float:
-    """How long to wait for more writes after a transaction of so many."""
-    return min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS_A_WRITE * last_size)
+def pause_seconds(last_size: int, last_seconds: float) -> float:
+    """How long to wait for more writes after a transaction of so many that took so long."""
+    usual = min(USUAL_PAUSE_SECONDS, PAUSE_SECONDS_A_WRITE * last_size)
+    return min(LONGEST_PAUSE_SECONDS, max(usual, last_seconds))
 
 
 def _fail(write: _Write, error: Exception) -> None:

@@ -24,9 +24,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Refuse a naive datetime: it would mean another instant on another machine."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"a datetime without a time zone: {value!r}")
-        value = value.astimezone(UTC)
+        value = aware(value).astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -101,6 +99,13 @@ def _between_postgresql(element: seconds_between, compiler: Any, **kw: Any) -> s
 def _between_sqlite(element: seconds_between, compiler: Any, **kw: Any) -> str:
     earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+
+
+def aware(instant: datetime) -> datetime:
+    """The instant, unless it would mean another one on another machine; then ValueError."""
+    if instant.tzinfo is None:
+        raise ValueError(f"a datetime without a time zone: {instant!r}")
+    return instant
 
 
 def utc_now() -> datetime:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import fields, is_dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAX_VALUES = 250
 """In what is not large."""
@@ -137,6 +139,28 @@ def write_json(value: Any, option: int = 0) -> bytes:
     return orjson.dumps(value, _as_written, option)
 
 
+def has_infinite_number(value: Any) -> bool:
+    """Whether a NaN or an infinity is in what orjson has written, which makes them null."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, float):
+            if not math.isfinite(one):
+                return True
+        elif isinstance(one, Enum):
+            waiting.append(one.value)
+        elif is_dataclass(one):
+            waiting.extend(getattr(one, each.name, None) for each in fields(one))
+        elif isinstance(one, dict | list | tuple):
+            waiting.extend(_inner(one))
+    return False
+
+
+def json_text(value: Any) -> str:
+    """The JSON text of a value as rows hold it."""
+    return write_json(value, orjson.OPT_UTC_Z).decode()
+
+
 def written(value: Any) -> orjson.Fragment:
     """The value as its text, which takes a fraction of its memory and is written as it is."""
     return orjson.Fragment(write_json(value))
@@ -175,6 +199,11 @@ def is_storable(value: Any) -> bool:
     except orjson.JSONEncodeError:
         return False
     return True
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    members = as_object(value)
+    return value if members is None else members.values()
 
 
 def _has_written_number(value: Any) -> bool:

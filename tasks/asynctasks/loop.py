@@ -34,9 +34,10 @@ class Loop:
     """Calls `tick` until it is cancelled, or told to end.
 
     A tick returns whether there is more to do at once; else the next one comes after the interval,
-    or when the loop is poked; without an interval only then. At most `largest_share` of the time
-    goes into ticks. Errors of `waits_for` mean that something is away: that is logged once, and
-    `pause_after` says how long to wait after so many of them in a row.
+    or when the loop is poked; without an interval only then. One that changes is asked for after
+    each tick. At most `largest_share` of the time goes into ticks, as far as
+    `longest_pause_seconds` lets it. Errors of `waits_for` mean that something is away: that is
+    logged once, and `pause_after` says how long to wait after so many of them in a row.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Loop:
         name: str,
         tick: Callable[[], Awaitable[bool | None]],
         *,
-        interval_seconds: float | None,
+        interval_seconds: float | Callable[[], float] | None,
         largest_share: float = 1.0,
+        longest_pause_seconds: float = math.inf,
         waits_for: tuple[type[Exception], ...] = AWAY,
         pause_after: Callable[[Exception, int], float | None] | None = None,
         clock: Callable[[], float] | None = None,
@@ -54,6 +56,7 @@ class Loop:
         self._tick = tick
         self._interval_seconds = interval_seconds
         self._largest_share = largest_share
+        self._longest_pause_seconds = longest_pause_seconds
         self._waits_for = waits_for
         self._pause_after = pause_after
         self._clock = clock or time.monotonic
@@ -104,10 +107,12 @@ class Loop:
         if self.obstacle is not None:
             log.info("loop goes on", loop=self.name)
         self.obstacle, self._failures = None, 0
-        if has_more or self._interval_seconds is None:
+        interval_seconds = self._interval
+        if has_more or interval_seconds is None:
             return 0.0 if has_more else None
         took_seconds = self._clock() - began_at
-        return max(self._interval_seconds, took_seconds * (1 / self._largest_share - 1))
+        fair_seconds = took_seconds * (1 / self._largest_share - 1)
+        return max(interval_seconds, min(fair_seconds, self._longest_pause_seconds))
 
     def _wait_for(self, error: Exception) -> float | None:
         if type(error) is not type(self.obstacle):
@@ -115,7 +120,12 @@ class Loop:
         self.obstacle = error
         self._failures += 1
         pause_after = self._pause_after
-        return pause_after(error, self._failures) if pause_after else self._interval_seconds
+        return pause_after(error, self._failures) if pause_after else self._interval
+
+    @property
+    def _interval(self) -> float | None:
+        given = self._interval_seconds
+        return given() if callable(given) else given
 
 
 def fault_of(loops: Iterable[Loop]) -> str | None:

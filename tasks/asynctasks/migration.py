@@ -23,6 +23,7 @@ from asynctasks.errors import (
     SchemaOutdatedError,
 )
 from asynctasks.migrations.tables import TABLES, VERSION_TABLE
+from asynctasks.service_role import admit_services
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,13 +38,15 @@ RETRY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-async def migrate(database_url: str) -> str:
+async def migrate(database_url: str, *, service_url: str | None = None) -> str:
     """Create or upgrade the schema and return its revision.
+
+    With `service_url` services may use it by the role of that URL, which is made if need be.
 
     Safe to call from many processes at once: one migrates, the others wait and find it done. A
     later version's schema is left: during an upgrade an earlier one's process may start again.
 
-    Raises DatabaseUnavailableError, SchemaNotOursError, SchemaNotWritableError.
+    Raises DatabaseUnavailableError, SchemaNotOursError, SchemaNotWritableError, ServiceRoleError.
     """
     # A large table's migration takes its time, and so does waiting for another process's.
     database = Database(database_url, statement_seconds=None)
@@ -55,6 +58,8 @@ async def migrate(database_url: str) -> str:
                 )
             if not _is_later(await connection.run_sync(_revision)):
                 await connection.run_sync(_upgrade)
+            if service_url is not None:
+                await admit_services(connection, service_url)
             return await connection.run_sync(_revision) or ""
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in NOT_WRITABLE_SQLSTATES:
@@ -67,7 +72,13 @@ async def migrate(database_url: str) -> str:
         await database.close()
 
 
-async def migrate_when_there(database_url: str, *, wait_seconds: float, stop: asyncio.Event) -> str:
+async def migrate_when_there(
+    database_url: str,
+    *,
+    service_url: str | None = None,
+    wait_seconds: float,
+    stop: asyncio.Event,
+) -> str:
     """The same, of a database that may take some seconds to answer.
 
     Raises DatabaseUnavailableError after that time, or once `stop` is set.
@@ -75,7 +86,7 @@ async def migrate_when_there(database_url: str, *, wait_seconds: float, stop: as
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            return await migrate(database_url)
+            return await migrate(database_url, service_url=service_url)
         except DatabaseUnavailableError as error:
             if stop.is_set() or asyncio.get_running_loop().time() > deadline:
                 raise

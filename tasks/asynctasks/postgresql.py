@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from asynctasks.database_url import postgresql_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.engine import URL, ExceptionContext
 
 CONNECT_SECONDS = 5
@@ -63,6 +65,42 @@ class Postgresql:
         """The statement that each transaction has to begin with; None where it needs none."""
         return self._told_each_transaction if self.is_pooled else None
 
+    async def fetch(self, statement: str, arguments: Sequence[Any]) -> list[Any]:
+        """The rows of a statement that is a transaction of its own, by asyncpg itself.
+
+        On a connection of the same pool; raises what asyncpg raises.
+        """
+        pooled = await self._pooled()
+        try:
+            return await self._rows(pooled.driver_connection, statement, arguments)
+        except asyncpg.PostgresError as error:
+            if _is_wrong_server(error):
+                # This connection now, the pool's others before they are used again.
+                pool: Any = self.engine.pool
+                pool._invalidate(pooled, error)  # noqa: SLF001
+            raise
+        except BaseException:
+            # Cancelled, late or cut off: something of it may still be on its way.
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
+
+    async def _pooled(self) -> Any:
+        try:
+            return await self.engine.raw_connection()
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            # A connection that could not be made; asyncpg's own word is the cause.
+            raise error.__cause__ or error from None
+
+    async def _rows(self, connection: Any, statement: str, arguments: Sequence[Any]) -> list[Any]:
+        if not self.is_pooled:
+            return await connection.fetch(statement, *arguments)
+        async with connection.transaction(isolation="read_committed"):
+            if self._told_each_transaction:
+                await connection.execute(self._told_each_transaction)
+            return await connection.fetch(statement, *arguments)
+
     def _engine(self, connections: int, options: dict[str, Any]) -> AsyncEngine:
         engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -101,6 +139,10 @@ def _replace_closed(dbapi_connection: Any, *_: Any) -> None:
 
 def _leave_wrong_server(context: ExceptionContext) -> None:
     """Give this connection up, and the pool's others before they are used again."""
-    sqlstate: str | None = getattr(context.original_exception, "sqlstate", None)
-    if sqlstate is not None and sqlstate.startswith(WRONG_SERVER):
+    if _is_wrong_server(context.original_exception):
         context.is_disconnect = True
+
+
+def _is_wrong_server(error: BaseException) -> bool:
+    sqlstate: str | None = getattr(error, "sqlstate", None)
+    return sqlstate is not None and sqlstate.startswith(WRONG_SERVER)

@@ -1,4 +1,7 @@
-"""A small HTTP server for Kubernetes' probes and for Prometheus, beside a service that has none."""
+"""A small HTTP server for Kubernetes' probes and for Prometheus, on a port of its own.
+
+Callers, where a service has any, do not reach it.
+"""
 
 from __future__ import annotations
 

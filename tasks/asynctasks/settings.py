@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asynctasks.database_url import parse_database_url
+from asynctasks.database_url import parse_database_url, user_and_password
 from asynctasks.errors import SettingsError, in_our_words
 from asynctasks.logs import LogFormat
 
@@ -30,7 +30,7 @@ SEALING_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 PLACE_FOR_BLOBS = re.compile(r"database|file:///[^?#]+|(s3|gs|az)://[^/?#@]+(/[^?#]*)?")
 LONGEST_SECONDS = 100 * 365.25 * 86_400
 """More than this no database can add to a time."""
-NOT_OURS = frozenset({f"{PREFIX}URL"})
+NOT_OURS = frozenset({f"{PREFIX}URL", f"{PREFIX}TOKEN"})
 """Variables with our prefix that `asyncapiproxy task` reads, and no service."""
 
 
@@ -75,6 +75,24 @@ class DatabaseSettings(BaseSettings):
             raise SettingsError("\n".join(faults)) from error
 
 
+class MigrationSettings(DatabaseSettings):
+    """What the migration needs to know."""
+
+    service_database_url: str | None = Field(default=None, repr=False)
+    """By which services use the task database, where that is another user: one that reads and
+    writes rows, and is made if need be."""
+
+    @field_validator("service_database_url")
+    @classmethod
+    def _has_user(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                user_and_password(value)
+            except SettingsError as error:
+                raise ValueError(str(error).removeprefix(f"{PREFIX}DATABASE_URL ")) from error
+        return value
+
+
 class Settings(DatabaseSettings):
     """The settings that all services have."""
 
@@ -88,6 +106,11 @@ class Settings(DatabaseSettings):
     """Begins the name of each of our queues, so that installations can share a broker."""
     publish_seconds: float = Field(default=5, gt=0, le=60)
     """How long a publish waits for the broker's confirm; then the relay does it later."""
+    publish_grace_seconds: float = Field(default=30, ge=1, le=3_600)
+    """When a task that nobody has claimed is published again: its message may be lost."""
+    queue_window: int | None = Field(default=None, ge=1, le=1_000_000)
+    """So many messages a queue may have; what comes beyond them waits in the task database. By
+    default ten times what its executors run at once, and 1000 at least."""
     operations_file: Path = Path("operations.yaml")
     sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Fernet keys separated by commas, the newest first: it seals, and any unseals."""
@@ -98,6 +121,8 @@ class Settings(DatabaseSettings):
     az://…, with a bucket and a path. Of all services one and the same."""
     inline_body_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
     """A larger body of a caller or an upstream is kept there."""
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """Serves /healthz, /readyz and /metrics, which are nothing for callers; 0 serves none."""
 
     @field_validator("broker_url")
     @classmethod

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
 import uuid_utils.compat
-from sqlalchemy import DDL, JSON, Column, Enum, Index, LargeBinary, Text, event, false, text
+from sqlalchemy import (
+    DDL,
+    JSON,
+    Column,
+    Enum,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    event,
+    false,
+    text,
+)
 from sqlalchemy import Uuid as UuidType
 from sqlmodel import Field, SQLModel
 
@@ -59,6 +71,9 @@ def may_move(status: TaskStatus, to: TaskStatus) -> bool:
     return to in ALLOWED_MOVES[status]
 
 
+DEFAULT_PRIORITY = 5
+
+
 def new_task_id() -> UUID:
     """A UUIDv7 (RFC 9562): ids sort by the time of their making, so new rows share index pages."""
     return uuid_utils.compat.uuid7()
@@ -66,6 +81,8 @@ def new_task_id() -> UUID:
 
 UNSUCCESSFUL = "('failed', 'cancelled', 'expired')"
 """The final statuses that are rare, and that people look for."""
+
+UNFINISHED = "status IN ('queued', 'running')"
 
 STALE = f"mirrored_version < version AND (mirrored_version > 0 OR status IN {UNSUCCESSFUL})"
 """Rows that an AsyncTask has to show anew, or at all. A task that succeeds within its wait window
@@ -100,7 +117,19 @@ class Task(SQLModel):
     """Of the operation's declaration by which it was accepted; None where that was not kept."""
     queue: str
     principal: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    """Who submitted it; empty until callers are told apart. Idempotency keys are theirs alone."""
+    """Who submitted it; empty where callers are not told apart. Idempotency keys are theirs alone.
+    """
+    tenant: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The organisation of whom submitted it; empty where that has none."""
+    priority: int = Field(
+        default=DEFAULT_PRIORITY,
+        sa_column=Column(SmallInteger, nullable=False, server_default=str(DEFAULT_PRIORITY)),
+    )
+    """0 to 9: of tasks that are held, those with the highest are released first."""
+    fair_key: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Who it is for among those who share its operation's limits evenly; mostly empty."""
+    counted: bool | None = None
+    """Whether it counts in a quota of its tenant or its principal; of all others None."""
     idempotency_key: str | None = None
     fingerprint: str | None = None
     """A keyed digest of the arguments, to tell a repeat from another use of the same key."""
@@ -224,25 +253,40 @@ class TaskRow(Task, table=True):
 
     __tablename__: ClassVar[Any] = "tasks"
     __table_args__ = (
+        # For each group of equals the one that is due first, without a look at all behind it.
         Index(
-            "ix_tasks_due",
+            "ix_tasks_held",
+            "queue",
+            "operation",
+            "priority",
+            "fair_key",
             "next_publish_at",
             **_where(
-                "status = 'queued' AND NOT published",
-                on_sqlite="status = 'queued' AND published = 0",
+                "status = 'queued' AND NOT published AND upstream_job IS NULL",
+                on_sqlite="status = 'queued' AND published = 0 AND upstream_job IS NULL",
+            ),
+        ),
+        # Polls are bound by no limit: their attempt has started long ago.
+        Index(
+            "ix_tasks_due_polls",
+            "next_publish_at",
+            **_where(
+                "status = 'queued' AND NOT published AND upstream_job IS NOT NULL",
+                on_sqlite="status = 'queued' AND published = 0 AND upstream_job IS NOT NULL",
             ),
         ),
         Index(
             "ix_tasks_published",
             "queue",
+            "operation",
             "next_publish_at",
             **_where(
                 "status = 'queued' AND published", on_sqlite="status = 'queued' AND published = 1"
             ),
         ),
         # Not on `lease_until`: few tasks run at a time, and so a renewal changes no index (HOT).
-        Index("ix_tasks_running", "id", **_where("status = 'running'")),
-        Index("ix_tasks_upstream_jobs", "id", **_where(WAITS_FOR_JOB)),
+        Index("ix_tasks_running", "operation", "fair_key", **_where("status = 'running'")),
+        Index("ix_tasks_upstream_jobs", "operation", "fair_key", **_where(WAITS_FOR_JOB)),
         Index("ix_tasks_unsuccessful", "status", "id", **_where(f"status IN {UNSUCCESSFUL}")),
         Index("ix_tasks_stale", "id", **_where(STALE)),
         Index(
@@ -251,6 +295,31 @@ class TaskRow(Task, table=True):
             **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         Index("ix_tasks_operation", "operation", "id"),
+        # Empty where callers are not told apart, so that nobody pays for them there.
+        Index("ix_tasks_principal", "principal", "id", **_where("principal <> ''")),
+        *(
+            Index(
+                f"ix_tasks_{column}_counted",
+                column,
+                **_where(f"counted AND {UNFINISHED}", on_sqlite=f"counted = 1 AND {UNFINISHED}"),
+            )
+            for column in ("principal", "tenant")
+        ),
+        Index("ix_tasks_tenant", "tenant", "id", **_where("tenant <> ''")),
+        Index(
+            "ix_tasks_principal_unsuccessful",
+            "principal",
+            "status",
+            "id",
+            **_where(f"principal <> '' AND status IN {UNSUCCESSFUL}"),
+        ),
+        Index(
+            "ix_tasks_tenant_unsuccessful",
+            "tenant",
+            "status",
+            "id",
+            **_where(f"tenant <> '' AND status IN {UNSUCCESSFUL}"),
+        ),
         Index(
             "ix_tasks_deadline",
             "deadline",
@@ -260,6 +329,7 @@ class TaskRow(Task, table=True):
         Index(
             "uq_tasks_idempotency",
             "principal",
+            "tenant",
             "operation",
             "idempotency_key",
             unique=True,
@@ -268,6 +338,7 @@ class TaskRow(Task, table=True):
         Index(
             "uq_tasks_coalescing",
             "principal",
+            "tenant",
             "operation",
             "coalescing_key",
             unique=True,

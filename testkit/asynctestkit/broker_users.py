@@ -19,7 +19,7 @@ from asynctestkit.servers import RabbitmqServer
 
 
 def open_broker(
-    server: RabbitmqServer, prefix: str, *, publish_seconds: float = 5
+    server: RabbitmqServer, prefix: str, *, publish_seconds: float = 20
 ) -> RabbitmqBroker:
     return RabbitmqBroker(
         server.url, queues=["clients"], prefix=prefix, publish_seconds=publish_seconds
@@ -52,7 +52,7 @@ async def connected(broker: RabbitmqBroker) -> None:
         except BrokerUnavailableError as error:
             raise AssertionError("not yet") from error
 
-    await eventually(check, timeout_seconds=30)
+    await eventually(check)
 
 
 async def published(broker: RabbitmqBroker, number: int) -> None:
@@ -64,7 +64,7 @@ async def published(broker: RabbitmqBroker, number: int) -> None:
         except BrokerUnavailableError as error:
             raise AssertionError("not yet") from error
 
-    await eventually(attempt, timeout_seconds=30)
+    await eventually(attempt)
 
 
 class Executor:
@@ -89,7 +89,7 @@ class Executor:
         def check() -> None:
             assert number in self.numbers
 
-        await eventually(check, timeout_seconds=30)
+        await eventually(check)
 
 
 @asynccontextmanager
@@ -115,7 +115,7 @@ class SharedQueue:
         def check() -> None:
             assert self.restored > beyond
 
-        await eventually(check, timeout_seconds=30)
+        await eventually(check)
 
     async def gets(self, broker: RabbitmqBroker, name: str) -> None:
         sent = reply(len(self.arrived))
@@ -124,4 +124,4 @@ class SharedQueue:
             await broker.reply(name, sent)
             assert sent in self.arrived
 
-        await eventually(check, timeout_seconds=30)
+        await eventually(check)

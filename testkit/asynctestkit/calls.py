@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 JSON = {"Content-Type": "application/json"}
 PROBLEMS = "https://asyncapiproxy.dev/problems/"
@@ -14,11 +14,13 @@ _numbers = itertools.count(1)
 
 
 def caller(url: str) -> httpx.AsyncClient:
-    """A caller with the patience of a wait window, and no proxy of this machine's in between.
+    """A caller with the patience of any wait window, and no proxy of this machine's in between.
 
     Without certificates: to load those took longer than most tests.
     """
-    return httpx.AsyncClient(base_url=url, timeout=40, trust_env=False, verify=False)
+    return httpx.AsyncClient(
+        base_url=url, timeout=2 * PATIENCE_SECONDS, trust_env=False, verify=False
+    )
 
 
 def new_email(local_part: str = "ann") -> str:
@@ -47,8 +49,19 @@ async def get_task(client: httpx.AsyncClient, task_id: str) -> dict[str, Any]:
     return answer.json()
 
 
+async def has_status(client: httpx.AsyncClient, task_id: str, expected: str) -> dict[str, Any]:
+    """The task once it has that status."""
+
+    async def check() -> dict[str, Any]:
+        task = await get_task(client, task_id)
+        assert task["status"] == expected, task
+        return task
+
+    return await eventually(check)
+
+
 async def finished_task(
-    client: httpx.AsyncClient, task_id: str, *, timeout_seconds: float = 20
+    client: httpx.AsyncClient, task_id: str, *, timeout_seconds: float = PATIENCE_SECONDS
 ) -> dict[str, Any]:
     """The task once it is done."""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from asynctasks.instants import utc_now
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import new_task_id
 
 

@@ -7,11 +7,16 @@ from typing import TypeVar, cast
 
 Value = TypeVar("Value")
 
+PATIENCE_SECONDS = 60
+"""How long a test waits for what has to come: what comes sooner costs nothing.
+
+Only a test whose fact is the time itself waits for less.
+"""
 POLL_SECONDS = 0.02
 
 
 async def eventually(
-    assertion: Callable[[], Value | Awaitable[Value]], *, timeout_seconds: float = 10
+    assertion: Callable[[], Value | Awaitable[Value]], *, timeout_seconds: float = PATIENCE_SECONDS
 ) -> Value:
     """What the assertion (a function or a coroutine function) returns once it holds.
 

@@ -4,6 +4,7 @@ They differ from the deployed ones only in that a test can reach into them.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
+from asyncproxy.access.access import Access
 from asyncproxy.proxy import run_proxy
 from asyncproxy.server import listen, url_of
 from asyncproxy.settings import ProxySettings
@@ -24,7 +26,7 @@ from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operation import Operation, Operations
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -41,11 +43,12 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def operation(name: str = "create-client", **declared: Any) -> Operation:
-    """An operation of the queue `clients` with quick retries, unless declared otherwise."""
+    """Of the queue `clients`, with a long window and quick retries, unless declared otherwise."""
     defaults: dict[str, Any] = {
         "name": name,
         "route": f"POST /{name}",
         "queue": "clients",
+        "waitSeconds": PATIENCE_SECONDS,
         "arguments": ARGUMENTS,
         "upstream": {"url": "{UPSTREAM}/clients"},
         "retry": {"maxAttempts": 3, "backoffSeconds": [0.05, 0.1]},
@@ -115,7 +118,11 @@ async def upstream() -> AsyncGenerator[Upstream]:
 
 @asynccontextmanager
 async def serving_app(
-    app: web.Application, *, handler_cancellation: bool = False
+    app: web.Application,
+    *,
+    handler_cancellation: bool = False,
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
 ) -> AsyncGenerator[str]:
     """Where the application answers on loopback, as long as it is entered."""
     runner = web.AppRunner(
@@ -123,9 +130,9 @@ async def serving_app(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -157,6 +164,9 @@ class Inside:
             "drain_seconds": 0,
             "shutdown_seconds": 1,
             "database_connections": CONNECTIONS,
+            "write_seconds": PATIENCE_SECONDS,
+            "list_seconds": PATIENCE_SECONDS,
+            "publish_seconds": PATIENCE_SECONDS,
             **given,
         }
         self._shared: Connections | None = None
@@ -171,19 +181,22 @@ class Inside:
         self._stack.push_async_exit(self._tasks)
         await self._tasks.__aenter__()
 
-    async def proxy(self, **settings: Any) -> Stoppable:
+    async def proxy(self, *, access: Access | None = None, **settings: Any) -> Stoppable:
         connections = await self._connections(settings)
         listener = self._stack.enter_context(listen("127.0.0.1", 0))
         proxy = Stoppable(connections, url_of(listener))
         read = ProxySettings.read({**self._given, **settings})
         proxy.operations = LiveOperations(self.operations)
-        self._run(proxy, run_proxy(read, proxy.operations, connections, listener, proxy.stop))
+        running = run_proxy(
+            read, proxy.operations, connections, listener, proxy.stop, access=access
+        )
+        self._run(proxy, running)
 
         async def serves() -> None:
             async with caller(proxy.url) as client:
-                assert (await client.get("/readyz")).status_code == 200
+                assert (await client.get("/ping")).status_code == 200
 
-        await eventually(serves, timeout_seconds=20)
+        await eventually(serves)
         return proxy
 
     async def executor(

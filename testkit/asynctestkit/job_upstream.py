@@ -47,6 +47,8 @@ class JobUpstream:
     retry_after: str | None = None
     address: str | None = None
     """In place of the one of the job."""
+    filler: str = ""
+    """What makes a result large."""
     held: asyncio.Event | None = None
     """Until it is set no poll is answered."""
 
@@ -74,7 +76,8 @@ class JobUpstream:
         return web.Response(status=204)
 
     def result(self, request: web.Request) -> dict[str, Any]:
-        return {"result": request.match_info["job"]}
+        result = {"result": request.match_info["job"]}
+        return {**result, "filler": self.filler} if self.filler else result
 
 
 class _RefusedError(Exception):
@@ -119,7 +122,11 @@ def _azure(app: web.Application, served: JobUpstream) -> None:
             error = {"code": "BadScan", "message": "no text"}
             return web.json_response({"status": "failed", "error": error})
         return web.json_response(
-            {"status": "succeeded", "resourceLocation": f"{served.url}/results/{name}"}
+            {
+                "status": "succeeded",
+                "resourceLocation": f"{served.url}/results/{name}",
+                "filler": served.filler,
+            }
         )
 
     async def result(request: web.Request) -> web.Response:

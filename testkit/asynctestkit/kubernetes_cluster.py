@@ -143,10 +143,24 @@ def _made(kubeconfig: Path) -> Generator[Path]:
         )
     try:
         _run(start)
+        _refuse_dead_pods(kubeconfig)
         yield kubeconfig
     finally:
         with suppress(NoClusterError):
             _run(stop)
+
+
+def _refuse_dead_pods(kubeconfig: Path) -> None:
+    """Let the node refuse what is sent to an address of a pod that is gone.
+
+    Until kube-proxy has heard of a pod's end, a Service leads to it. kind's node has a route for
+    each pod, and would send the rest to the network that it is in: whoever answers there for any
+    address would have a caller's kept connection for as long as they like.
+    """
+    (node,) = Kubectl(kubeconfig).get("nodes")["items"]
+    pods = node["spec"]["podCIDR"]
+    name = node["metadata"]["name"]
+    _run(["docker", "exec", name, "ip", "route", "replace", "unreachable", pods])
 
 
 def _run(command: list[str]) -> None:

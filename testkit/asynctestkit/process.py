@@ -16,7 +16,7 @@ from typing import Self
 
 from asynctestkit.process_family import kill_family, resume_family, suspend_family
 
-START_SECONDS = 60
+START_SECONDS = 120
 """RabbitMQ needs 5 s on two idle cores; a busy machine much longer."""
 STOP_SECONDS = 40
 """Longer than the longest drain: a process that takes more does not end by SIGTERM."""

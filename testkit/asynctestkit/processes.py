@@ -26,7 +26,7 @@ operations:
     summary: Create a client in the Customer API
     route: POST /clients
     queue: clients
-    waitSeconds: 10
+    waitSeconds: 30
     arguments:
       type: object
       required: [email, name]
@@ -63,8 +63,11 @@ class Service(Process):
         environment: Mapping[str, str],
         is_ready: Callable[[Process], bool],
         url: str = "",
+        health_url: str = "",
         command: Sequence[str] = (str(COMMAND),),
     ) -> None:
+        self.health_url = health_url
+        """Where it answers probes and shows its metrics, if anywhere."""
         super().__init__(
             *command,
             *arguments,
@@ -141,14 +144,15 @@ class Installation:
         return done.stdout
 
     def proxy(self, name: str = "proxy", **settings: object) -> Service:
-        url = f"http://127.0.0.1:{free_port()}"
+        port, health_port = free_port(), free_port()
         return Service(
-            *("proxy", "--port", url.rpartition(":")[2]),
+            *("proxy", "--port", str(port)),
             name=name,
             folder=self.folder,
-            environment=self._environment(settings),
-            is_ready=answers("/readyz"),
-            url=url,
+            environment=self._environment({"health_port": health_port, **settings}),
+            is_ready=answers("/ping"),
+            url=f"http://127.0.0.1:{port}",
+            health_url=f"http://127.0.0.1:{health_port}",
             command=self._command,
         )
 
@@ -208,15 +212,16 @@ def up_service(
     folder.mkdir(parents=True, exist_ok=True)
     operations_file = folder / "operations.yaml"
     operations_file.write_text(operations)
-    port = port or free_port_pair()
+    port, health_port = port or free_port_pair(), free_port()
     return Service(
         *("up", "--port", str(port), "--data", str(folder / "data")),
         *("--operations", str(operations_file), *arguments),
         name=name,
         folder=folder,
-        environment=settings_environment(settings),
-        is_ready=answers("/readyz"),
+        environment=settings_environment({"health_port": health_port, **settings}),
+        is_ready=answers("/ping"),
         url=f"http://127.0.0.1:{port}",
+        health_url=f"http://127.0.0.1:{health_port}",
     )
 
 

@@ -88,12 +88,13 @@ class SteadyLoad:
                 text = await answer.text()
                 outcome = str(answer.status)
                 task_id = answer.headers.get("Task-Id", "")
+                told = f"{dict(answer.headers)} {text[:200]}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            outcome, text, task_id = type(error).__name__, str(error), ""
+            outcome, told, task_id = type(error).__name__, str(error), ""
         self.answers.outcomes[outcome] += 1
         accepted = outcome in {"201", "202"}
         if accepted:
             self.answers.emails[email] = task_id
         else:
-            self.answers.faults.append(f"{time.strftime('%T')} {outcome} {text[:200]}")
+            self.answers.faults.append(f"{time.strftime('%T')} {outcome} {told}")
         return accepted

@@ -17,20 +17,25 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from asynctestkit.chaos import report
-from asynctestkit.chaos.checks import CHECKS, Evidence, read_customers
-from asynctestkit.chaos.faults import WARM_UP_SECONDS, Injector, schedule
-from asynctestkit.chaos.history import count_unfinished, read_all, record_changes
+from asynctestkit.chaos.checks import CHECKS
+from asynctestkit.chaos.customers import read_customers
+from asynctestkit.chaos.evidence import Evidence
+from asynctestkit.chaos.faults import AWAY, WARM_UP_SECONDS, Injector, schedule
+from asynctestkit.chaos.history import ORDERS, count_unfinished, read_all, record_changes
 from asynctestkit.chaos.ledger import Ledger
+from asynctestkit.chaos.limited import Limited, call_limited, read_limited
 from asynctestkit.chaos.load import Load
+from asynctestkit.chaos.machine import slowness
 from asynctestkit.chaos.neighbour import Neighbour, call_neighbour, read_neighbour
 from asynctestkit.chaos.reports import Reports, call_reports, read_reports, record_addresses
+from asynctestkit.chaos.strangers import Strangers, call_as_stranger
 from asynctestkit.chaos.system import DEMO_API, NEIGHBOUR, PREFIX, PROXIES, System
+from asynctestkit.recorded_runs import record_runs
 
 QUIET_SECONDS = 90
 """How long after the last fault and the last post every task must be final."""
@@ -44,16 +49,21 @@ async def run(
     system: System, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
 ) -> Evidence:
     """Load and faults, then quiet; all that is known after that."""
+    slow = slowness()
     await record_changes(system.postgresql.url)
     await record_addresses(system.postgresql.url)
+    await record_runs(system.postgresql.url, operation=ORDERS)
     ledger, stop = Ledger(), asyncio.Event()
     load = Load(system, ledger, seed=seed, rate=rate)
     injector, neighbour, reports = Injector(system, thread), Neighbour(), Reports()
-    async with asyncio.TaskGroup() as tasks:
+    strangers, limited = Strangers(), Limited()
+    async with limited.upstream.serving(system.orders_port), asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
         neighbouring = tasks.create_task(call_neighbour(system, neighbour, stop))
         reporting = tasks.create_task(call_reports(system, reports, stop, seed=seed))
+        asking = tasks.create_task(call_as_stranger(system, ledger, strangers, stop, seed=seed))
+        limiting = tasks.create_task(call_limited(system, limited, stop, seed=seed))
         breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
         before = {name: service.rss for name, service in system.services.items()}
@@ -65,6 +75,8 @@ async def run(
         await loading
         await neighbouring
         await reporting
+        await asking
+        await limiting
         await _quiet(system)
         supervising.cancel()
     after = {name: service.rss for name, service in system.services.items()}
@@ -72,9 +84,10 @@ async def run(
         async with session.get(f"{system.url(DEMO_API)}/stats") as answer:
             upstream = await answer.json()
         stale = [name for name in PROXIES if not await _is_current(session, system, name)]
-        waiting = {name: await _waiting(session, system.url(name)) for name in PROXIES}
+        waiting = {name: await _waiting(session, system.health_url(name)) for name in PROXIES}
     await read_neighbour(neighbour, system.neighbour_url)
     await read_reports(reports, system.postgresql.url, system.customers)
+    await read_limited(limited, system.postgresql.url)
     customers, refusals = read_customers(system.customers)
     return Evidence(
         ledger=ledger,
@@ -88,8 +101,11 @@ async def run(
         memory_after=after,
         neighbour=neighbour,
         reports=reports,
+        limited=limited,
+        strangers=strangers,
         stale=stale,
         waiting=waiting,
+        slowness=slow,
         exceptions=[
             f"{service.name}: {line}"
             for service in system.services.values()
@@ -116,7 +132,7 @@ async def _quiet(system: System) -> None:
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
         await asyncio.sleep(1)
-        with suppress(OSError, asyncpg.PostgresError):
+        with suppress(*AWAY):
             urls = (system.postgresql.url, system.neighbour_url)
             if any([await count_unfinished(url) for url in urls]):
                 continue

@@ -98,6 +98,9 @@ GROWS = "AsyncApiProxyQueueGrows"
         ({"relay_returned_total": "0+20x120"}, {"AsyncApiProxyTasksLoseTheirExecutor"}),
         ({"relay_returned_total": "0+1x120"}, set[str]()),
         ({'relay_bad_rows_total{duty="publish"}': "0x40 1x80"}, {"AsyncApiProxyBadRows"}),
+        ({'limit_open{limit="crm"}': "1x120"}, {"AsyncApiProxyUpstreamIsDown"}),
+        ({'limit_open{limit="crm"}': "0x56 1x60"}, set[str]()),
+        ({'paused{kind="queue",name="clients"}': "1x120"}, set[str]()),
         ({"mirror_stale_tasks": "2000x120"}, {"AsyncApiProxyMirrorLags"}),
         ({"mirror_degraded": "1x120"}, {"AsyncApiProxyMirrorLags"}),
         ({"mirror_stale_tasks": "900x120", "mirror_degraded": "0x120"}, set[str]()),
@@ -107,6 +110,12 @@ def test_an_alert_fires_for_what_it_is_for_and_for_nothing_else(
     metrics: dict[str, str], expected: Collection[str]
 ):
     check_firing(groups(), series({**LEADS, **metrics}), after="1h", expected=expected)
+
+
+def test_a_pause_is_told_of_after_a_day():
+    paused = series({"operator_leading": "1x1500", 'paused{kind="queue",name="clients"}': "1x1500"})
+    check_firing(groups(), paused, after="23h", expected=())
+    check_firing(groups(), paused, after="25h", expected={"AsyncApiProxyPausedForLong"})
 
 
 @pytest.mark.parametrize("leading", [{}, {"operator_leading": "0x120"}], ids=["absent", "none"])

@@ -257,6 +257,16 @@ def test_operations_arrive_as_they_were_given():
     assert parse_operations(text, name="values")["rename"].max_queued == 5_000_000
 
 
+def test_limits_stand_beside_the_operations_as_they_were_given():
+    operations = {"a": {"route": "POST /a", "handler": "a:b", "limits": ["crm"]}}
+    crm = {"concurrency": 1_000_000, "ratePerSecond": 0.5, "fairBy": "tenant", "weights": {"a": 3}}
+    values = {**DEMO, "operations": operations, "limits": {"crm": crm, "gone": None}}
+    text = one(render(values), "ConfigMap", "operations")["data"]["operations.yaml"]
+    assert yaml.safe_load(text) == {"operations": operations, "limits": {"crm": crm}}
+    (limit,) = parse_operations(text, name="values")["a"].declared_limits
+    assert (limit.concurrency, limit.rate_per_second) == (1_000_000, 0.5)
+
+
 def test_the_demos_operations_are_those_of_the_command():
     text = (CHART / "files/demo-operations.yaml").read_text()
     assert text == (ROOT / "cli/asyncapiproxy/operations.yaml").read_text()
@@ -370,7 +380,7 @@ def test_bundled_servers_are_reached_by_passwords_that_urls_can_hold():
         "rabbitmq": {"password": "a b"},
     }
     secret = decoded(one(render(values), "Secret", "credentials"))
-    assert secret["database-url"] == (
+    assert secret["migration-database-url"] == (
         "postgresql://asyncapiproxy:p%40ss%2Fw%2Brd%20%25@demo-asyncapiproxy-postgresql:5432/asyncapiproxy"
     )
     assert secret["broker-url"] == "amqp://asyncapiproxy:a%20b@demo-asyncapiproxy-rabbitmq:5672/"
@@ -435,7 +445,10 @@ def test_a_pool_may_roll_many_executors_at_a_time():
             {**EXTERNAL, "database": {"url": "postgresql://a/b", "existingSecret": "c"}},
             "database: give either url or existingSecret",
         ),
-        ({**DEMO, "test": {"operation": "crate"}}, "they are: create-client, create-report, scan"),
+        (
+            {**DEMO, "test": {"operation": "crate"}},
+            "they are: create-client, create-report, get-client, scan",
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_what_to_do(values: Json, message: str):
@@ -482,27 +495,3 @@ def test_other_ways_in_lead_to_the_proxy():
         assert path["backend"]["service"]["name"] == service
     (rule,) = one(objects, "HTTPRoute", "proxy")["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == service
-
-
-def test_proxies_and_executors_know_where_large_bodies_are_and_nobody_else():
-    blobs = {"url": "s3://bodies/tasks", "existingSecret": "s3"}
-    found = pods(render({**EVERYTHING, **DEMO, "blobs": blobs}))
-    knowing = {
-        name: container.get("envFrom", [])
-        for name, pod in found.items()
-        for container in containers(pod)
-        if environment({"env": [], **container}).get("ASYNCAPIPROXY_BLOBS") == blobs["url"]
-    }
-    credentials = {"secretRef": {"name": "s3"}}
-    assert knowing == {
-        "Deployment/demo-asyncapiproxy-proxy": [credentials, {"configMapRef": {"name": "a"}}],
-        "Deployment/demo-asyncapiproxy-executor-clients": [credentials],
-    }
-
-
-def test_large_bodies_are_in_the_task_database_unless_said_otherwise():
-    for pod in pods(render(DEMO)).values():
-        for container in containers(pod):
-            given = environment({"env": [], **container})
-            assert given.get("ASYNCAPIPROXY_BLOBS", "database") == "database"
-            assert "envFrom" not in container

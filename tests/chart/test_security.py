@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from asynctestkit.helm import Json, containers, of_kind, pods, render
+from asynctestkit.helm import Json, containers, environment, of_kind, one, pods, render
 
 DEMO: Json = {"demoApi": {"enabled": True}}
 KEEP: Json = {"persistence": {"keepOnUninstall": True}}
@@ -61,3 +61,52 @@ def test_the_container_that_migrates_can_have_resources_of_its_own():
         for each in pod.get("initContainers", [])
     ]
     assert found == [{"memory": "1Gi"}] * 3
+
+
+def test_health_and_metrics_are_on_a_port_that_the_callers_service_does_not_have():
+    objects = render({**DEMO, "monitoring": {"monitors": {"enabled": True}}})
+    service = one(objects, "Service", "proxy")
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"]
+    found = {name: pod for name, pod in pods(objects).items() if "ports" in pod["containers"][0]}
+    ours = ("proxy", "executor-clients", "operator")
+    for name in (f"Deployment/demo-asyncapiproxy-{each}" for each in ours):
+        container = found[name]["containers"][0]
+        port = next(each for each in container["ports"] if each["name"] == "health")
+        assert environment(container)["ASYNCAPIPROXY_HEALTH_PORT"] == str(port["containerPort"])
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["port"] == "health", name
+    monitors = of_kind(objects, "PodMonitor")
+    assert len(monitors) == 3
+    for monitor in monitors.values():
+        assert [each["port"] for each in monitor["spec"]["podMetricsEndpoints"]] == ["health"]
+
+
+def test_settings_that_are_lists_are_given_as_such():
+    given = {
+        "trustedProxies": ["10.0.0.0/8", "2001:db8::/32"],
+        "corsOrigins": ["https://a.example"],
+    }
+    objects = render({**DEMO, "proxy": {"settings": given}})
+    found = environment(
+        one(objects, "Deployment", "proxy")["spec"]["template"]["spec"]["containers"][0]
+    )
+    assert found["ASYNCAPIPROXY_TRUSTED_PROXIES"] == "10.0.0.0/8,2001:db8::/32"
+    assert found["ASYNCAPIPROXY_CORS_ORIGINS"] == "https://a.example"
+
+
+def test_who_may_call_and_who_may_measure_can_be_said_apart():
+    def ingress(component: str, **policy: Any) -> list[Json]:
+        objects = render({**DEMO, "networkPolicy": policy})
+        found = one(objects, "NetworkPolicy", component)
+        return found["spec"]["ingress"]
+
+    shop: Json = {"namespaceSelector": {"matchLabels": {"team": "shop"}}}
+    prometheus: Json = {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}
+    assert ingress("proxy") == [{"ports": [{"port": 8080}]}, {"ports": [{"port": 8082}]}]
+    both: Json = {"callers": [shop], "health": [prometheus]}
+    assert ingress("proxy", **both) == [
+        {"ports": [{"port": 8080}], "from": [shop]},
+        {"ports": [{"port": 8082}], "from": [prometheus]},
+    ]
+    for component in ("executor", "operator"):
+        assert ingress(component, **both) == [{"ports": [{"port": 8082}], "from": [prometheus]}]

@@ -75,7 +75,7 @@ def test_operations_have_the_texts_that_were_given():
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_operations_with_texts_that_helm_cannot_write_are_refused(control: str):
     operation = {"route": "POST /a", "handler": "a:b", "description": f"a{control}b"}
-    with pytest.raises(HelmError, match="operations: no text in it can have a control character"):
+    with pytest.raises(HelmError, match="no text in them can have a control character"):
         render({**DEMO, "operations": {"odd": operation}})
 
 

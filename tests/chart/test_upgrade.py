@@ -46,7 +46,12 @@ def test_the_chart_says_no_number_where_it_never_has():
 
 
 def test_what_was_made_once_is_kept():
-    made = {"postgresql-password": "p", "rabbitmq-password": "r", "sealing-keys": "s"}
+    made = {
+        "postgresql-password": "p",
+        "postgresql-service-password": "s2",
+        "rabbitmq-password": "r",
+        "sealing-keys": "s",
+    }
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -56,7 +61,8 @@ def test_what_was_made_once_is_kept():
     data: Any = one(render(DEMO, live=[secret]), "Secret", "credentials")["data"]
     kept = {key: base64.b64decode(data[key]).decode() for key in data}
     assert made.items() <= kept.items()
-    assert ":p@" in kept["database-url"]
+    assert ":p@" in kept["migration-database-url"]
+    assert ":s2@" in kept["database-url"]
     fresh: Any = one(render(DEMO, live=[]), "Secret", "credentials")["data"]
     Fernet(base64.b64decode(fresh["sealing-keys"]))
 

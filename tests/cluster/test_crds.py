@@ -16,6 +16,7 @@ SUBMITTED: dict[str, Any] = {
     "labels": {"team": "shop"},
     "deadlineSeconds": 60,
     "delaySeconds": 5,
+    "priority": 7,
 }
 NO_ARGUMENTS: dict[str, Any] = {"arguments": {}}
 MIRRORED: dict[str, Any] = {"operation": "create-client", "queue": "clients", "taskId": TASK_ID}
@@ -58,6 +59,8 @@ def test_every_field_is_explained(kubectl: Kubectl, plural: str):
         ({"labels": None}, "labels cannot be changed"),
         ({"deadlineSeconds": 61}, "deadlineSeconds cannot be changed"),
         ({"delaySeconds": None}, "delaySeconds cannot be changed"),
+        ({"priority": 6}, "priority cannot be changed"),
+        ({"priority": None}, "priority cannot be changed"),
         ({"taskId": TASK_ID, "arguments": None}, "taskId cannot be changed"),
     ],
 )
@@ -69,7 +72,7 @@ def test_what_was_submitted_cannot_be_changed(kubectl: Kubectl, changed: dict[st
 
 def test_what_was_left_out_cannot_be_added(kubectl: Kubectl):
     kubectl.apply(asynctask({"operation": "create-client"}))
-    for name in ("arguments", "labels", "deadlineSeconds", "delaySeconds"):
+    for name in ("arguments", "labels", "deadlineSeconds", "delaySeconds", "priority"):
         with pytest.raises(KubectlError, match=f"{name} cannot be changed"):
             _patch(kubectl, "asynctask/mine", {name: SUBMITTED[name]})
 
@@ -107,6 +110,8 @@ def test_a_cancel_can_be_asked_for_where_nothing_was_said_of_it(kubectl: Kubectl
         ("mine", SUBMITTED | {"delaySeconds": 60}, "deadlineSeconds must be more than"),
         ("mine", SUBMITTED | {"delaySeconds": 61}, "deadlineSeconds must be more than"),
         ("mine", SUBMITTED | {"deadlineSeconds": 0}, "greater than or equal to 1"),
+        ("mine", SUBMITTED | {"priority": 10}, "less than or equal to 9"),
+        ("mine", SUBMITTED | {"priority": -1}, "greater than or equal to 0"),
         ("t-1", {"operation": "o", "taskId": "1"}, "spec.taskId"),
     ],
 )
@@ -123,6 +128,7 @@ def test_an_object_that_makes_no_sense_is_refused(
         {"labels": {"example.com/team": "", "a" * 63: "x" * 63}},
         {"labels": {f"l{n:02}" + "x" * 60: "x" * 63 for n in range(20)}},
         {"delaySeconds": 59},
+        {"priority": 0},
     ],
 )
 def test_what_a_proxy_grants_is_accepted(kubectl: Kubectl, wishes: dict[str, Any]):

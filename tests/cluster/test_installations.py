@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.helm import NAMESPACE, of_kind, render
 from asynctestkit.kubernetes_cluster import CRDS, Kubectl, KubectlError, ours
 from asynctestkit.processes import Installation, Keep, Service, has_logged
@@ -167,7 +167,9 @@ async def test_the_end_of_the_definitions_cancels_nothing(
     operator.launch()
 
     def finished() -> None:
-        answer = httpx.get(f"{runs.url}/tasks", params={"limit": 100}, trust_env=False).json()
+        answer = httpx.get(
+            f"{runs.url}/tasks", params={"limit": 100}, trust_env=False, timeout=PATIENCE_SECONDS
+        ).json()
         assert [one["status"] for one in answer["tasks"]] == ["succeeded"] * 20
 
     await eventually(finished, timeout_seconds=60)
@@ -181,6 +183,7 @@ def submitted(proxy: Service, local_part: str) -> str:
         json={"email": f"{local_part}@example.com", "name": "Ann"},
         headers={"Prefer": "respond-async"},
         trust_env=False,
+        timeout=PATIENCE_SECONDS,
     )
     return answer.json()["id"]
 
@@ -222,7 +225,9 @@ async def test_who_may_only_create_ends_nobody_elses_task(
     kubectl("create", f"--as={creator}", "-f", "-", given=json.dumps(forged))
 
     def succeeded() -> None:
-        shown = httpx.get(f"{runs.url}/tasks/{task_id}", trust_env=False).json()
+        shown = httpx.get(
+            f"{runs.url}/tasks/{task_id}", trust_env=False, timeout=PATIENCE_SECONDS
+        ).json()
         assert shown["status"] == "succeeded"
 
     await eventually(succeeded, timeout_seconds=30)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.kubernetes_cluster import Kubectl
 from asynctestkit.processes import Installation, Keep, Service
 
@@ -32,15 +32,18 @@ class Shop:
             json={"email": f"{local_part}@example.com", "name": "Ann"},
             headers={"Prefer": "respond-async"},
             trust_env=False,
+            timeout=PATIENCE_SECONDS,
         )
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
 
     def task(self, task_id: str) -> dict[str, Any]:
-        return httpx.get(f"{self.proxy.url}/tasks/{task_id}", trust_env=False).json()
+        return httpx.get(
+            f"{self.proxy.url}/tasks/{task_id}", trust_env=False, timeout=PATIENCE_SECONDS
+        ).json()
 
     def stats(self) -> dict[str, Any]:
-        return httpx.get(f"{self.demo.url}/stats", trust_env=False).json()
+        return httpx.get(f"{self.demo.url}/stats", trust_env=False, timeout=PATIENCE_SECONDS).json()
 
     async def has_status(self, task_id: str, status: str, *, timeout_seconds: float = 10) -> None:
         def check() -> None:

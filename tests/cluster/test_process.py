@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.kubernetes_cluster import Kubectl, KubectlError, ours
 from asynctestkit.process import ProcessStartError
 from asynctestkit.processes import Installation, Keep, Service, has_logged
@@ -22,7 +22,7 @@ StartOperator = Callable[..., Service]
 
 
 def get(operator: Service, path: str) -> httpx.Response:
-    return httpx.get(operator.url + path, trust_env=False)
+    return httpx.get(operator.url + path, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
 async def leading(operator: Service) -> None:

@@ -1,6 +1,6 @@
 """The operator's Role: all it needs to work, and what it must not be able to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from asynctestkit.eventually import eventually
+from asynctestkit.helm import helm_program, of_kind, render
 from asynctestkit.kubernetes_cluster import REPOSITORY, Kubectl, KubectlError, ours
+from asynctestkit.missing import skip_for_want_of
 from asynctestkit.processes import Service
 
 RULES = REPOSITORY / "charts/asyncapiproxy/files/operator-rules.yaml"
@@ -183,3 +185,53 @@ def _deployment() -> dict[str, Any]:
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
         },
     }
+
+
+@pytest.fixture
+def cluster_roles(kubectl: Kubectl) -> Iterator[None]:
+    """Those of the chart, which view and edit take up."""
+    if helm_program() is None:
+        skip_for_want_of("helm")
+    objects = render({"demoApi": {"enabled": True}, "rbac": {"aggregateClusterRoles": True}})
+    roles = of_kind(objects, "ClusterRole")
+    kubectl.apply(*roles.values())
+    yield
+    kubectl("delete", "clusterrole", *roles)
+
+
+STATUS = "--subresource=status"
+
+
+@pytest.mark.usefixtures("cluster_roles")
+async def test_who_may_view_or_edit_the_namespace_may_do_so_with_our_objects(kubectl: Kubectl):
+    for role in ("view", "edit"):
+        kubectl.apply(
+            {
+                "apiVersion": f"{RBAC}/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": f"{role}er"},
+                "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+                "subjects": [{"kind": "User", "name": f"{role}er", "apiGroup": RBAC}],
+            }
+        )
+
+    def may(role: str, verb: str, resource: str, *more: str) -> bool:
+        try:
+            said = kubectl("auth", "can-i", verb, resource, f"--as={role}er", *more)
+        except KubectlError:
+            return False  # it says no, and fails
+        return said.strip() == "yes"
+
+    def both_read() -> None:
+        for role in ("view", "edit"):
+            assert may(role, "list", "asynctasks.asyncapiproxy.dev"), role
+            assert may(role, "get", "executorpools.asyncapiproxy.dev", STATUS), role
+
+    await eventually(both_read, timeout_seconds=20)
+    for resource in ("asynctasks.asyncapiproxy.dev", "executorpools.asyncapiproxy.dev"):
+        for verb in ("create", "patch", "delete"):
+            assert may("edit", verb, resource)
+            assert not may("view", verb, resource)
+        # Of that only the operator writes.
+        assert not may("edit", "patch", resource, STATUS)
+    assert not may("nobody-view", "list", "asynctasks.asyncapiproxy.dev")

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.kubernetes_cluster import Kubectl, KubectlError, ours
 from asynctestkit.processes import Installation, Keep, Service
 
@@ -34,7 +34,7 @@ def ann(words: str = "") -> dict[str, Any]:
 
 
 def stats(demo: Service) -> dict[str, Any]:
-    return httpx.get(f"{demo.url}/stats", trust_env=False).json()
+    return httpx.get(f"{demo.url}/stats", trust_env=False, timeout=PATIENCE_SECONDS).json()
 
 
 def status(kubectl: Kubectl, name: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What whole-system tests stand on: processes that end with their test, an empty database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asynctestkit.processes import Installation
+from asynctestkit.processes import FAST_OPERATIONS, Installation
 from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 from asynctestkit.sql import new_database
 
@@ -18,14 +18,20 @@ def install(
     rabbitmq_server: RabbitmqServer | GivenServer,
     queue_prefix: str,
 ) -> Callable[..., Installation]:
-    """An installation of one test on PostgreSQL and RabbitMQ, with these settings."""
+    """An installation of one test on PostgreSQL and RabbitMQ."""
 
-    def install(**settings: Any) -> Installation:
+    def install(
+        operations: str = FAST_OPERATIONS,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Installation:
         return Installation(
             tmp_path,
             database_url=postgresql_url,
             broker_url=rabbitmq_server.url,
             broker_prefix=f"{queue_prefix}e2e",
+            operations=operations,
+            environment=environment,
             settings=settings,
         )
 

@@ -132,7 +132,7 @@ async def goes_on(load: SteadyLoad) -> None:
     def answered() -> None:
         assert load.answers.outcomes.total() >= before + 2 * CALLERS
 
-    await eventually(answered, timeout_seconds=20)
+    await eventually(answered)
 
 
 async def taken_over(services: list[Service], file: Path, text: str) -> None:
@@ -143,7 +143,7 @@ async def taken_over(services: list[Service], file: Path, text: str) -> None:
         for service in services:
             assert len(events(service, TAKEN_OVER)) == counts[service.name] + 1, service.name
 
-    await eventually(by_all, timeout_seconds=20)
+    await eventually(by_all)
 
 
 TAKEN_OVER = "operations file taken over"
@@ -157,7 +157,7 @@ async def refused(services: list[Service], file: Path, text: str) -> None:
         for service in services:
             assert len(events(service, REFUSED)) == 1, service.name
 
-    await eventually(by_all, timeout_seconds=20)
+    await eventually(by_all)
 
 
 def write(file: Path, text: str) -> None:

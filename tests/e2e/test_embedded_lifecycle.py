@@ -90,7 +90,7 @@ async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, keep: Ke
     await eventually(lambda: _logged(service, "executor drains"))
     service.signal(signal.SIGTERM)
 
-    assert service.wait(5) == -signal.SIGTERM
+    assert service.wait() == -signal.SIGTERM
 
 
 def _logged(service: Service, text: str) -> None:

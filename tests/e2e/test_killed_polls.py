@@ -41,7 +41,7 @@ async def test_once_an_address_is_stored_no_executors_death_makes_the_call_again
             ((stored,),) = await asyncio.to_thread(execute, postgresql_url, STORED)
             assert stored == JOBS
 
-        await eventually(all_are_stored, timeout_seconds=60)
+        await eventually(all_are_stored)
         chance = random.Random(7)
         for _ in range(KILLS):
             victim = chance.choice(executors)

@@ -31,14 +31,14 @@ async def test_an_executor_that_stands_still_beyond_its_lease_changes_nothing_wh
         await eventually(runs)
         paused.signal(signal.SIGSTOP)
         keep(other).start()
-        task = await finished_task(client, task_id, timeout_seconds=30)
+        task = await finished_task(client, task_id)
         assert (task["status"], task["attempt"], task["maxAttempts"]) == ("succeeded", 2, 3)
         assert [entry["outcome"] for entry in task["attempts"]] == ["interrupted", "succeeded"]
         assert len({entry["executor"] for entry in task["attempts"]}) == 2
 
         paused.signal(signal.SIGCONT)
         # It works on, and what it did before is abandoned.
-        await eventually(lambda: _abandoned(paused.log), timeout_seconds=20)
+        await eventually(lambda: _abandoned(paused.log))
         assert await get_task(client, task_id) == task
         stats = (await upstream.get("/stats")).json()
         assert stats["created_by_key_max"] == 1

@@ -357,6 +357,6 @@ async def test_after_all_that_the_service_works_and_has_logged_no_fault(
     client: httpx.AsyncClient, service: Service
 ):
     assert service.is_running
-    assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/ping")).status_code == 200
     assert (await create_client(client, new_email())).status_code == 201
     assert service.faults == []

@@ -78,7 +78,7 @@ async def test_half_sent_bodies_are_ended_and_their_memory_is_given_back(proxy: 
     def given_back() -> None:
         assert rss(proxy.pid) < peak.idle * GROWTH
 
-    await eventually(given_back, timeout_seconds=30)
+    await eventually(given_back)
 
 
 async def _half_sent(url: str) -> bytes:

@@ -99,15 +99,15 @@ async def test_without_rabbitmq_a_call_is_a_task_at_once_that_ends_when_it_is_ba
 
         assert time.monotonic() - started < 5
         assert [answer.status_code for answer in away] == [202] * 5
-        assert (await client.get("/readyz")).status_code == 200
+        await _health(running, "/readyz", 200)
         await eventually(lambda: _ping_says(client, "degraded"))
 
         running.rabbitmq.start()
 
         for answer in (before, *away):
-            task = await finished_task(client, answer.headers["task-id"], timeout_seconds=30)
+            task = await finished_task(client, answer.headers["task-id"])
             assert task["status"] == "succeeded", task
-        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+        await eventually(lambda: _answers(client, 201))
         await eventually(lambda: _ping_says(client, "ok"))
 
 
@@ -125,7 +125,7 @@ async def test_a_killed_rabbitmq_costs_no_task_and_no_caller(running: Running):
 
         assert {answer.status_code for answer in answers} <= {201, 202}
         for answer in answers:
-            task = await finished_task(client, answer.headers["task-id"], timeout_seconds=30)
+            task = await finished_task(client, answer.headers["task-id"])
             assert task["status"] == "succeeded", task
 
 
@@ -141,16 +141,16 @@ async def test_without_postgresql_a_call_is_503_until_it_is_back(running: Runnin
         assert int(away.headers["retry-after"]) >= 1
         reading = await client.get(f"/tasks/{parked.headers['task-id']}")
         assert (reading.status_code, reading.json()["type"]) == (503, DATABASE_AWAY)
-        await eventually(lambda: _readiness(client, 503))
-        assert (await client.get("/healthz")).status_code == 200
+        await eventually(lambda: _health(running, "/readyz", 503))
+        await _health(running, "/healthz", 200)
         assert (await client.get("/ping")).status_code == 503
 
         running.postgresql.start()
 
-        await eventually(lambda: _readiness(client, 200))
-        task = await finished_task(client, parked.headers["task-id"], timeout_seconds=30)
+        await eventually(lambda: _health(running, "/readyz", 200))
+        task = await finished_task(client, parked.headers["task-id"])
         assert task["status"] == "succeeded", task
-        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+        await eventually(lambda: _answers(client, 201))
 
 
 async def test_a_call_that_postgresql_leaves_in_the_lurch_is_answered(running: Running):
@@ -163,7 +163,7 @@ async def test_a_call_that_postgresql_leaves_in_the_lurch_is_answered(running: R
         answer = await call
 
         assert answer.status_code in {201, 202}
-        task = await finished_task(client, answer.headers["task-id"], timeout_seconds=30)
+        task = await finished_task(client, answer.headers["task-id"])
         assert task["status"] == "succeeded", task
 
 
@@ -176,9 +176,9 @@ async def test_a_rabbitmq_that_hangs_leaves_callers_a_task(running: Running):
 
         assert [answer.status_code for answer in answers] == [202] * 5
         for answer in answers:
-            task = await finished_task(client, answer.headers["task-id"], timeout_seconds=30)
+            task = await finished_task(client, answer.headers["task-id"])
             assert (task["status"], task["response"]["status"]) == ("succeeded", 201), task
-        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+        await eventually(lambda: _answers(client, 201))
 
 
 async def test_a_postgresql_that_hangs_is_503_and_goes_on_where_it_was(running: Running):
@@ -188,9 +188,9 @@ async def test_a_postgresql_that_hangs_is_503_and_goes_on_where_it_was(running: 
             away = await create_client(client, new_email())
             assert (away.status_code, away.json()["type"]) == (503, DATABASE_AWAY)
 
-        task = await finished_task(client, parked.headers["task-id"], timeout_seconds=30)
+        task = await finished_task(client, parked.headers["task-id"])
         assert task["status"] == "succeeded", task
-        await eventually(lambda: _answers(client, 201), timeout_seconds=20)
+        await eventually(lambda: _answers(client, 201))
 
 
 def test_nothing_of_all_this_ended_a_process_or_was_a_fault(running: Running):
@@ -202,8 +202,9 @@ async def _ping_says(client: httpx.AsyncClient, status: str) -> None:
     assert (await client.get("/ping")).json()["status"] == status
 
 
-async def _readiness(client: httpx.AsyncClient, status: int) -> None:
-    assert (await client.get("/readyz")).status_code == status
+async def _health(running: Running, path: str, status: int) -> None:
+    async with caller(running.proxy.health_url) as client:
+        assert (await client.get(path)).status_code == status
 
 
 async def _answers(client: httpx.AsyncClient, status: int) -> None:

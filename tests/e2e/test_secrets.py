@@ -14,7 +14,7 @@ import pytest
 
 from asynctestkit.calls import caller, finished_task, get_task
 from asynctestkit.eventually import eventually
-from asynctestkit.process import bare_environment
+from asynctestkit.process import START_SECONDS, bare_environment
 from asynctestkit.processes import (
     COMMAND,
     Installation,
@@ -38,7 +38,7 @@ OPERATION = """
   {name}:
     route: POST /{name}
     queue: clients
-    waitSeconds: 10
+    waitSeconds: 30
     arguments:
       type: object
       required: [secret]
@@ -131,8 +131,9 @@ async def test_no_secret_comes_out_whatever_fails(running: Running):
         answers += await _calls_during_outages(running, client)
         task_ids = [answer.headers["task-id"] for answer in answers if "task-id" in answer.headers]
         for task_id in task_ids:
-            await finished_task(client, task_id, timeout_seconds=40)
+            await finished_task(client, task_id)
         answers += await _everything_readable(client, task_ids)
+        answers += await _health(running)
         commands = await asyncio.to_thread(_commands_that_fail, running, task_ids[0])
 
     told = {f"{answer.request.method} {answer.url}": _bytes(answer) for answer in answers}
@@ -173,13 +174,14 @@ async def _calls_during_outages(
     for server in (running.rabbitmq, running.postgresql):
         await asyncio.to_thread(server.stop)
         answers.append(await client.post("/answered", json=body))
-        answers += [await client.get(path) for path in ("/ping", "/readyz", "/tasks")]
+        answers += [await client.get(path) for path in ("/ping", "/tasks")]
+        answers += await _health(running)
         await asyncio.to_thread(server.start)
 
         async def well() -> None:
             assert (await client.get("/ping")).json()["status"] == "ok"
 
-        await eventually(well, timeout_seconds=30)
+        await eventually(well)
     return answers
 
 
@@ -191,8 +193,13 @@ async def _everything_readable(
     for task_id in failed:
         await finished_task(client, task_id)
     of_tasks = [f"/tasks/{task_id}{more}" for task_id in task_ids for more in ("", "/response")]
-    paths = [*of_tasks, "/tasks", "/ping", "/readyz", "/metrics", "/openapi.json", "/docs"]
+    paths = [*of_tasks, "/tasks", "/ping", "/openapi.json", "/docs"]
     return [*retried, *[await client.get(path) for path in paths]]
+
+
+async def _health(running: Running) -> list[httpx.Response]:
+    async with caller(running.proxy.health_url) as client:
+        return [await client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
 
 
 async def _has_succeeded(client: httpx.AsyncClient, task_id: str) -> bool:
@@ -232,7 +239,7 @@ def _run(running: Running, *command: str, **settings: str) -> subprocess.Complet
         cwd=running.folder / "run",
         check=False,
         capture_output=True,
-        timeout=60,
+        timeout=START_SECONDS,
     )
 
 

@@ -154,3 +154,18 @@ async def installation(sqlite_url: str) -> AsyncIterator[Inside]:
         watch_interval_seconds=0.05,
     ) as installation:
         yield installation
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def servers(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """SQLite and the broker in memory, or PostgreSQL and RabbitMQ."""
+    if request.param == "memory":
+        return {
+            "database_url": request.getfixturevalue("sqlite_url"),
+            "broker_url": "memory://",
+        }
+    return {
+        "database_url": request.getfixturevalue("postgresql_url"),
+        "broker_url": request.getfixturevalue("amqp_url"),
+        "broker_prefix": f"{request.getfixturevalue('queue_prefix')}s",
+    }

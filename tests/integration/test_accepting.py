@@ -7,6 +7,7 @@ from typing import Any
 import uvloop
 
 from asyncproxy.server import listen, serve
+from asynctestkit.eventually import PATIENCE_SECONDS
 
 CALLERS = 160
 
@@ -46,7 +47,7 @@ async def _rounds() -> list[int]:
         caller.sendall(b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n")
     count()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await serve(app, listener=listener, stop=stop, shutdown_seconds=1)
     finally:
         for caller in callers:

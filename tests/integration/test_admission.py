@@ -108,7 +108,7 @@ async def test_where_the_queue_outlasts_the_window_the_caller_has_its_task_at_on
             assert answer.elapsed.total_seconds() < 1.5
             return answer
 
-        answer = await eventually(at_once, timeout_seconds=20)
+        answer = await eventually(at_once)
         assert int(answer.headers["retry-after"]) > 3  # what the queue takes at its rate
         assert answer.json()["status"] == "queued"
 
@@ -123,10 +123,10 @@ async def test_an_answer_up_to_what_is_kept_arrives_whole(
     ) as installation:
         client = await one_of_each(installation)
         installation.upstream.will(_bytes(body))
-        answer = await client.post("/create-client", json={}, headers={"Prefer": "wait=20"})
+        answer = await client.post("/create-client", json={}, headers={"Prefer": "wait=60"})
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/x-any")
         assert answer.content == body
-        assert answer.elapsed.total_seconds() < 10
+        assert answer.elapsed.total_seconds() < 50
         task = await finished_task(client, answer.headers["task-id"])
         again = await client.get(task["links"]["response"])
         assert again.content == body

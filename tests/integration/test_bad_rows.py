@@ -21,6 +21,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus, new_task_id
@@ -42,7 +43,7 @@ BAD_ROWS = {
 async def write(parts: Any, task_id: UUID, **columns: Any) -> None:
     """By SQL, past all that we check. Text is cast to what the column is on PostgreSQL."""
     is_sqlite = parts.database.dialect == "sqlite"
-    json = set[str]() if is_sqlite else {"attempts", "labels", "arguments", "error"}
+    json = set[str]() if is_sqlite else {"attempts", "labels", "arguments", "error", "upstream_job"}
     values = ", ".join(
         f"{name} = CAST(:{name} AS {'json' if name in json else 'text'})"
         if isinstance(value, str)
@@ -147,7 +148,13 @@ async def test_bad_rows_are_purged_like_all_others(parts: Any, new_task: MakeTas
         await parts.store.add(new)
         await write(parts, new.id, **({"status": "failed"} | columns))
         await write(parts, new.id, finished_at=earlier(parts, 90_000))
-    purge = Purge(Upkeep(parts.database), Roster(parts.database), retention_seconds=86_400, batch=3)
+    purge = Purge(
+        Upkeep(parts.database),
+        Roster(parts.database),
+        HeldTasks(parts.database, grace_seconds=60),
+        retention_seconds=86_400,
+        batch=3,
+    )
     assert [await purge.tasks() for _ in range(3)] == [True, True, False]
     for new in news:
         with pytest.raises(TaskNotFoundError):
@@ -161,6 +168,7 @@ async def test_a_row_that_cannot_be_published_is_told_once_and_the_others_are_pu
     odd = new_task()
     for new in (bad, *good, odd):
         await parts.store.add(new)
+        await write(parts, new.id, upstream_job='{"url": "http://upstream/jobs/1"}')
     await write(parts, bad.id, queue="q" * 300)  # longer than AMQP can say
     await write(parts, odd.id, labels="null", attempts="null", arguments=DEEP)
     async with RabbitmqBroker(
@@ -171,7 +179,7 @@ async def test_a_row_that_cannot_be_published_is_told_once_and_the_others_are_pu
         )
         with structlog.testing.capture_logs() as logs:
             for _ in range(3):
-                await publish.due()
+                await publish.polls()
                 await publish.lost()
         assert told(logs) == [str(bad.id)]
 

@@ -104,6 +104,30 @@ async def test_what_is_not_whole_cannot_be_opened(blobs: Blobs):
         await blobs.open(f"{task_id}/body")
 
 
+async def test_a_folder_that_went_away_is_away_and_comes_back(tmp_path: Path):
+    folder, elsewhere = tmp_path / "blobs", tmp_path / "elsewhere"
+    chunks = ObjectChunks(f"file://{folder}")
+    await chunks.check()
+    await chunks.put("a", 0, b"x")
+
+    async def is_away() -> None:
+        for call in (chunks.get("a", 0), chunks.put("b", 0, b"y"), chunks.delete("a")):
+            with pytest.raises(BlobStoreUnavailableError):
+                await call
+
+    folder.rename(elsewhere)
+    await is_away()
+    assert not folder.exists()
+    folder.mkdir()  # as a mount point is without its volume
+    await is_away()
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    elsewhere.rename(folder)
+    assert await chunks.get("a", 0) == b"x"
+    with pytest.raises(BlobLostError):
+        await chunks.get("b", 0)
+
+
 async def test_a_chunk_that_somebody_deleted_is_told(blobs: Blobs):
     task_id = new_task_id()
     name = await keep(blobs, f"{task_id}/body", b"x" * 600_000, task_id=task_id)

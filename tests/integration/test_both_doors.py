@@ -37,7 +37,8 @@ REPORT = operation(
     upstream={"url": "{UPSTREAM}/clients", "forwardHeaders": ["Accept"]},
     coalesce=True,
 )
-OPERATIONS = {each.name: each for each in (PLAIN, LATE, LABELLED, REPORT)}
+URGENT = operation("urgent", priority=8)
+OPERATIONS = {each.name: each for each in (PLAIN, LATE, LABELLED, REPORT, URGENT)}
 MOST_LABELS = {f"l{n}": str(n) for n in range(20)}
 
 
@@ -48,6 +49,7 @@ class Wish:
     operation: Operation = PLAIN
     deadline: int | None = None
     delay: int | None = None
+    priority: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
     arguments: dict[str, Any] = field(default_factory=lambda: {"name": "Ann"})
     wrong: TaskOption | None = None
@@ -58,6 +60,7 @@ class Wish:
         given = {
             "Task-Deadline": self.deadline,
             "Task-Delay": self.delay,
+            "Task-Priority": self.priority,
             "Task-Labels": ", ".join(f"{name}={value}" for name, value in self.labels.items()),
         }
         return {name: str(value) for name, value in given.items() if value not in (None, "")}
@@ -70,6 +73,7 @@ class Wish:
             arguments=self.arguments,
             deadline_seconds=self.deadline,
             delay_seconds=self.delay,
+            priority=self.priority,
             labels=self.labels or None,
         )
 
@@ -84,6 +88,10 @@ GRANTED = [
     Wish(delay=YEAR),
     Wish(deadline=61, delay=60),
     Wish(deadline=YEAR, delay=YEAR - 1),
+    Wish(priority=0),
+    Wish(priority=9),
+    Wish(URGENT),
+    Wish(URGENT, priority=5),
     Wish(labels={"team": "red"}),
     Wish(labels={"example.com/team": "red", "empty": ""}),
     Wish(labels={"a" * 63: "x" * 63, "A.b_c-d/E": "1.2_3-4"}),
@@ -110,6 +118,8 @@ REFUSED = [
     Wish(LATE, deadline=60, wrong="deadline"),
     Wish(LATE, delay=3_600, wrong="deadline"),
     Wish(LABELLED, deadline=5, delay=6, wrong="deadline"),
+    Wish(priority=10, wrong="priority"),
+    Wish(priority=-1, wrong="priority"),
     Wish(labels={"": "1"}, wrong="labels"),
     Wish(labels={"a=b,c": "x=y, z"}, wrong="labels"),
     Wish(labels={"-a": "1"}, wrong="labels"),
@@ -170,6 +180,7 @@ def _alike(task: Task) -> dict[str, Any]:
                 "operation",
                 "queue",
                 "principal",
+                "priority",
                 "sealed_arguments",
                 "labels",
                 "status",

@@ -12,7 +12,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.response import Problem, Response
 from asynctasks.task import TaskStatus
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.ready import ready
 
 
@@ -142,7 +142,7 @@ async def dead_letters(
         letters = await channel.get_queue(
             broker.topology.dead_letter_queue_name(queue), ensure=False
         )
-        found = await letters.get(timeout=5)
+        found = await letters.get(timeout=PATIENCE_SECONDS)
         await found.ack()
         return [(found.body, str(found.headers["x-asyncapiproxy-reason"]))]
 

@@ -139,7 +139,7 @@ async def test_equal_tasks_of_two_proxies_are_one_until_it_has_finished(
         await finished(views[0].store, views[0].claims("e"), added[0].id)
         again = await views[1].store.add(weather_task(new_task))
         assert again.is_new
-        for differs in ({"principal": "ann"}, {"coalescing_key": "other"}):
+        for differs in ({"principal": "ann"}, {"tenant": "red"}, {"coalescing_key": "other"}):
             own = new_task(**{"coalescing_key": "same", **differs})
             assert (await views[1].store.add(own)).is_new
 

@@ -38,7 +38,7 @@ async def test_callers_of_dear_lists_are_told_and_all_others_go_on(
             async with asyncio.timeout(3):  # less than a list may take
                 task_id = await accepted(client)
                 assert (await client.get(f"/tasks/{task_id}")).status_code == 200
-                assert (await client.get("/readyz")).status_code == 200
+                assert (await client.get("/ping")).status_code == 200
         for one in lists:
             answer = one.result()
             assert (answer.status_code, answer.json()["type"]) == (503, f"{PROBLEMS}list-timeout")

@@ -14,8 +14,9 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.conditions import tasks
-from asynctasks.statements.demand import Demand, DemandReader
+from asynctasks.statements.demand import Demand, DemandReader, OperationDemand
 from asynctasks.task import TaskStatus
+from asynctasks.upstream_job import UpstreamJob
 from asynctestkit.ports import free_port
 
 MakeTask = Callable[..., NewTask]
@@ -78,6 +79,34 @@ async def test_a_task_counts_where_it_stands(parts: Any, new_task: MakeTask):
     assert (running.queued, running.running, running.finished) == (0, 1, 0)
     await claims.finish(claimed, Outcome(TaskStatus.QUEUED, retry_after_seconds=60))
     assert (await demand(parts, "clients"))["clients"] == Demand()
+
+
+async def test_what_waits_is_told_by_operation_and_by_what_it_waits_for(
+    parts: Any, new_task: MakeTask
+):
+    job = UpstreamJob(url="http://u/jobs/1", started_at="2026-01-01T00:00:00+00:00")
+
+    async def with_job(*, poll_in_seconds: float) -> None:
+        claims, task_id = parts.claims("one"), await parts.add(new_task())
+        task = await claims.claim(task_id)
+        goes_on = Outcome(TaskStatus.QUEUED, retry_after_seconds=poll_in_seconds, upstream_job=job)
+        await claims.finish(task, goes_on)
+
+    await parts.add(new_task())
+    for _ in range(2):
+        await parts.add(new_task(published=True, publish_in_seconds=60))
+    await parts.add(new_task(operation="other"))
+    await with_job(poll_in_seconds=0)
+    await with_job(poll_in_seconds=60)
+    await parts.claims("one").claim(await parts.add(new_task()))
+    found = (await demand(parts, "clients"))["clients"]
+    assert found.operations == {
+        "create-client": OperationDemand(held=1, published=2, polls=1, running=1, jobs=1),
+        "other": OperationDemand(held=1),
+    }
+    assert (found.queued, found.held, found.running) == (5, 2, 1)
+    assert found.operations["create-client"].queued == 4
+    assert found.operations["create-client"].in_hand == 5
 
 
 async def test_what_has_finished_is_counted_and_the_attempts_that_ended_it_are_timed(

@@ -9,29 +9,14 @@ import pytest
 
 from asynctasks.statements.roster import Executor, Roster
 from asynctestkit.calls import finished_task, get_task
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.inside import Inside, accepted, held, inside
 from asynctestkit.ready import ready
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-def given(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """SQLite and the broker in memory, or PostgreSQL and RabbitMQ."""
-    if request.param == "memory":
-        return {
-            "database_url": request.getfixturevalue("sqlite_url"),
-            "broker_url": "memory://",
-        }
-    return {
-        "database_url": request.getfixturevalue("postgresql_url"),
-        "broker_url": request.getfixturevalue("amqp_url"),
-        "broker_prefix": f"{request.getfixturevalue('queue_prefix')}d",
-    }
-
-
 @pytest.fixture
-async def installation(given: dict[str, Any]) -> AsyncGenerator[Inside]:
-    async with inside(**given, roster_seconds=0.05, relay_interval_seconds=0.05) as installation:
+async def installation(servers: dict[str, Any]) -> AsyncGenerator[Inside]:
+    async with inside(**servers, roster_seconds=0.05, relay_interval_seconds=0.05) as installation:
         yield installation
 
 
@@ -129,7 +114,7 @@ async def test_one_that_ends_leaves_the_roster_at_once(installation: Inside):
     await roster.set_draining(names, True)
     for name in names:
         await drained(roster, name)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for executor in executors:
             await executor.finish()
     assert await roster.of_queue("clients") == []

@@ -17,6 +17,7 @@ from asyncproxy.watch import Watch
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.loop import STUCK_SECONDS, Loop
 from asynctasks.statements.claims import Claims
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.upkeep import Upkeep
 from asynctestkit.calls import caller
@@ -53,9 +54,8 @@ async def be_away(*_: Any, **__: Any) -> Any:
 
 
 @asynccontextmanager
-async def health_of(port_or_url: int | str) -> AsyncGenerator[Any]:
-    url = port_or_url if isinstance(port_or_url, str) else f"http://127.0.0.1:{port_or_url}"
-    async with caller(url) as client:
+async def health_of(port: int) -> AsyncGenerator[Any]:
+    async with caller(f"http://127.0.0.1:{port}") as client:
 
         async def says(status: int, *words: str) -> None:
             async def it_does() -> None:
@@ -67,13 +67,14 @@ async def health_of(port_or_url: int | str) -> AsyncGenerator[Any]:
                 for word in words:
                     assert word in answer.text
 
-            await eventually(it_does, timeout_seconds=20)
+            await eventually(it_does)
 
         yield says
 
 
 PROXY_LOOPS = {
-    "relay: publish what is due": (Upkeep, "take_due"),
+    "relay: release what is held": (HeldTasks, "waiting"),
+    "relay: publish polls": (Upkeep, "take_due_polls"),
     "relay: publish what is lost": (Upkeep, "overdue_queues"),
     "relay: dead leases": (Upkeep, "dead"),
     "relay: expiry": (Upkeep, "late"),
@@ -89,9 +90,10 @@ async def test_a_proxy_whose_loops_hang_names_each(
 ):
     for of, method in PROXY_LOOPS.values():
         monkeypatch.setattr(of, method, hang)
+    port = free_port()
     async with inside(database_url=sqlite_url, broker_url="memory://") as installation:
-        proxy = await installation.proxy()
-        async with health_of(proxy.url) as says:
+        await installation.proxy(health_port=port)
+        async with health_of(port) as says:
             await says(200, "ok")
             clock.passed = LATER_SECONDS
             await says(503, *(f"{name} has finished no tick for" for name in PROXY_LOOPS))
@@ -102,9 +104,10 @@ async def test_a_proxy_is_healthy_for_as_long_as_its_database_is_away(
 ):
     for of, method in PROXY_LOOPS.values():
         monkeypatch.setattr(of, method, be_away)
+    port = free_port()
     async with inside(database_url=sqlite_url, broker_url="memory://") as installation:
-        proxy = await installation.proxy()
-        async with health_of(proxy.url) as says:
+        await installation.proxy(health_port=port)
+        async with health_of(port) as says:
             await says(200, "ok")
             clock.passed = LATER_SECONDS
             # As soon as each has tried again: those that purge do so after a minute, by the real

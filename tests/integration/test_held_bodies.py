@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from asyncproxy.metrics import HELD_BODY_BYTES
+from asyncproxy.metrics import HELD_BODY_BYTES, PARKED_CALLERS
 from asynctasks.operations.new_task import NewTask
 from asynctestkit.calls import PROBLEMS
 from asynctestkit.eventually import eventually
@@ -50,13 +50,21 @@ async def test_bodies_that_wait_for_the_database_are_bounded_and_others_told_503
 
 async def test_nothing_of_the_arguments_is_held_while_a_caller_waits(installation: Inside):
     client = await installation.client(await installation.proxy())
-    headers = {**JSON, "Idempotency-Key": "a", "Prefer": "wait=30"}
+    headers = {**JSON, "Idempotency-Key": "a", "Prefer": "wait=60"}
+    parked: Any = PARKED_CALLERS
+    before = parked._value.get()
     calls = [
         asyncio.ensure_future(
             client.post("/create-client", content=body(10, "Marked"), headers=headers)
         )
         for _ in range(2)  # the second joins the first
     ]
+
+    # To look through all objects takes so long that the proxy would not come so far meanwhile.
+    def both_only_wait() -> None:
+        assert (parked._value.get(), HELD_BODY_BYTES._value.get()) == (before + 2, 0)
+
+    await eventually(both_only_wait)
 
     def waits() -> None:
         gc.collect()

@@ -16,7 +16,7 @@ from asyncproxy.caller import caller_of
 from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import REFUSED_CONNECTIONS
 from asyncproxy.server import listen, serve
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -92,7 +92,7 @@ async def served(**limits: Any) -> AsyncGenerator[Served]:
 
 async def answered(reader: Reader) -> tuple[int, bytes]:
     """The next response's status and body, interim ones passed over."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             status = int(head.split()[1])
@@ -105,7 +105,7 @@ async def answered(reader: Reader) -> tuple[int, bytes]:
 
 async def date(reader: Reader) -> datetime:
     """When the next response says that it was made."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
     return parsedate_to_datetime(head.decode().lower().partition("\r\ndate: ")[2].split("\r\n")[0])
 
@@ -113,7 +113,7 @@ async def date(reader: Reader) -> datetime:
 async def refused(reader: Reader) -> tuple[int, str]:
     """The status and type of a problem, after which the connection ends."""
     status, body = await answered(reader)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await reader.read() == b""
     return status, json.loads(body)["type"].rpartition("/")[2]
 
@@ -208,7 +208,7 @@ async def test_a_body_that_stops_after_much_of_it_is_408_as_soon_as_any_other():
     async with served(body_seconds=0.5) as it:
         reader, writer = await it.connect()
         await send(writer, ECHO + b"Content-Length: 100000\r\n\r\n" + b"x" * 90_000)
-        async with asyncio.timeout(10):  # at a KiB a second they would last 88 s
+        async with asyncio.timeout(PATIENCE_SECONDS):  # at a KiB a second they would last 88 s
             assert await refused(reader) == (408, "request-timeout")
 
 
@@ -227,11 +227,11 @@ async def test_an_idle_connection_is_closed_and_a_parked_one_is_not():
         idle, _ = await it.connect()
         parked, writer = await it.connect()
         await send(writer, PARKS)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await idle.read() == b""
         it.app.answer.set()
         assert await answered(parked) == (200, b"/park")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await parked.read() == b""
 
 
@@ -270,7 +270,7 @@ async def test_what_was_pipelined_behind_a_request_that_is_refused_is_not_answer
         it.app.answer.set()
         assert await answered(reader) == (200, b"/park")
         assert await answered(reader) == (200, b"/echo12345")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await reader.read() == b""
 
 
@@ -286,7 +286,7 @@ async def test_more_connections_than_allowed_are_503_and_a_place_comes_free():
             await send(writer, b"GET /a HTTP/1.1\r\nHost: proxy\r\n\r\n")
             assert await answered(reader) == (200, b"/a")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
                     await is_taken()

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from asynctasks.metrics import exposition
 from asynctasks.operations.sealing import new_sealing_key
 from asynctestkit.calls import caller, finished_task
 from asynctestkit.eventually import eventually
@@ -57,9 +58,8 @@ async def test_a_repeat_while_it_runs_waits_with_the_first(
     def running() -> None:
         assert installation.upstream.keys
 
-    async def all_held() -> None:
-        metrics = (await client.get("/metrics")).text
-        assert "\nasyncapiproxy_parked_callers 6.0\n" in metrics
+    def all_held() -> None:
+        assert b"\nasyncapiproxy_parked_callers 6.0\n" in exposition()
 
     await eventually(running)
     impatient = await post(client, prefer="wait=0")

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from asynctasks.endings import CANCELLED_WITHOUT_EXECUTOR
 from asynctasks.errors import TaskNotFinishedError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.claims import Claimable, ClaimedTask, Progress
+from asynctasks.statements.claimed_task import ClaimedTask
+from asynctasks.statements.claims import Claimable, Progress
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.statements.pages import Filter
+from asynctasks.statements.store import CANCEL_SECONDS
 from asynctasks.statements.unclaimed import Refusal, UnclaimedTasks, refusal
 from asynctasks.statements.upkeep import DueTask, Upkeep
 from asynctasks.task import TaskStatus
@@ -65,11 +68,11 @@ async def test_nobody_claims_it_before_its_time_and_then_the_relay_publishes_it(
 ):
     task, upkeep = await started(parts, new_task()), Upkeep(parts.database)
     assert await parts.claims("two").claim(task.id) is None
-    assert await upkeep.take_due(limit=10, again_in_seconds=60) == []
+    assert await upkeep.take_due_polls(limit=10, again_in_seconds=60) == []
     await set_row(
         parts, task, run_after=utc_now(), next_publish_at=utc_now() - timedelta(seconds=1)
     )
-    due = await upkeep.take_due(limit=10, again_in_seconds=60)
+    due = await upkeep.take_due_polls(limit=10, again_in_seconds=60)
     assert due == [DueTask(task.id, "create-client", "clients")]
 
 
@@ -109,7 +112,7 @@ async def test_it_is_shown_as_running_and_counts_as_neither_running_nor_waiting(
     demand = (await DemandReader(parts.database).read(["clients"], seconds=60))["clients"]
     assert (demand.queued, demand.running) == (1, 0)
     backlog = (await Upkeep(parts.database).backlogs(seconds=60))["clients"]
-    assert backlog.queued == {"create-client": 1}
+    assert (backlog.queued, backlog.jobs) == ({"create-client": 1}, {"create-client": 1})
 
 
 async def test_how_long_a_job_took_says_nothing_of_how_long_a_slot_is_taken(
@@ -145,9 +148,39 @@ async def test_a_cancel_brings_it_to_an_executor_at_once(parts: Any, new_task: M
     assert (found.shown_status, found.cancel_requested) == (TaskStatus.RUNNING, True)
     with pytest.raises(TaskNotFinishedError):
         await parts.store.delete(task.id)
-    assert len(await Upkeep(parts.database).take_due(limit=10, again_in_seconds=60)) == 1
+    assert len(await Upkeep(parts.database).take_due_polls(limit=10, again_in_seconds=60)) == 1
     claimed = await parts.claims("two").claim(task.id)
     assert claimed.cancel_requested
+
+
+async def test_a_cancel_that_no_executor_sees_to_ends_it_all_the_same(
+    parts: Any, new_task: MakeTask
+):
+    task, upkeep = await started(parts, new_task()), Upkeep(parts.database)
+    cancelled = await parts.store.cancel(task.id)
+    assert await upkeep.late(limit=10) == []
+    assert 0 < (cancelled.deadline - utc_now()).total_seconds() <= CANCEL_SECONDS
+    await set_row(parts, task, deadline=utc_now() - timedelta(seconds=1))
+    assert await upkeep.late(limit=10) == [task.id]
+
+    (moved,) = await upkeep.expire([task.id])
+
+    assert (moved.status, moved.error) == (TaskStatus.CANCELLED, CANCELLED_WITHOUT_EXECUTOR)
+    assert moved.job_left_behind == DueTask(task.id, "create-client", "clients")
+    found = await parts.store.find(task.id)
+    assert (found.status, found.error["type"]) == (TaskStatus.CANCELLED, "task-cancelled")
+    assert [entry["outcome"] for entry in found.attempts] == ["cancelled"]
+    unclaimed, own = UnclaimedTasks(parts.database), Claimable("clients", {"create-client": "own"})
+    assert refusal(await unclaimed.find(task.id, own), own) is Refusal.JOB_LEFT_BEHIND
+    left = await unclaimed.left_behind(task.id)
+    assert left is not None
+    assert left.job == JOB
+
+
+async def test_a_cancel_makes_an_earlier_deadline_no_later(parts: Any, new_task: MakeTask):
+    task, soon = await started(parts, new_task()), utc_now() + timedelta(seconds=5)
+    await set_row(parts, task, deadline=soon)
+    assert (await parts.store.cancel(task.id)).deadline == soon
 
 
 async def test_a_cancel_during_a_poll_ends_what_would_go_on(parts: Any, new_task: MakeTask):

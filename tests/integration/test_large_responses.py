@@ -123,7 +123,8 @@ async def test_a_body_that_somebody_deleted_is_a_clear_fault(installed: Inside):
     installed.upstream.will(answering(b"x" * LARGE))
     answer = await client.post("/create-client", json={})
     task = f"/tasks/{answer.headers['task-id']}"
-    await blobs_of(installed)._chunks.delete(f"{answer.headers['task-id']}/response-1.1")
+    blob = (await execute(installed, "SELECT response_blob FROM tasks")).scalar_one()
+    await blobs_of(installed)._chunks.delete(blob)
     lost = await client.get(f"{task}/response")
     assert lost.status_code == 500
     assert lost.json()["type"].endswith("/body-lost")
@@ -157,3 +158,46 @@ async def test_a_store_that_is_full_or_away_fails_the_attempt_and_the_next_succe
     assert "does not answer" in first["detail"]
     assert "disk full" not in str(document)
     assert second["outcome"] == "succeeded"
+
+
+async def test_an_answer_that_has_begun_waits_for_a_store_that_is_away(
+    installed: Inside, monkeypatch: pytest.MonkeyPatch
+):
+    client = await one_of_each(installed)
+    body = os.urandom(LARGE)
+    installed.upstream.will(answering(body))
+    task = (await client.post("/create-client", json={})).headers["task-id"]
+    away_at(installed, monkeypatch, number=1, times=2)
+    assert (await client.get(f"/tasks/{task}/response")).content == body
+
+
+async def test_an_answer_that_breaks_off_is_one_line_in_the_log(
+    installed: Inside,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+):
+    client = await one_of_each(installed)
+    installed.upstream.will(answering(b"x" * LARGE))
+    task = (await client.post("/create-client", json={})).headers["task-id"]
+    away_at(installed, monkeypatch, number=1, times=1000)
+    monkeypatch.setattr("asynctasks.blobs.blobs.AWAY_SECONDS", 0.1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get(f"/tasks/{task}/response")
+    assert capsys.readouterr().out.count("an answer broke off") == 1
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def away_at(
+    installation: Inside, monkeypatch: pytest.MonkeyPatch, *, number: int, times: int
+) -> None:
+    """The store fails so many reads of the chunk of this number."""
+    chunks: Any = type(blobs_of(installation)._chunks)
+    get, failures = chunks.get, iter(range(times))
+
+    async def fails(self: Any, name: str, wanted: int) -> bytes:
+        if wanted == number and next(failures, None) is not None:
+            raise BlobStoreUnavailableError(reason="away")
+        return await get(self, name, wanted)
+
+    monkeypatch.setattr(chunks, "get", fails)

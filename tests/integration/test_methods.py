@@ -17,7 +17,7 @@ async def test_each_path_says_all_that_it_allows(installation: Inside):
         "/tasks/x/cancel": "OPTIONS, POST",
         "/create-client": "OPTIONS, POST",
         "/create-client/": "OPTIONS, POST",
-        "/healthz": "GET, HEAD, OPTIONS",
+        "/ping": "GET, HEAD, OPTIONS",
     }.items():
         for method, status in (("PUT", 405), ("OPTIONS", 204)):
             answer = await client.request(method, path)
@@ -28,14 +28,16 @@ async def test_each_path_says_all_that_it_allows(installation: Inside):
 async def test_head_is_answered_as_get_without_its_body(installation: Inside):
     client = await installation.client(await installation.proxy())
     task_id = await accepted(client)
-    ours = ("/ping", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/tasks")
-    for path in (*ours, f"/tasks/{task_id}", f"/task/{task_id}", "/tasks/none"):
+    ours = ("/ping", "/docs", "/openapi.json", "/tasks")
+    alias = f"/task/{task_id}"
+    assert (await client.get(f"{alias}/")).json() == (await client.get(alias)).json()
+    for path in (*ours, f"/tasks/{task_id}", alias, f"{alias}/", "/tasks/none"):
         got, headed = await client.get(path), await client.head(path)
         assert (headed.status_code, headed.content) == (got.status_code, b"")
         assert headed.headers["content-type"] == got.headers["content-type"]
 
 
-@pytest.mark.parametrize("path", ["/tasks/", "/tasks/{id}/", "/healthz/", "/"])
+@pytest.mark.parametrize("path", ["/tasks/", "/tasks/{id}/", "/ping/", "/"])
 async def test_nothing_repeats_the_host_that_a_request_names(installation: Inside, path: str):
     client = await installation.client(await installation.proxy())
     task_id = await accepted(client)
@@ -60,3 +62,19 @@ async def test_an_encoded_slash_is_a_part_of_one_path_argument(sqlite_url: str):
             assert answer.json()["arguments"] == {"id": "a/b é%", "part": 7}
         assert (await client.put("/clients/a/b/parts/7")).status_code == 404
         assert (await client.get("/clients/a%2Fb/parts/7")).headers["allow"] == "OPTIONS, PUT"
+
+
+async def test_without_docs_only_what_callers_are_told_of_is_served(sqlite_url: str):
+    async with inside(
+        operation("measure", route="POST /metrics"),
+        database_url=sqlite_url,
+        broker_url="memory://",
+        docs=False,
+    ) as installation:
+        client = await installation.client(await installation.proxy())
+        for path in ("/", "/docs", "/openapi.json", "/swagger/swagger-ui.css", "/healthz"):
+            answer = await client.get(path)
+            assert (answer.status_code, "/docs lists" in answer.text) == (404, False), path
+        assert (await client.get("/tasks")).status_code == 200
+        # The health port has a /metrics of its own.
+        assert (await client.post("/metrics", json={}, headers=ASYNC)).status_code == 202

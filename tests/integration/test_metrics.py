@@ -3,21 +3,19 @@
 import asyncio
 from typing import Any
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from asynctasks.metrics import exposition
 from asynctestkit.calls import finished_task
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import accepted, held, inside, one_of_each, status
 
 
-async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+def read() -> dict[tuple[str, ...], float]:
     """The values by metric and labels. They count for the whole of the tests' process."""
-    answer = await client.get("/metrics")
-    assert answer.status_code == 200
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(exposition().decode())
         for sample in family.samples
     }
 
@@ -25,13 +23,12 @@ async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
 class Meter:
     """What has changed since it was made."""
 
-    def __init__(self, client: httpx.AsyncClient, before: dict[tuple[str, ...], float]) -> None:
-        self._client = client
-        self._before = before
+    def __init__(self) -> None:
+        self._before = read()
 
     async def eventually(self, *changes: Any) -> None:
-        async def changed() -> None:
-            now = await read(self._client)
+        def changed() -> None:
+            now = read()
             for *key, change in changes:
                 name = tuple(key)
                 assert now.get(name, 0) - self._before.get(name, 0) == change, name
@@ -39,16 +36,12 @@ class Meter:
         await eventually(changed)
 
 
-async def meter(client: httpx.AsyncClient) -> Meter:
-    return Meter(client, await read(client))
-
-
 async def test_calls_are_counted_by_their_outcome_and_attempts_by_theirs(sqlite_url: str):
     async with inside(
         database_url=sqlite_url, broker_url="memory://", relay_interval_seconds=0.05
     ) as installation:
         client = await one_of_each(installation)
-        metered = await meter(client)
+        metered = Meter()
         key = {"Idempotency-Key": "one"}
         installation.upstream.will(status(503))
         assert (await client.post("/create-client", json={}, headers=key)).status_code == 201
@@ -79,7 +72,7 @@ async def test_who_is_held_and_what_runs_is_seen_and_who_is_one_too_many(sqlite_
         database_url=sqlite_url, broker_url="memory://", max_waiting=1
     ) as installation:
         client = await one_of_each(installation)
-        metered = await meter(client)
+        metered = Meter()
         may_end = asyncio.Event()
         installation.upstream.will(held(may_end))
         waiting = asyncio.ensure_future(client.post("/create-client", json={}))

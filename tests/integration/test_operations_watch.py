@@ -13,12 +13,11 @@ from asynctasks.errors import DatabaseUnavailableError, OperationsFileError
 from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operation import Operations
 from asynctasks.operations.operations_watch import (
-    LOADED_TIMESTAMP,
-    REFUSED,
+    FILE_METRICS,
     OperationsWatch,
     followed_file,
 )
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 
 def text(*names: str) -> str:
@@ -69,7 +68,7 @@ def file(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def followed(file: Path) -> AsyncGenerator[LiveOperations]:
-    async with asyncio.timeout(30), followed_file(file) as live:
+    async with asyncio.timeout(PATIENCE_SECONDS), followed_file(file) as live:
         yield live
 
 
@@ -83,10 +82,10 @@ async def has(live: LiveOperations, *names: str) -> None:
 async def test_a_file_that_is_written_anew_or_replaced_is_taken_over(file: Path, tmp_path: Path):
     async with followed(file) as live:
         await has(live, "a")
-        loaded = value(LOADED_TIMESTAMP)
+        loaded = value(FILE_METRICS.loaded_timestamp)
         write(file, "a", "b")
         await has(live, "a", "b")
-        assert value(LOADED_TIMESTAMP) > loaded
+        assert value(FILE_METRICS.loaded_timestamp) > loaded
         write(tmp_path / "other.yaml", "c").rename(file)
         await has(live, "c")
 
@@ -105,7 +104,7 @@ async def test_a_bad_file_is_refused_with_all_its_faults_in_one_line_until_it_is
             write(file, "a", "b", mistake="  c: {route: FETCH /c, handler: 'a:b'}\n  d: {}\n")
 
             def refused() -> None:
-                assert value(REFUSED) == 1
+                assert value(FILE_METRICS.refused) == 1
 
             await eventually(refused)
             assert sorted(live.current) == ["a"]
@@ -121,7 +120,7 @@ async def test_a_bad_file_is_refused_with_all_its_faults_in_one_line_until_it_is
             assert sorted(live.current) == ["a"]
             write(file, "b")
             await has(live, "b")
-            assert value(REFUSED) == 0
+            assert value(FILE_METRICS.refused) == 0
 
 
 async def test_a_file_that_nobody_can_serve_is_refused_and_one_awaits_the_database(file: Path):
@@ -139,7 +138,7 @@ async def test_a_file_that_nobody_can_serve_is_refused_and_one_awaits_the_databa
             write(file, "bad")
 
             def refused() -> None:
-                assert value(REFUSED) == 1
+                assert value(FILE_METRICS.refused) == 1
 
             await eventually(refused)
             write(file, "later")
@@ -152,7 +151,7 @@ async def test_a_file_that_nobody_can_serve_is_refused_and_one_awaits_the_databa
             assert sorted(live.current) == ["a"]
             is_away = False
             await has(live, "later")
-            assert value(REFUSED) == 0
+            assert value(FILE_METRICS.refused) == 0
 
 
 async def test_a_file_that_is_half_written_is_not_judged_before_its_writer_has_finished(file: Path):

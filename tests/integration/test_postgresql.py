@@ -4,9 +4,10 @@ import asyncio
 import datetime as dt
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -81,9 +82,18 @@ async def scalar_of_a_statement(database: Database, statement: str) -> str:
         return str((await connection.execute(text(statement))).scalar_one())
 
 
-async def answer_of_ping(database: Database) -> str:
+async def scalar_of_a_fetch(database: Database, statement: str) -> str:
+    (row,) = await database.fetch(statement)
+    return str(row[0])
+
+
+async def write_nothing(database: Database) -> None:
+    await database.fetch("UPDATE tasks SET version = version WHERE 1 = 0")
+
+
+async def answer_of(writing: Awaitable[None]) -> str:
     try:
-        await database.ping()
+        await writing
     except DatabaseUnavailableError as error:
         return str(error)
     return "it can be written"
@@ -104,6 +114,7 @@ async def test_writers_are_read_committed_whatever_the_roles_default(server: Pos
         shown = "SHOW transaction_isolation"
         assert await scalar_of_a_write(database, shown) == "read committed"
         assert await scalar_of_a_statement(database, shown) == "read committed"
+        assert await scalar_of_a_fetch(database, shown) == "read committed"
 
 
 async def test_the_server_is_told_what_the_url_says(server: PostgresqlServer):
@@ -113,8 +124,11 @@ async def test_the_server_is_told_what_the_url_says(server: PostgresqlServer):
         assert await scalar(database, "SHOW work_mem") == "5MB"
 
 
+@pytest.mark.parametrize("write", [Database.ping, write_nothing])
 async def test_a_database_that_has_turned_read_only_is_left_for_the_other(
-    server: PostgresqlServer, other: PostgresqlServer
+    server: PostgresqlServer,
+    other: PostgresqlServer,
+    write: Callable[[Database], Coroutine[Any, Any, None]],
 ):
     hosts = f"127.0.0.1:{port(server)},127.0.0.1:{port(other)}"
     url = f"postgresql://tests@{hosts}/postgres?target_session_attrs=read-write"
@@ -126,10 +140,10 @@ async def test_a_database_that_has_turned_read_only_is_left_for_the_other(
         try:
 
             async def is_noticed() -> None:
-                assert "read-only" in await answer_of_ping(database)
+                assert "read-only" in await answer_of(write(database))
 
             await eventually(is_noticed)
-            await database.ping()
+            await write(database)
             found = await asyncio.gather(*(scalar(database, where) for _ in range(3)))
             assert set(found) == {str(port(other))}
         finally:
@@ -241,6 +255,7 @@ async def test_behind_pgbouncer_in_session_mode_all_is_as_without(server: Postgr
                 shown = "SHOW transaction_isolation"
                 assert await scalar_of_a_write(database, shown) == "read committed"
                 assert await scalar_of_a_statement(database, shown) == "read committed"
+                assert await scalar_of_a_fetch(database, shown) == "read committed"
     finally:
         await execute(server.url, "ALTER ROLE tests RESET default_transaction_isolation")
 
@@ -252,6 +267,9 @@ async def test_nothing_of_ours_stays_on_connections_that_a_pooler_gives_to_other
         async with opened(pooler.url, connections=1) as database:
             await database.ping()
             assert await scalar_of_a_write(database, SILENCE) == "5s"
+            assert await scalar_of_a_fetch(database, SILENCE) == "5s"
+            shown = "SHOW transaction_isolation"
+            assert await scalar_of_a_fetch(database, shown) == "read committed"
             before = await scalar_of_a_write(database, "SELECT pg_backend_pid()")
         another = await asyncpg.connect(pooler.url, statement_cache_size=0)
         try:
@@ -265,8 +283,9 @@ async def test_nothing_of_ours_stays_on_connections_that_a_pooler_gives_to_other
     assert shown == "0"
 
 
+@pytest.mark.parametrize("write", [Database.ping, write_nothing])
 async def test_a_pooler_that_loses_prepared_statements_is_told_by_what_helps(
-    server: PostgresqlServer,
+    server: PostgresqlServer, write: Callable[[Database], Coroutine[Any, Any, None]]
 ):
     """PgBouncer before 1.21 in transaction mode: another process has used the same names."""
     with PgbouncerServer(
@@ -280,4 +299,4 @@ async def test_a_pooler_that_loses_prepared_statements_is_told_by_what_helps(
         await squatter.close()
         async with opened(pooler.url, connections=1) as database:
             with pytest.raises(DatabaseUnavailableError, match=r"PgBouncer must be 1\.24 or later"):
-                await database.ping()
+                await write(database)

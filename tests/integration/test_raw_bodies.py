@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from asyncproxy.metrics import HELD_BODY_BYTES
 from asynctasks.blobs.blobs import Blobs
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.inside import ASYNC, Inside, Stoppable, inside, operation, status
 
 LARGE = 3_000_001
@@ -178,6 +178,28 @@ async def test_another_type_is_415_and_says_what_is_taken(client: httpx.AsyncCli
     assert answer.headers["accept"] in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("framing", ["none", "length", "chunked"])
+async def test_an_empty_body_needs_no_type_and_the_upstream_is_told_none(
+    served: httpx.AsyncClient, installed: Inside, framing: str
+):
+    received = Received()
+    installed.upstream.will(received)
+    content = in_parts(b"") if framing == "chunked" else b""
+    request = served.build_request("POST", "/scans/in", content=content)
+    if framing == "none":
+        del request.headers["Content-Length"]
+    answer = await served.send(request)
+    assert (answer.status_code, answer.json()) == (201, {"bytes": 0})
+    assert "content-type" not in received.headers
+    assert received.headers["content-length"] == "0"
+
+
+async def test_a_body_of_unknown_length_needs_a_type_from_its_first_byte(client: httpx.AsyncClient):
+    answer = await client.post("/scans/in", content=in_parts(b"x"))
+    assert answer.status_code == 415
+    assert answer.headers["accept"] in answer.json()["detail"]
+
+
 async def test_parameters_and_case_of_a_type_are_no_matter(client: httpx.AsyncClient):
     for given in (
         "Application/PDF",
@@ -229,7 +251,7 @@ async def test_what_is_refused_is_refused_before_the_body_is_sent(
     given = {"Host": "proxy", "Expect": "100-continue", "Content-Length": "9", **headers}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         first = await reader.readline()
     writer.close()
     assert first.startswith(b"HTTP/1.1 %d" % expected)

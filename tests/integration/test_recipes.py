@@ -62,13 +62,13 @@ async def test_a_cancel_ends_the_job(name: str, sqlite_url: str):
         async def has_job() -> None:
             assert (await client.get(f"/tasks/{task_id}")).json()["upstreamJob"] is not None
 
-        await eventually(has_job, timeout_seconds=20)
+        await eventually(has_job)
         await client.post(f"/tasks/{task_id}/cancel")
 
         def is_ended() -> None:
             assert upstream.cancelled == ["1"]
 
-        await eventually(is_ended, timeout_seconds=20)
+        await eventually(is_ended)
 
 
 @asynccontextmanager

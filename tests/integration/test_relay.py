@@ -26,24 +26,28 @@ from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.claims import Claimable
 from asynctasks.statements.conditions import tasks
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Heartbeat, Roster, executors
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import TaskStatus
 from asynctestkit.eventually import eventually
 from asynctestkit.ready import ready
+from asynctestkit.releasing import release, releases
 
 MakeTask = Callable[..., NewTask]
+QUEUES = ("clients", "good")
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 
 
 def publish_of(parts: Any, broker: Broker, **given: Any) -> Publish:
-    defaults: dict[str, Any] = {"queues": ("clients", "good"), "grace_seconds": 30}
+    defaults: dict[str, Any] = {"queues": QUEUES, "grace_seconds": 30}
     return Publish(parts.store, Upkeep(parts.database), broker, **(defaults | given))
 
 
 def purge_of(parts: Any, **given: Any) -> Purge:
     upkeep, roster = Upkeep(parts.database), Roster(parts.database)
-    return Purge(upkeep, roster, **({"retention_seconds": 7 * 86_400} | given))
+    held = HeldTasks(parts.database, grace_seconds=60)
+    return Purge(upkeep, roster, held, **({"retention_seconds": 7 * 86_400} | given))
 
 
 async def set_rows(parts: Any, **values: Any) -> None:
@@ -75,12 +79,11 @@ class RefusingBroker(InMemoryBroker):
         await super().publish(queue, message)
 
 
-async def test_what_is_due_is_published_once(parts: Any, broker: Broker, new_task: MakeTask):
+async def test_what_is_held_is_published_once(parts: Any, broker: Broker, new_task: MakeTask):
     await add(parts, new_task, 5)
     await add(parts, new_task, 2, publish_in_seconds=60)
-    publish = publish_of(parts, broker)
-    assert await publish.due() is False
-    assert await publish.due() is False
+    relay = releases(parts.database, broker)
+    assert [(await relay.release(QUEUES)).released for _ in range(2)] == [5, 0]
     await eventually(lambda: _has_ready(broker, 5))
 
 
@@ -91,12 +94,8 @@ async def test_two_relays_at_once_publish_each_task_once(
     async with open_parts(database_url) as one, open_parts(database_url) as other:
         news = await add(one, new_task, 40)
 
-        async def publish_all(publish: Publish) -> None:
-            while await publish.due():
-                pass
-
-        both = (publish_of(parts, broker, batch=7) for parts in (one, other))
-        await asyncio.gather(*map(publish_all, both))
+        both = (releases(parts.database, broker) for parts in (one, other))
+        await asyncio.gather(*(relay.release(QUEUES) for relay in both))
         published = [TaskMessage.decode(body).task_id for body in broker._ready["clients"]]
         assert sorted(published) == sorted(new.id for new in news)
 
@@ -132,10 +131,10 @@ async def test_what_could_not_be_published_stays_due_and_the_rest_is_published(
     await add(parts, new_task, 2, queue="good")
     broker = RefusingBroker()
     with pytest.raises(BrokerUnavailableError):
-        await publish_of(parts, broker).due()
+        await releases(parts.database, broker).release(["clients", "good"])
     await ready(broker, 2, queue="good")
-    due = await Upkeep(parts.database).take_due(limit=10, again_in_seconds=60)
-    assert [task.queue for task in due] == ["clients"] * 3
+    again = await release(parts.database, queues=QUEUES)
+    assert [task.queue for task in again] == ["clients"] * 3
 
 
 @pytest.mark.parametrize("lost", [10, 4])
@@ -147,13 +146,14 @@ async def test_lost_messages_are_published_again_and_no_more_than_are_missing(
         amqp_url, queues=["clients"], prefix=prefix, publish_seconds=20
     ) as broker:
         publish = publish_of(parts, broker)
+        relay = releases(parts.database, broker)
         news = await add(parts, new_task, lost)
-        await publish.due()
+        await relay.release(QUEUES)
         await eventually(lambda: _has_ready(broker, lost))
         await purge(broker, amqp_url)
         await eventually(lambda: _has_ready(broker, 0))
         news += await add(parts, new_task, 10 - lost)
-        await publish.due()
+        await relay.release(QUEUES)
         await eventually(lambda: _has_ready(broker, 10 - lost))
         await publish.lost()
         await _has_ready(broker, 10 - lost)  # within their grace nothing is taken for lost
@@ -170,15 +170,15 @@ async def test_a_backlog_without_executors_is_not_published_again(
     parts: Any, broker: Broker, new_task: MakeTask
 ):
     news = await add(parts, new_task, 19)
-    publish = publish_of(parts, broker)
-    await publish.due()
+    publish, relay = publish_of(parts, broker), releases(parts.database, broker)
+    await relay.release(QUEUES)
     # One message more than there are tasks, as after a cancel.
     await broker.publish("clients", TaskMessage(news[0].id, "create-client"))
     await eventually(lambda: _has_ready(broker, 20))
     for _ in range(5):
         await set_rows(parts, next_publish_at=utc_now() - timedelta(seconds=1))
         await publish.lost()
-        await publish.due()
+        await relay.release(QUEUES)
     await _has_ready(broker, 20)
 
 
@@ -229,6 +229,8 @@ async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses
         store=parts.store,
         upkeep=Upkeep(parts.database),
         roster=Roster(parts.database),
+        held=HeldTasks(parts.database, grace_seconds=60),
+        releases=releases(parts.database, broker),
         broker=broker,
         blobs=parts.blobs,
         settings=settings,

@@ -18,7 +18,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
 from asynctasks.response import Response
 from asynctasks.task import TaskStatus
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 
 class FakeStore:
@@ -87,7 +87,7 @@ async def test_a_reply_in_time_ends_the_wait(broker: Broker, replies: Replies):
     async with replies.expect(task_id) as expected:
         assert expected.reply_to is not None
         await broker.reply(expected.reply_to, reply_to(task_id))
-        assert await expected.wait(10) == reply_to(task_id)
+        assert await expected.wait(PATIENCE_SECONDS) == reply_to(task_id)
 
 
 async def test_a_reply_before_the_wait_begins_is_kept(broker: Broker, replies: Replies):
@@ -108,7 +108,7 @@ async def test_a_hundred_callers_each_get_their_own_reply(broker: Broker, replie
         async with replies.expect(task_id) as expected:
             sent = reply_to(task_id, str(number).encode())
             await broker.reply(str(expected.reply_to), sent)
-            assert await expected.wait(20) == sent
+            assert await expected.wait(PATIENCE_SECONDS) == sent
 
     await asyncio.gather(*map(caller, range(100)))
     assert waiting(replies) == 0
@@ -119,16 +119,14 @@ async def test_a_reply_after_the_window_is_dropped_and_nothing_is_kept(
 ):
     late, next_one = uuid4(), uuid4()
     async with replies.expect(late) as expected:
-        began = time.monotonic()
         assert await expected.wait(0.05) is None
-        assert time.monotonic() - began < 1
         await broker.reply(str(expected.reply_to), reply_to(late))
         name = str(expected.reply_to)
     await broker.reply(name, reply_to(late))
     assert waiting(replies) == 0
     async with replies.expect(next_one) as expected:
         await broker.reply(str(expected.reply_to), reply_to(next_one))
-        assert await expected.wait(10) == reply_to(next_one)
+        assert await expected.wait(PATIENCE_SECONDS) == reply_to(next_one)
 
 
 async def test_a_caller_that_goes_leaves_nothing_behind(replies: Replies):
@@ -164,7 +162,7 @@ async def test_a_leaving_proxy_lets_all_go_at_once_and_keeps_nobody_who_comes_la
 
     await eventually(all_wait)
     replies.release_all()
-    assert max(await asyncio.gather(*callers, caller())) < 10
+    assert max(await asyncio.gather(*callers, caller())) < 50
 
 
 async def test_a_response_too_large_for_rabbitmq_is_left_to_the_row(
@@ -175,7 +173,7 @@ async def test_a_response_too_large_for_rabbitmq_is_left_to_the_row(
     async with replies.expect(task_id) as expected:
         await broker.reply(str(expected.reply_to), large)
         stays = isinstance(broker, InMemoryBroker)  # within one process any size will do
-        assert await expected.wait(10) == (large if stays else ReplyInRow(task_id))
+        assert await expected.wait(PATIENCE_SECONDS) == (large if stays else ReplyInRow(task_id))
 
 
 async def test_replies_missed_while_the_connection_was_lost_are_found_by_one_query(
@@ -187,7 +185,7 @@ async def test_replies_missed_while_the_connection_was_lost_are_found_by_one_que
 
         async def caller(task_id: UUID) -> Reply | ReplyInRow | None:
             async with replies.expect(task_id) as expected:
-                return await expected.wait(1)
+                return await expected.wait(PATIENCE_SECONDS)
 
         async with asyncio.TaskGroup() as callers:
             waits = [callers.create_task(caller(task_id)) for task_id in task_ids]
@@ -197,8 +195,10 @@ async def test_replies_missed_while_the_connection_was_lost_are_found_by_one_que
 
             await eventually(all_wait)
             broker.restore()
+            found = await asyncio.gather(*waits[::2])
+            replies.release_all()
         assert store.asked == [300]
-        assert [wait.result() for wait in waits[::2]] == [ReplyInRow(t) for t in task_ids[::2]]
+        assert found == [ReplyInRow(task_id) for task_id in task_ids[::2]]
         assert {wait.result() for wait in waits[1::2]} == {None}
 
 
@@ -219,7 +219,7 @@ async def test_nobody_waiting_means_no_query_and_a_database_that_is_away_ends_no
             store.is_away = False
             store.finished = {task_id}
             broker.restore()
-            assert await expected.wait(10) == ReplyInRow(task_id)
+            assert await expected.wait(PATIENCE_SECONDS) == ReplyInRow(task_id)
 
 
 def listening(broker: Broker, store: FakeStore) -> Any:
@@ -233,7 +233,7 @@ async def test_replies_lost_with_rabbitmqs_connection_are_found_after_it(
     store.finished = {task_id}
     async with (
         RabbitmqBroker(
-            amqp_url, queues=["clients"], prefix=f"{queue_prefix}r", publish_seconds=5
+            amqp_url, queues=["clients"], prefix=f"{queue_prefix}r", publish_seconds=20
         ) as broker,
         listening(broker, store) as replies,
     ):
@@ -243,7 +243,7 @@ async def test_replies_lost_with_rabbitmqs_connection_are_found_after_it(
             for task in asyncio.all_tasks():  # the reply queue's connection breaks
                 if task.get_name() == "rabbitmq replies":
                     break_connection(task)
-            assert await expected.wait(10) == ReplyInRow(task_id)
+            assert await expected.wait(PATIENCE_SECONDS) == ReplyInRow(task_id)
 
 
 def break_connection(connection_task: asyncio.Task[Any]) -> None:

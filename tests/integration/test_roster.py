@@ -58,17 +58,17 @@ async def test_the_executors_of_a_queue_are_its_own(roster: Roster):
 async def test_a_queue_is_consumed_while_an_executor_takes_its_tasks_and_says_so(
     parts: Any, roster: Roster
 ):
-    assert await roster.consumed_queues(90) == set()
+    assert await roster.consumers(90) == {}
     for name, queue in (("a", "clients"), ("b", "clients"), ("c", "orders"), ("d", "reports")):
         await roster.beat(heartbeat(name, queue=queue))
-    assert await roster.consumed_queues(90) == {"clients", "orders", "reports"}
+    assert await roster.consumers(90) == {"clients": 2, "orders": 1, "reports": 1}
     await roster.beat(heartbeat("c", queue="orders", consuming=False))
     long_ago = utc_now() - timedelta(seconds=100)
     async with parts.database.write() as connection:
         gone = executors.c.name.in_(["a", "d"])
         await connection.execute(update(executors).where(gone).values(seen_at=long_ago))
-    assert await roster.consumed_queues(90) == {"clients"}
-    assert await roster.consumed_queues(110) == {"clients", "reports"}
+    assert await roster.consumers(90) == {"clients": 1}
+    assert await roster.consumers(110) == {"clients": 2, "reports": 1}
 
 
 async def test_a_report_is_told_to_drain_until_told_otherwise(roster: Roster):

@@ -9,6 +9,7 @@ from sqlalchemy import text
 import asynctasks.postgresql
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
+from asynctestkit.eventually import PATIENCE_SECONDS
 
 
 async def test_it_does_not_hold_its_rows_for_longer_than_the_limit(
@@ -30,7 +31,7 @@ async def test_it_does_not_hold_its_rows_for_longer_than_the_limit(
         async with asyncio.TaskGroup() as tasks:
             holder = tasks.create_task(_refused(hold()))
             await holding.wait()
-            async with asyncio.timeout(10), database.write() as connection:
+            async with asyncio.timeout(PATIENCE_SECONDS), database.write() as connection:
                 await connection.execute(text("UPDATE held SET value = 3"))
             released.set()
             await holder

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from asyncapiproxy.main import app
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 COMMAND = str(Path(sys.executable).with_name("asyncapiproxy"))
 UNKNOWN_ID = "01a20d2b-c3ed-76f0-8622-758cfbed0d1d"
@@ -51,10 +51,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return found[0]
 
     try:
-        yield asyncio.run(eventually(listens, timeout_seconds=30))
+        yield asyncio.run(eventually(listens))
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def task(*arguments: str, url: str, stdin: str | None = None) -> Result:
@@ -210,7 +210,13 @@ async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
     submit = ("submit", "create-client", email("slow+60"), "name=Sam", "--async", "--json")
     task_id = document(await asyncio.to_thread(task, *submit, url=url))["id"]
     # With an environment of a terminal Rich draws at once, so there is something to wait for.
-    environment = os.environ | {"ASYNCAPIPROXY_URL": url, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
+    environment = os.environ | {
+        "ASYNCAPIPROXY_URL": url,
+        "FORCE_COLOR": "1",
+        "TTY_COMPATIBLE": "1",
+        # One that does not end tells by what it is held.
+        "PYTHONFAULTHANDLER": "1",
+    }
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *("task", "watch", task_id),
@@ -219,10 +225,10 @@ async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
         stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await process.stdout.readuntil(b"Ctrl-C leaves")
     stderr = await interrupted(process)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr.decode()
     assert b"Traceback" not in stderr
     left_alone = await asyncio.to_thread(task, "get", task_id, "--json", url=url)
     assert document(left_alone)["done"] is False
@@ -240,6 +246,8 @@ async def interrupted(process: asyncio.subprocess.Process) -> bytes:
         done, _ = await asyncio.wait([ending], timeout=7)
         if done:
             break
+    else:
+        process.send_signal(signal.SIGABRT)
     _, stderr = await ending
     return stderr
 

@@ -16,10 +16,12 @@ from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.upkeep import Upkeep
 from asynctasks.task import Task, TaskStatus
+from asynctestkit.eventually import PATIENCE_SECONDS
+from asynctestkit.releasing import release
 
 MakeTask = Callable[..., NewTask]
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -65,7 +67,7 @@ async def test_a_task_with_a_dead_lease_is_due_at_once_with_its_interruption_rec
     (entry,) = task.attempts
     assert (entry["number"], entry["outcome"], entry["executor"]) == (1, "interrupted", "dead")
     assert entry["startedAt"] <= entry["finishedAt"]
-    due = await upkeep.take_due(limit=10, again_in_seconds=60)
+    due = await release(parts.database)
     assert [one.id for one in due] == [first.id]
     second = await parts.claims("alive").claim(first.id)
     assert (second.attempt, second.interruptions) == (2, 1)
@@ -160,7 +162,7 @@ async def test_a_dead_executors_task_that_was_to_be_cancelled_is_and_its_caller_
     assert (task.status, task.attempts[0]["outcome"]) == (TaskStatus.CANCELLED, "cancelled")
     assert task.finished_at is not None
     assert task.error["type"] == "task-cancelled"
-    assert await upkeep.take_due(limit=10, again_in_seconds=60) == []
+    assert await release(parts.database) == []
 
 
 async def test_queued_and_running_tasks_expire_and_finished_ones_do_not(
@@ -243,18 +245,18 @@ async def test_the_book_keeping_of_publishing_over_a_tasks_life(
     new, claims = new_task(), parts.claims("one")
     await parts.store.add(new)
     assert await book() == (False, True)
-    await upkeep.take_due(limit=1, again_in_seconds=60)
+    await release(parts.database)
     assert await book() == (True, True)
     first = await claims.claim(new.id)
     assert await book() == (False, False)
     await claims.finish(first, Outcome(TaskStatus.QUEUED, retry_after_seconds=60))
     assert await book() == (False, True)
-    assert await upkeep.take_due(limit=1, again_in_seconds=60) == []
+    assert await release(parts.database) == []
     await parts.store.cancel(new.id)
     assert await book() == (False, False)
     await parts.store.retry(new.id, more_attempts=1)
     assert await book() == (False, True)
-    assert len(await upkeep.take_due(limit=1, again_in_seconds=60)) == 1
+    assert len(await release(parts.database)) == 1
 
 
 async def test_the_backlog_counts_what_is_due_whether_published_or_not(
@@ -356,13 +358,13 @@ async def test_the_history_has_a_limit(parts: Any, new_task: MakeTask):
     assert [entry["number"] for entry in task.attempts] == [*range(2, KEPT_ATTEMPTS + 2)]
 
 
-@pytest.mark.parametrize("step", ["take_due", "return_dead", "expire", "purge"])
+@pytest.mark.parametrize("step", ["release", "return_dead", "expire", "purge"])
 async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
     postgresql_url: str, open_parts: OpenParts, new_task: MakeTask, step: str
 ):
     past = utc_now() - timedelta(days=2)
     made = {
-        "take_due": {},
+        "release": {},
         "return_dead": {"status": TaskStatus.RUNNING, "lease_until": past},
         "expire": {"deadline": past},
         "purge": {"status": TaskStatus.FAILED, "finished_at": past},
@@ -375,13 +377,15 @@ async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
                 await set_row(parts, new.id, **made[step])
         ids = [new.id for new in news]
         given: dict[str, Any] = {
-            "take_due": {"limit": 10, "again_in_seconds": 60},
             "purge": {"limit": 10, "retention_seconds": 86_400},
         }.get(step, {"task_ids": ids})
         async with parts.database.write() as other:
             await other.execute(
                 text("SELECT 1 FROM tasks WHERE id = ANY (:ids) FOR UPDATE"), {"ids": ids[:2]}
             )
-            async with asyncio.timeout(5):
-                taken = await getattr(Upkeep(parts.database), step)(**given)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if step == "release":
+                    taken = await release(parts.database)
+                else:
+                    taken = await getattr(Upkeep(parts.database), step)(**given)
         assert (taken if isinstance(taken, int) else len(taken)) == 2

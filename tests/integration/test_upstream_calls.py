@@ -9,6 +9,7 @@ from asyncexecutor.failures import (
     UpstreamResponseUnreadableError,
     UpstreamUnreachableError,
 )
+from asynctestkit.eventually import PATIENCE_SECONDS
 from asynctestkit.scripted_upstream import OK, SECRET, Scripted, calling, head, request_on, serving
 
 
@@ -98,7 +99,7 @@ async def test_a_length_that_is_too_large_ends_the_call_before_the_body_comes():
 
     async with serving(serve) as port, calling(f"http://127.0.0.1:{port}/x") as call:
         with pytest.raises(ResponseTooLargeError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await call()
 
 

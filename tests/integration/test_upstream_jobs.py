@@ -9,7 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from asynctasks.errors import BlobStoreUnavailableError
 from asynctasks.operations.operation import Operation
+from asynctasks.outcome import Outcome
+from asynctasks.statements.blob_chunks import DatabaseChunks
+from asynctasks.statements.claimed_task import ClaimedTask
+from asynctasks.statements.claims import Claims
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, Stoppable, inside, operation
 from asynctestkit.job_upstream import Job, JobUpstream, job_upstream
@@ -56,7 +61,7 @@ class Place:
             assert task["done"], task
             return task
 
-        return await eventually(has_ended, timeout_seconds=20)
+        return await eventually(has_ended)
 
     async def polled(self, task_id: str) -> dict[str, Any]:
         """The task when its job has been asked for."""
@@ -67,7 +72,7 @@ class Place:
             assert task["upstreamJob"]["state"] is not None, task
             return task
 
-        return await eventually(has_state, timeout_seconds=20)
+        return await eventually(has_state)
 
 
 Open = Callable[..., Any]
@@ -102,7 +107,7 @@ async def polled(served: JobUpstream) -> None:
     def check() -> None:
         assert served.polled["1"]
 
-    await eventually(check, timeout_seconds=20)
+    await eventually(check)
 
 
 async def cancelled(served: JobUpstream) -> None:
@@ -111,7 +116,7 @@ async def cancelled(served: JobUpstream) -> None:
     def check() -> None:
         assert served.cancelled == ["1"]
 
-    await eventually(check, timeout_seconds=20)
+    await eventually(check)
 
 
 async def test_a_job_that_ends_in_the_window_is_answered_as_if_it_had_been_called(opened: Open):
@@ -144,7 +149,7 @@ async def test_between_two_polls_it_runs_for_callers_and_holds_nothing(opened: O
     def again() -> None:
         assert place.upstream.polled["1"] > polled + 2
 
-    await eventually(again, timeout_seconds=20)
+    await eventually(again)
     # What nobody can see is no change.
     assert (await place.client.get(f"/tasks/{task_id}")).headers["etag"] == version
 
@@ -231,7 +236,7 @@ async def test_a_cancel_between_two_polls_reaches_the_upstream(opened: Open):
     async def waits() -> None:
         assert (await place.task(task_id))["upstreamJob"] is not None
 
-    await eventually(waits, timeout_seconds=20)
+    await eventually(waits)
     answer = await place.client.post(f"/tasks/{task_id}/cancel")
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     task = await place.ended(task_id)
@@ -253,7 +258,7 @@ async def test_a_cancel_during_a_poll_reaches_the_upstream(opened: Open):
 
 async def test_a_deadline_ends_the_job_too(opened: Open):
     place = await opened(analyze(everySeconds=[3600, 3600]))
-    task_id = await place.start(**{"Task-Deadline": "1"})
+    task_id = await place.start(**{"Task-Deadline": "5"})
     task = await place.ended(task_id)
     assert (task["status"], task["attempts"][-1]["outcome"]) == ("expired", "expired")
     await cancelled(place.upstream)
@@ -266,6 +271,17 @@ async def test_a_job_that_takes_too_long_fails_the_task_and_is_ended(opened: Ope
     assert answer.status_code == 504
     assert answer.json()["type"].endswith("upstream-job-timeout")
     assert place.upstream.cancelled == ["1"]
+
+
+async def test_a_job_that_never_says_how_it_stands_is_told_so_in_the_end(opened: Open):
+    until = {"pointer": "/state/name", "succeeded": ["succeeded"]}
+    place = await opened(analyze(maxSeconds=0.3, until=until))
+    answer = await place.client.post("/analyze", json={})
+    assert answer.status_code == 504
+    assert answer.json()["detail"] == (
+        "The upstream's job did not end within 0.3 s. "
+        "The last answer had no /state/name, which would say how it stands."
+    )
 
 
 async def test_an_executor_that_drains_during_a_poll_leaves_the_job_to_the_next(opened: Open):
@@ -291,3 +307,46 @@ async def test_a_retry_by_a_person_starts_a_job_anew(opened: Open):
     assert (retried.json()["status"], retried.json()["upstreamJob"]) == ("queued", None)
     assert (await place.ended(task_id))["status"] == "succeeded"
     assert len(place.upstream.keys) == 2
+
+
+async def test_a_result_whose_executor_is_gone_before_it_is_recorded_is_stored_once_more(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+):
+    """The attempt is still the first: what was stored of it before is in nobody's way."""
+    place = await opened(analyze(), inline_body_bytes=100, lease_seconds=2)
+    place.upstream.filler = "x" * 10_000
+    finish, lost = Claims.finish, list[Outcome]()
+
+    async def is_lost_once(claims: Claims, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
+        if outcome.status.is_final and not lost:
+            lost.append(outcome)
+            return None
+        return await finish(claims, task, outcome)
+
+    monkeypatch.setattr(Claims, "finish", is_lost_once)
+    task = await place.ended(await place.start())
+    assert (task["status"], task["attempt"]) == ("succeeded", 1)
+    assert len(lost) == 1
+    answer = await place.client.get(task["links"]["response"])
+    assert answer.json() == {"result": "1", "filler": place.upstream.filler}
+
+
+@pytest.mark.parametrize("result", [POLL["result"], None], ids=["of its own", "the last poll's"])
+async def test_a_result_that_cannot_be_kept_yet_is_asked_for_again(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, result: dict[str, str] | None
+):
+    place = await opened(analyze(result=result), inline_body_bytes=100)
+    place.upstream.filler = "x" * 10_000
+    put, failures = DatabaseChunks.put, [BlobStoreUnavailableError(reason="full")] * 2
+
+    async def fails_twice(chunks: DatabaseChunks, name: str, number: int, chunk: bytes) -> None:
+        if failures:
+            raise failures.pop()
+        await put(chunks, name, number, chunk)
+
+    monkeypatch.setattr(DatabaseChunks, "put", fails_twice)
+    task = await place.ended(await place.start())
+    assert (task["status"], task["attempt"]) == ("succeeded", 1)
+    assert (len(place.upstream.keys), failures) == (1, [])
+    answer = await place.client.get(task["links"]["response"])
+    assert answer.json()["filler"] == place.upstream.filler

@@ -1,7 +1,9 @@
 """How the connection to an upstream is secured, and by which way it goes."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,13 @@ async def test_a_private_ca_is_trusted_where_it_is_named_and_only_there(tmp_path
             assert (await call()).response.body == b"ok"
 
 
-async def test_a_client_certificate_is_shown(tmp_path: Path):
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_is_shown_and_its_lack_is_told(
+    tmp_path: Path, version: ssl.TLSVersion
+):
     tls = write_certificates(tmp_path)
     tls.verify_mode = ssl.CERT_REQUIRED
+    tls.maximum_version = version
     files = {"caFile": "ca.pem", "certFile": "client.pem", "keyFile": "client.key"}
     named = {key: str(tmp_path / file) for key, file in files.items()}
     async with serving(Scripted(OK), tls) as port:
@@ -34,8 +40,19 @@ async def test_a_client_certificate_is_shown(tmp_path: Path):
         async with calling(url, tls=named) as call:
             assert (await call()).response.body == b"ok"
         async with calling(url, tls={"caFile": named["caFile"]}) as call:
-            with pytest.raises(UpstreamUnreachableError):
+            with pytest.raises(UpstreamUnreachableError, match="a client certificate is asked for"):
                 await call()
+
+
+async def test_a_connection_that_is_reset_is_told_in_words():
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        connection = writer.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with serving(reset) as port, calling(f"http://127.0.0.1:{port}/x") as call:
+        with pytest.raises(UpstreamUnreachableError, match="it was reset or ended while"):
+            await call()
 
 
 async def test_certificates_that_cannot_be_used_are_told_at_the_start(tmp_path: Path):
@@ -135,3 +152,29 @@ async def test_a_proxy_that_refuses_is_told_and_worth_another_attempt(scheme: st
             ) as e:
                 await call()
     assert SECRET not in str(e.value)
+
+
+@pytest.mark.parametrize("user", ["user:pass@", "user@", ":pass@"])
+async def test_an_authorization_wins_over_a_user_in_the_url(user: str):
+    upstream = Scripted(OK, OK)
+    async with serving(upstream) as port:
+        for url, environment in (
+            (f"http://{user}127.0.0.1:{port}/x", {}),
+            ("{BASE}/x", {"BASE": f"http://{user}127.0.0.1:{port}"}),
+        ):
+            async with calling(url, environment=environment) as call:
+                assert (await call()).response.body == b"ok"
+    assert len(upstream.requests) == 2
+    for asked in upstream.requests:
+        assert f"Authorization: Bearer {SECRET}".encode() in asked
+        assert b"Basic" not in asked
+
+
+async def test_a_user_in_the_url_is_shown():
+    upstream = Scripted(OK)
+    async with (
+        serving(upstream) as port,
+        calling(f"http://user:pass@127.0.0.1:{port}/x", headers={}) as call,
+    ):
+        assert (await call()).response.body == b"ok"
+    assert b"Authorization: Basic dXNlcjpwYXNz" in upstream.requests[0]

@@ -13,7 +13,7 @@ from sqlalchemy import delete, event
 from asyncproxy import task_view
 from asynctasks.statements.conditions import tasks
 from asynctestkit.calls import finished_task
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.inside import Inside, Stoppable, accepted, held, inside, one_of_each, slow
 
 
@@ -28,7 +28,7 @@ async def looked_at(proxy: Stoppable, *, times: int = 1) -> None:
     engine = proxy.connections.database._readers.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for _ in range(times):
                 await looks.get()
     finally:
@@ -49,15 +49,15 @@ async def test_a_long_poll_returns_when_the_task_changes(installation: Inside):
         return shown
 
     seen = await eventually(running)
-    headers = {"Prefer": "wait=10", "If-None-Match": seen.headers["etag"]}
+    headers = {"Prefer": "wait=50", "If-None-Match": seen.headers["etag"]}
     polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers=headers))
     await looked_at(proxy, times=3)
     assert not polling.done()
     may_end.set()
     answer = await polling
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
-    assert answer.headers["preference-applied"] == "wait=10"
-    assert answer.elapsed.total_seconds() < 5
+    assert answer.headers["preference-applied"] == "wait=50"
+    assert answer.elapsed.total_seconds() < 40
 
 
 async def test_a_long_poll_of_an_unchanged_task_is_304_after_its_wait(installation: Inside):
@@ -70,7 +70,7 @@ async def test_a_long_poll_of_an_unchanged_task_is_304_after_its_wait(installati
         headers={"Prefer": "wait=1", "If-None-Match": f'"0", W/{tag[:-1]}-gzip"'},
     )
     assert (answer.status_code, answer.content) == (304, b"")
-    assert 0.9 < time.monotonic() - started < 5
+    assert 0.9 < time.monotonic() - started < 40
 
 
 async def test_a_long_poll_of_a_changed_task_returns_at_once(installation: Inside):
@@ -78,17 +78,17 @@ async def test_a_long_poll_of_a_changed_task_returns_at_once(installation: Insid
     task_id = await accepted(client)
     started = time.monotonic()
     answer = await client.get(
-        f"/tasks/{task_id}", headers={"Prefer": "wait=20", "If-None-Match": '"999"'}
+        f"/tasks/{task_id}", headers={"Prefer": "wait=50", "If-None-Match": '"999"'}
     )
     assert answer.status_code == 200
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 async def test_a_long_poll_of_a_task_that_is_forgotten_meanwhile_is_404(installation: Inside):
     proxy = await installation.proxy()
     client = await installation.client(proxy)
     task_id = await accepted(client)
-    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=20"}))
+    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=50"}))
     await looked_at(proxy)
     async with proxy.connections.database.write() as connection:
         await connection.execute(delete(tasks))
@@ -128,7 +128,10 @@ async def test_events_of_a_task_that_is_forgotten_end(
     proxy = await installation.proxy()
     client = await installation.client(proxy)
     task_id = await accepted(client)
-    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        client.stream("GET", f"/tasks/{task_id}/events") as answer,
+    ):
         parts = answer.aiter_text()
         assert "id: 1" in await anext(parts)
         async with proxy.connections.database.write() as connection:
@@ -141,8 +144,11 @@ async def test_a_stopping_proxy_ends_long_polls_and_events(installation: Inside)
     proxy = await installation.proxy()
     client = await installation.client(proxy)
     task_id = await accepted(client)
-    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=30"}))
-    async with asyncio.timeout(10), client.stream("GET", f"/tasks/{task_id}/events") as answer:
+    polling = asyncio.ensure_future(client.get(f"/tasks/{task_id}", headers={"Prefer": "wait=50"}))
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        client.stream("GET", f"/tasks/{task_id}/events") as answer,
+    ):
         parts = answer.aiter_text()
         assert "id: 1" in await anext(parts)
         started = time.monotonic()
@@ -150,7 +156,7 @@ async def test_a_stopping_proxy_ends_long_polls_and_events(installation: Inside)
         assert [part async for part in parts if "id: " in part] == []
         assert (await polling).status_code == 200
         await proxy.ended.wait()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 40
 
 
 async def test_with_as_many_watched_as_it_takes_a_proxy_keeps_nobody_waiting_nor_busy(
@@ -168,18 +174,18 @@ async def test_with_as_many_watched_as_it_takes_a_proxy_keeps_nobody_waiting_nor
                 other_parts = again.aiter_text()
                 assert "id: 1" in await anext(other_parts)
                 started = time.monotonic()
-                async with asyncio.timeout(20):
-                    shown = await client.get(f"/tasks/{first}", headers={"Prefer": "wait=3"})
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    shown = await client.get(f"/tasks/{first}", headers={"Prefer": "wait=50"})
                     assert shown.status_code == 200
                     repeat = await client.post(
                         "/create-client",
                         json={},
-                        headers={"Idempotency-Key": "first", "Prefer": "wait=3"},
+                        headers={"Idempotency-Key": "first", "Prefer": "wait=50"},
                     )
                     assert repeat.status_code == 202
                     stream = await client.get(f"/tasks/{first}/events")
                     assert stream.text.count("still here") <= 1
-                assert time.monotonic() - started < 2.5
+                assert time.monotonic() - started < 40
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:

@@ -68,7 +68,7 @@ async def test_a_deadline_ends_a_queued_and_a_running_task_and_tells_its_caller(
     def disconnected() -> None:
         assert installation.upstream.disconnects == 1
 
-    await eventually(disconnected, timeout_seconds=3)
+    await eventually(disconnected, timeout_seconds=20)  # the call itself would last 30
     task = await get_task(client, running.headers["task-id"])
     assert (task["status"], task["attempts"][0]["outcome"]) == ("expired", "expired")
 
@@ -80,9 +80,9 @@ async def test_a_delayed_task_runs_no_earlier_and_is_waited_for_within_the_windo
     answer = await client.post("/create-client", json={}, headers={"Task-Delay": "1"})
     assert answer.status_code == 201
     assert answer.elapsed.total_seconds() >= 0.9
-    later = await client.post("/create-client", json={}, headers={"Task-Delay": "60"})
+    later = await client.post("/create-client", json={}, headers={"Task-Delay": "600"})
     assert later.status_code == 202
-    assert later.elapsed.total_seconds() < 5
+    assert later.elapsed.total_seconds() < 30
     assert later.headers["retry-after"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from asyncproxy.admission import Admission
+from asyncproxy.metrics import WAITING_JOBS
 from asyncproxy.problems import OverloadedError, QueueFullError
 from asyncproxy.settings import ProxySettings
 from asynctasks.operations.operation import Operation
@@ -163,3 +164,22 @@ async def test_what_is_admitted_while_the_database_counts_is_not_forgotten():
     await admitting._sample(2)
     with pytest.raises(QueueFullError), admitting.admit(FEW, waits=True):
         pass
+
+
+async def test_what_waits_for_a_job_of_its_upstream_is_shown_and_is_no_queue():
+    admitting, upkeep = admission()
+    upkeep.answer = {
+        "clients": Backlog({}, 0, jobs={"scan": 3, "wait": 1}),
+        "earlier": Backlog({}, 0, jobs={"scan": 2}),
+    }
+    await admitting._sample(2)
+    assert admitting.window_seconds(WAIT, 1) == 1
+    assert shown_jobs() == {"scan": 5, "wait": 1}
+    upkeep.answer = {}
+    await admitting._sample(2)
+    assert shown_jobs() == {}
+
+
+def shown_jobs() -> dict[str, float]:
+    (family,) = WAITING_JOBS.collect()
+    return {sample.labels["operation"]: sample.value for sample in family.samples}

@@ -24,10 +24,11 @@ from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.sealing import Sealing, new_sealing_key
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import TaskStatus, may_move
 from asynctestkit.claimed import claimed_task
 from asynctestkit.no_blobs import NO_BLOBS
+from asynctestkit.no_breakers import NO_BREAKERS
 
 POLICY = RetryPolicy.model_validate({"backoffSeconds": (1, 60), "onStatus": {408, 429, 503}})
 STARTED = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -212,7 +213,7 @@ async def test_the_sealed_arguments_are_there_when_it_runs():
     token = sealing.seal([(("password",), "correct horse")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token)
-    outcome = await run_attempt(task, runnable(runner), sealing, NO_BLOBS)
+    outcome = await run_attempt(task, runnable(runner), sealing, NO_BLOBS, NO_BREAKERS)
     assert outcome.status is TaskStatus.SUCCEEDED
     assert runner.arguments == {"email": "a@b.c", "password": "correct horse"}
     assert "correct horse" not in repr(outcome)
@@ -222,7 +223,9 @@ async def test_arguments_that_cannot_be_unsealed_fail_the_attempt_and_are_not_ru
     token = Sealing([new_sealing_key()]).seal([(("password",), "x")])
     runner = Fake(lambda: answer(201))
     task = replace(TASK, sealed_arguments=token, attempt=3)
-    outcome = await run_attempt(task, runnable(runner), Sealing([new_sealing_key()]), NO_BLOBS)
+    outcome = await run_attempt(
+        task, runnable(runner), Sealing([new_sealing_key()]), NO_BLOBS, NO_BREAKERS
+    )
     assert outcome.error is not None
     assert outcome.error.type == "arguments-unreadable"
     assert runner.arguments is None
@@ -233,9 +236,52 @@ async def test_a_fault_of_ours_costs_one_attempt_and_is_not_shown():
         raise RuntimeError("password=hunter2")
 
     outcome = await run_attempt(
-        replace(TASK, attempt=3), runnable(Fake(fault)), Sealing([]), NO_BLOBS
+        replace(TASK, attempt=3), runnable(Fake(fault)), Sealing([]), NO_BLOBS, NO_BREAKERS
     )
     assert outcome.status is TaskStatus.FAILED
     assert outcome.error is not None
     assert "RuntimeError" in outcome.error.detail
     assert "hunter2" not in repr(outcome)
+
+
+class Open:
+    """A breaker that takes every attempt for the upstream's failure."""
+
+    async def note(self, *_: object) -> str:
+        return "crm"
+
+
+async def attempted(result: Answer | AttemptFailedError, **values: Any) -> Outcome:
+    def ended() -> Answer:
+        if isinstance(result, AttemptFailedError):
+            raise result
+        return result
+
+    breakers: Any = Open()
+    task = replace(TASK, **values)
+    return await run_attempt(task, runnable(Fake(ended)), Sealing([]), NO_BLOBS, breakers)
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (UpstreamTimeoutError("No answer within 3 s."), "No answer within 3 s."),
+        (answer(503), "The upstream answered 503 Service Unavailable."),
+        (answer(429), "The upstream is down."),
+    ],
+)
+async def test_what_only_finds_out_that_the_upstream_is_down_is_not_counted(
+    result: Answer | AttemptFailedError, told: str
+):
+    outcome = await attempted(result, attempt=3)
+    assert (outcome.status, outcome.is_given_back) == (TaskStatus.QUEUED, True)
+    assert outcome.retry_after_seconds == 0
+    entry = outcome.attempts[-1]
+    assert (entry["outcome"], entry["number"]) == ("given back", 3)
+    assert entry["detail"] == f"{told} Not counted: the limit crm rests."
+    assert entry.get("responseStatus") == (result.response and result.response.status)
+
+
+async def test_a_task_that_may_have_no_second_attempt_gets_none_by_a_breaker():
+    outcome = await attempted(UpstreamTimeoutError(), max_attempts=1)
+    assert (outcome.status, outcome.is_given_back) == (TaskStatus.FAILED, False)

@@ -14,6 +14,8 @@ from benchmarks.report.results import PUBLISHED, Results
 from benchmarks.report.tables import tables
 from benchmarks.sections.against import AGAINST, Against, Pair
 from benchmarks.sections.compare import COMPARE, Cell, Compared, Plan
+from benchmarks.sections.limit_order import Flood, Weights
+from benchmarks.sections.limits import LIMITS, Limits
 from benchmarks.sections.registry import SECTIONS
 
 
@@ -55,7 +57,7 @@ def test_every_usual_section_is_published(published: Results):
 
 def test_a_promise_is_shown_though_nothing_was_measured():
     shown = list(promises(Results()))
-    assert len(shown) == 14
+    assert len(shown) == 27
     assert {promise.verdict for promise in shown} == {"not measured"}
 
 
@@ -91,6 +93,24 @@ def test_parts_of_one_section_are_merged_and_the_later_comes_before(published: R
 
 def _results(machine: Machine, compared: Compared) -> Results:
     return Results().having(COMPARE, compared, machine)
+
+
+def test_parts_of_limits_are_merged_and_shown_in_one_table(published: Results):
+    (machine, *_) = published.machines.values()
+    waits = Flood(100_000, [0.1] * 30, {}, 400), Flood(100_000, [3.0] * 30, {}, 400)
+    early = Results().having(LIMITS, Limits(flood=waits[0]), machine)
+    later = Results().having(
+        LIMITS, Limits(weights=Weights(30, {"red": 330, "blue": 100})), machine
+    )
+    again = Results().having(LIMITS, Limits(flood=waits[1]), machine)
+    merged = Results.from_json(early.merged(later).merged(again).to_json())
+    assert merged.of(LIMITS) == Limits(
+        flood=waits[1], weights=Weights(30, {"red": 330, "blue": 100})
+    )
+    assert list(merged.machines) == ["limits (flood)", "limits (weights)"]
+    assert [row[0] for row in tables(merged)["limits"].rows] == ["flood", "flood", "weights"]
+    held = {each.measured: each.holds for each in promises(merged) if each.measured}
+    assert held == {"3.00 s": False, "3.30 : 1": True}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The documents say what the code does."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,14 @@ from pydantic_core import PydanticUndefined
 
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
+from asyncproxy.access.access_file import DeclaredAccess, load_access_file
+from asyncproxy.access.api_keys import DeclaredKey
+from asyncproxy.caller_routes import CallerEndpoints, caller_routes
 from asyncproxy.health_routes import HealthEndpoints, health_routes
+from asyncproxy.operating_routes import OperatingEndpoints, operating_routes
 from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
+from asynctasks.limits.limit import Bounds, Limit
 from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.operation import Operation, RetryPolicy
 from asynctasks.operations.operations_file import parse_operations
@@ -25,7 +31,7 @@ from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls
 from asynctasks.operations.upstream_poll import UpstreamPoll
-from asynctasks.settings import PREFIX, Settings
+from asynctasks.settings import PREFIX, MigrationSettings, Settings
 from asynctasks.task import TaskStatus
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +55,13 @@ def plain(cell: str) -> str:
 
 def test_every_setting_is_documented_with_its_default():
     fields: dict[str, Any] = {}
-    for settings in (Settings, ProxySettings, ExecutorSettings, OperatorSettings):
+    for settings in (
+        Settings,
+        MigrationSettings,
+        ProxySettings,
+        ExecutorSettings,
+        OperatorSettings,
+    ):
         fields |= settings.model_fields
     documented = rows("docs/configuration.md")
     assert set(documented) == {PREFIX + name.upper() for name in fields}
@@ -107,6 +119,26 @@ def test_every_key_of_a_poll_is_documented_with_its_default():
             assert told == str(list(default)).replace(" ", ""), key
 
 
+def test_every_key_of_a_limit_is_documented_with_its_default():
+    documented = rows("docs/limits.md")
+    # Those below `perKey` are the limit's own once more.
+    keys = {key: it for key, it in keys_below(Limit) if not key.startswith("perKey.")}
+    assert set(documented) == set(keys) - {"name"}
+    for key, cells in documented.items():
+        shown = "none" if keys[key] is None else json.dumps(keys[key])
+        assert plain(cells[1]) == shown.replace(" ", ""), key
+    for key in Bounds.model_fields:
+        assert f"`{key_of(Bounds, key)}`" in documented["perKey"][2]
+
+
+def test_the_limits_that_are_shown_can_be_loaded():
+    text = (ROOT / "docs/limits.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    operations = parse_operations(example, name="example")
+    declared = {name: [it.name for it in op.declared_limits] for name, op in operations.items()}
+    assert declared == {"create-client": ["crm"], "export-clients": ["crm", "exports"]}
+
+
 def keys_below(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         key = prefix + key_of(model, name)
@@ -125,6 +157,34 @@ def test_the_operations_that_are_shown_can_be_loaded():
     example = "".join(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
     names = ["create-client", "rename-client", "scan", "report"]
     assert list(parse_operations(example, name="example")) == names
+
+
+def test_every_key_of_the_access_file_is_documented_with_its_default():
+    documented = rows("docs/access.md")
+    keys = dict(keys_below(DeclaredAccess))
+    leaves = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
+    assert leaves <= set(documented) <= set(keys)
+    for key, default in keys.items():
+        if isinstance(default, str) and key in documented:
+            assert plain(documented[key][1]) == (default or "empty"), key
+        elif default is PydanticUndefined:
+            assert documented.get(key, ["", "required"])[1] == "required", key
+
+
+def test_the_access_file_that_is_shown_can_be_loaded(tmp_path: Path):
+    text = (ROOT / "docs/access.md").read_text()
+    access, volumes, keys = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert volumes.startswith("volumes:")
+    (tmp_path / "keys.yaml").write_text(keys)
+    # Only a pod has these.
+    file = tmp_path / "access.yaml"
+    file.write_text(re.sub(r"\n *(caFile|tokenFile): .*", "", access))
+    found = load_access_file(file)
+    assert len(found.authentication.jwt) == 2
+    (key,) = found.api_keys.values()
+    assert (key.principal.name, key.principal.tenant) == ("key:shop", "acme")
+    told = text[text.index("## API keys") :]
+    assert [name for name in DeclaredKey.model_fields if f"{name}:" not in told] == []
 
 
 def test_every_problem_is_documented_with_its_status():
@@ -177,9 +237,13 @@ def trees(folders: tuple[str, ...]) -> Iterator[ast.Module]:
 def test_every_path_of_the_proxy_is_documented():
     text = (ROOT / "docs/http-api.md").read_text()
     of_tasks: Any = dict.fromkeys(TaskEndpoints.__dataclass_fields__)
+    of_operating: Any = dict.fromkeys(OperatingEndpoints.__dataclass_fields__)
+    of_callers: Any = dict.fromkeys(CallerEndpoints.__dataclass_fields__)
     of_health: Any = dict.fromkeys(HealthEndpoints.__dataclass_fields__)
     routers = (
         task_routes(TaskEndpoints(**of_tasks)),
+        operating_routes(OperatingEndpoints(**of_operating)),
+        caller_routes(CallerEndpoints(**of_callers)),
         health_routes(HealthEndpoints(**of_health)),
     )
     calls = {
@@ -191,7 +255,7 @@ def test_every_path_of_the_proxy_is_documented():
         # Said of all at once: the same with a slash, and HEAD.
         if method != "HEAD" and not route.path.endswith("/")
     }
-    assert len(calls) >= 12
+    assert len(calls) >= 10
     assert [call for call in sorted(calls) if f"`{call}`" not in text] == []
 
 
@@ -214,7 +278,8 @@ def test_services_call_by_aiohttp_and_aiormq_as_decision_3_says():
             for name in imports(ast.parse(file.read_text())):
                 imported.setdefault(name, set()).add(folder)
     assert imported.keys().isdisjoint({"httpx", "httpx_aiohttp", "aio_pika"})
-    assert imported["aiohttp"] == {"executor", "tasks"}  # which serves probes by it
+    # Which serves probes by it, and which fetches issuers' keys by it.
+    assert imported["aiohttp"] == {"executor", "tasks", "proxy"}
     assert imported["aiormq"] == {"tasks"}
 
 

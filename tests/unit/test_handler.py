@@ -1,8 +1,12 @@
 """Python functions in place of an upstream call: their answers, their faults and their time."""
 
 import asyncio
+import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -28,6 +32,11 @@ from asynctestkit.eventually import eventually
 
 SIZE = 3
 MAX_BYTES = 1_000
+
+
+@dataclass
+class Point:
+    x: float | None
 
 
 class Make(Protocol):
@@ -83,6 +92,9 @@ async def test_what_a_function_returns_is_the_response(handler: Make):
     for function in functions:
         answer = await run(handler(function), read_json(b'{"n": 1.10}'))
         assert answer == Response(200, "application/json", b'{"n":1.10}')
+    whole = [None, "NaN", Point(None), read_json(b"1e300")]
+    written = b'[null,"NaN",{"x":null},1e300]'
+    assert await run(handler(lambda _: whole)) == Response(200, "application/json", written)
     assert await run(handler(lambda _: None)) == Response(204, "", b"")
     packed = Response(200, "application/octet-stream", b"\x00\xff")
     assert await run(handler(lambda _: b"\x00\xff")) == packed
@@ -213,6 +225,9 @@ def raising(error: BaseException, *, is_async: bool) -> Callable[[Any], Any]:
         ValueError("password=hunter2"),
         TimeoutError("password=hunter2"),
         SystemExit("password=hunter2"),
+        BaseException("password=hunter2"),
+        KeyboardInterrupt("password=hunter2"),
+        GeneratorExit("password=hunter2"),
         asyncio.CancelledError("password=hunter2"),
         KeyError("password=hunter2"),
     ],
@@ -257,6 +272,9 @@ def test_a_traceback_goes_down_to_the_first_cause():
         ({1: "a"}, "what is no JSON"),
         ("\ud800", "what is no JSON"),
         (2**70, "what is no JSON"),
+        (math.nan, "what is no JSON: NaN"),
+        ({"a": [1, None, (-math.inf,)]}, "what is no JSON: NaN"),
+        (Point(math.inf), "what is no JSON: NaN"),
         ("x" * MAX_BYTES, "more than 1000 bytes"),
         (Response(200, "text/plain", b"x" * (MAX_BYTES + 1)), "more than 1000 bytes"),
         (Response(0, "", b""), "status"),
@@ -275,6 +293,7 @@ def test_a_traceback_goes_down_to_the_first_cause():
         (Response(200, "", b"", (("content-type", "a/b"),)), "content-type: it is always kept"),
         (Response(200, "", b"", (("X", 5),)), "a value of X"),  # pyright: ignore[reportArgumentType] - what people do
         (Response(200, "", b"", {"X": "a"}), "not pairs"),  # pyright: ignore[reportArgumentType] - what people do
+        (Response(200, "", b"", (pair for pair in [("X", "a")])), "not pairs"),  # pyright: ignore[reportArgumentType] - what people do
         (Response(200, "", b"", None), "not pairs"),  # pyright: ignore[reportArgumentType] - what people do
         (Response(200, "", b"", (("X", "a"),) * 65), "more than 64"),
         (Response(200, "", b"", (("X", "a" * 16_384),)), "16384 bytes"),
@@ -306,3 +325,14 @@ def test_a_handler_that_is_not_there_is_told_by_its_place(
         Handler(operation, reference, threads, ProgressNotes(), max_response_bytes=MAX_BYTES)
     assert str(caught.value).startswith(f"operations.a.handler: {reference} ")
     assert told in str(caught.value)
+
+
+def test_a_module_that_raises_what_is_no_exception_is_told_as_well(
+    threads: HandlerThreads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "panicking_module.py").write_text("raise BaseException('no such device')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    reference = "panicking_module:run"
+    operation = Operation.model_validate({"name": "a", "route": "POST /a", "handler": reference})
+    with pytest.raises(OperationsFileError, match="cannot be imported: BaseException: no such"):
+        Handler(operation, reference, threads, ProgressNotes(), max_response_bytes=MAX_BYTES)

@@ -24,7 +24,7 @@ from asynctasks.task import new_task_id
 
 TASK = new_task_id()
 DEADLINE = datetime(2030, 1, 1, tzinfo=UTC)
-ATTEMPT = Attempt(TASK, {"n": 1}, number=2, principal="alice", deadline=DEADLINE)
+ATTEMPT = Attempt(TASK, {"n": 1}, number=2, principal="alice", tenant="red", deadline=DEADLINE)
 
 
 def told(percent: int | None, message: str | None = None, *, attempt: int = 2) -> Progress:
@@ -68,7 +68,7 @@ async def test_a_handler_is_told_of_its_attempt(run: Any):
         seen.extend((context.deadline, context.cancelled))
 
     await run(handler)
-    assert seen == [{"n": 1}, TASK, 2, "alice", None, DEADLINE, False]
+    assert seen == [{"n": 1}, TASK, 2, "alice", "red", DEADLINE, False]
 
 
 async def test_only_a_parameter_of_that_name_is_given_one(run: Any):

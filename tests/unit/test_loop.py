@@ -73,6 +73,8 @@ async def test_ticks_that_take_long_are_followed_by_pauses_as_long_as_their_shar
     ticks.on_tick = take_a_second
     assert await pauses(ticks, 1, clock=clock, largest_share=0.05) == [pytest.approx(19)]
     assert await pauses(ticks, 1, clock=clock, largest_share=0.5) == [5]
+    bound = {"largest_share": 0.05, "longest_pause_seconds": 7}
+    assert await pauses(ticks, 1, clock=clock, **bound) == [7]
 
 
 async def test_a_poke_wakes_it_and_one_during_a_tick_is_not_lost():

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import asyncexecutor.metrics
+import asyncproxy.access.metrics
 import asyncproxy.metrics
 import asynctasks.operations.operations_watch
 
@@ -14,6 +15,7 @@ SERVICES = {
     "Proxy": asyncproxy.metrics,
     "Executor": asyncexecutor.metrics,
     "Operations file": asynctasks.operations.operations_watch,
+    "Access file": asyncproxy.access.metrics,
 }
 
 
@@ -59,4 +61,14 @@ def test_labels_are_bounded():
         for metric in module.METRICS
         for label in metric._labelnames
     }
-    assert labels <= {"operation", "outcome", "queue", "duty", "reason"}
+    assert labels <= {
+        "operation",
+        "outcome",
+        "queue",
+        "limit",
+        "kind",
+        "name",
+        "duty",
+        "reason",
+        "issuer",
+    }

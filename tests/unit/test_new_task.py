@@ -13,6 +13,7 @@ from asynctasks.errors import (
     TaskOption,
     TaskOptionsError,
 )
+from asynctasks.limits.limit import Limit
 from asynctasks.operations.fingerprint import fingerprints
 from asynctasks.operations.new_task import NewTask, new_task
 from asynctasks.operations.operation import Operation
@@ -85,6 +86,29 @@ def test_what_is_asked_for_comes_before_what_the_operation_says():
     assert task.labels == {"team": "blue", "tier": "2", "owner": "ann"}
 
 
+def test_its_priority_is_the_callers_else_the_operations_else_5():
+    assert made().priority == 5
+    assert made(operation(priority=7)).priority == 7
+    assert made(operation(priority=7), priority=0).priority == 0
+
+
+@pytest.mark.parametrize(
+    ("fair_by", "key"),
+    [(None, ""), ("principal", "ann"), ("tenant", "red"), ("label:team", "blue"), ("label:x", "")],
+)
+def test_it_is_for_whoever_shares_the_limits_of_its_operation(fair_by: str | None, key: str):
+    mail = Limit.model_validate({"name": "mail", "fairBy": fair_by})
+    limits = {"crm": Limit(name="crm"), "mail": mail}
+    declared = operation(limits=["crm", "mail"], labels={"team": "red"}).bounded_by(limits)
+    task = made(declared, principal="ann", tenant="red", labels={"team": "blue"})
+    assert task.fair_key == key
+
+
+def test_with_limits_it_is_held_where_others_are_published():
+    assert made(publish_grace_seconds=3).published
+    assert not made(operation(limits=["crm"]), publish_grace_seconds=3).published
+
+
 def test_an_instant_takes_the_place_of_the_operations_seconds():
     task = made(LATE, deadline=NOW + timedelta(seconds=30))
     assert (task.deadline, task.deadline_seconds) == (NOW + timedelta(seconds=30), None)
@@ -107,6 +131,8 @@ def test_an_instant_takes_the_place_of_the_operations_seconds():
         ({"delay_seconds": -1}, "delay"),
         ({"delay_seconds": math.nan}, "delay"),
         ({"delay_seconds": MAX_SECONDS + 1}, "delay"),
+        ({"priority": -1}, "priority"),
+        ({"priority": 10}, "priority"),
         ({"labels": {"": "1"}}, "labels"),
         ({"labels": {"a=b,c": "1"}}, "labels"),
         ({"labels": {"-a": "1"}}, "labels"),
@@ -132,6 +158,8 @@ def test_what_no_operation_can_grant_is_refused_by_its_option(
         {"deadline_seconds": 0.001},
         {"deadline": NOW + timedelta(seconds=MAX_SECONDS)},
         {"delay_seconds": MAX_SECONDS},
+        {"priority": 0},
+        {"priority": 9},
         {"labels": {"a" * 63: "x" * 63, "example.com/team": ""}},
         {"labels": {f"l{n}": "" for n in range(MAX_LABELS)}},
     ],
@@ -204,6 +232,9 @@ def test_what_was_accepted_is_shown_as_its_row_will_stand():
     assert (task.id, task.version, task.status) == (new.id, 1, TaskStatus.QUEUED)
     assert (task.operation, task.queue, task.max_attempts) == ("create-client", "clients", 7)
     assert (task.created_at, task.deadline) == (NOW, NOW + timedelta(seconds=60))
+    assert task.run_after == task.next_publish_at == NOW + timedelta(seconds=5)
+    assert (made().as_accepted().run_after, task.published) == (None, False)
+    assert made(publish_grace_seconds=3).as_accepted().published
     assert (text_of(task.arguments), task.labels) == (b'{"name":"Ann"}', LATE.labels)
     assert (task.attempts, task.response, task.error) == ([], None, None)
     instant = NOW + timedelta(seconds=9)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from asyncproxy.app import create_app
+from asyncproxy.caller_routes import CallerEndpoints
+from asyncproxy.forwarded import PublicAddress
 from asynctasks.json_values import as_array, as_object
 from asynctasks.operations.operation import Operation
 from asynctasks.operations.operations_file import parse_operations
@@ -28,18 +30,23 @@ TREE: dict[str, Any] = {
 }
 
 
-def document(*operations: Operation, prefix: str = "") -> dict[str, Any]:
-    tasks: Any = Endpoints(prefix)
-    health: Any = Endpoints(prefix)
+def document(*operations: Operation) -> dict[str, Any]:
+    tasks: Any = Endpoints()
+    health: Any = Endpoints()
+    operating: Any = Endpoints()
+    callers = CallerEndpoints(access=None)
     served = {each.name: each for each in operations}
-    return create_app(served, calls={}, tasks=tasks, health=health).openapi()
+    app = create_app(
+        served, calls={}, tasks=tasks, operating=operating, callers=callers, health=health
+    )
+    return app.openapi()
 
 
 class Endpoints:
-    """Those of tasks and of health, which nobody calls here."""
+    """Those of tasks, of queues and of health, which nobody calls here."""
 
-    def __init__(self, public_url: str) -> None:
-        self.public_url = public_url
+    def __init__(self) -> None:
+        self.public = PublicAddress()
 
     def __getattr__(self, name: str) -> Any:
         async def endpoint() -> None: ...
@@ -144,11 +151,8 @@ def test_operations_of_one_name_in_capitals_keep_apart():
     assert {"ABArguments", "ABArguments_"} <= made["components"]["schemas"].keys()
 
 
-def test_operations_come_first_and_below_the_public_address():
-    made = document(operation(), prefix="https://api.example.com/x")
-    assert next(iter(made["paths"])) == "/trees"
-    assert made["servers"] == [{"url": "https://api.example.com/x"}]
-    assert document(operation())["servers"] == [{"url": "/"}]
+def test_operations_come_first():
+    assert next(iter(document(operation())["paths"])) == "/trees"
 
 
 def test_what_only_readers_see_changes_no_revision():
@@ -180,6 +184,28 @@ operations:
     with pytest.raises(Exception, match="response") as told:
         parse_operations(text, name="ops.yaml")
     assert str(told.value).startswith(f"ops.yaml:{fault}"), told.value
+
+
+def test_a_schema_that_nothing_refers_to_is_none_of_its_components():
+    raw = operation(body={"contentTypes": ["application/pdf"]})
+    number = {
+        "type": "object",
+        "properties": {"number": {"$ref": "#/$defs/number"}},
+        "$defs": TREE["$defs"],
+    }
+    by_path = operation(name="find-tree", route="GET /trees/{number}", arguments=number)
+    schemas = document(raw, by_path)["components"]["schemas"]
+    assert (
+        not {"PlantTreeArguments", "FindTreeArguments", "FindTreeArguments.tree"} & schemas.keys()
+    )
+    assert {"FindTreeArguments.number", "Problem", "Task"} <= schemas.keys()
+
+
+def test_no_header_has_an_example_that_swagger_ui_would_send_by_itself():
+    parameters = document(operation())["paths"]["/trees"]["post"]["parameters"]
+    headers = {one["name"]: one for one in parameters}
+    assert headers["Prefer"]["schema"]["examples"] == ["wait=5"]
+    assert not any({"example", "examples"} & one.keys() for one in headers.values())
 
 
 def test_the_worked_example_says_what_it_answers():

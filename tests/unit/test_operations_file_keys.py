@@ -6,15 +6,15 @@ from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
     "arguments, body, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, "
-    "maxQueued, parameters, queue, redirect, response, retry, route, summary, timeoutSeconds, "
-    "upstream, waitSeconds"
+    "limits, maxQueued, parameters, priority, queue, redirect, response, retry, route, summary, "
+    "timeoutSeconds, upstream, waitSeconds"
 )
 
 
 KEYS = {
     "unknown key at the top": (
         GOOD + "version: 1\n",
-        "24: version: unknown key; expected only `operations`",
+        "24: version: unknown key; expected `operations` or `limits`",
     ),
     "unknown key of an operation": (
         operation(wait_seconds="3"),
@@ -95,6 +95,14 @@ ROUTES = {
     "reserved route": (
         operation(route="POST /tasks/x"),
         ("3: operations.a.route: /tasks is taken by the proxy itself (it is 'POST /tasks/x')"),
+    ),
+    "a route of who operates": (
+        operation(route="GET /limits"),
+        "3: operations.a.route: /limits is taken by the proxy itself (it is 'GET /limits')",
+    ),
+    "a route of who calls": (
+        operation(route="GET /whoami"),
+        "3: operations.a.route: /whoami is taken by the proxy itself (it is 'GET /whoami')",
     ),
     "the documentation's route": (
         operation(route="PUT /swagger/x"),

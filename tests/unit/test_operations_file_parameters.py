@@ -94,6 +94,13 @@ FAULTS = {
             "parameter of this name; see `upstream.forwardHeaders`"
         ),
     ),
+    "a header by which callers prove who they are": (
+        file("name: X-API-Key, in: header, argument: sizes"),
+        (
+            "6: operations.a.parameters.0: X-API-Key cannot be a parameter: "
+            "callers may prove by it who they are, and arguments are shown"
+        ),
+    ),
     "a header of ours": (
         file("name: prefer, in: header, argument: sizes"),
         (

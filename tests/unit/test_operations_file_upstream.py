@@ -226,11 +226,12 @@ UPSTREAMS = {
             "argument"
         ),
     ),
-    "a name that is kept for later": (
-        upstream(headers='{X-Tenant: "{tenant}"}'),
+    "another name of ours for an argument": (
+        upstream(headers='{X-Tenant: "{tenant}"}')
+        + "\n    arguments: {type: object, properties: {tenant: {}}}\n",
         (
-            "4: operations.a.upstream: {tenant} is kept for the organisation of its caller, not "
-            "known yet"
+            "4: operations.a.upstream: {tenant} stands for the organisation of its caller and "
+            "cannot stand for an argument"
         ),
     ),
 }

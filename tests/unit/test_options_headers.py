@@ -38,6 +38,17 @@ def test_a_delay_of_none_is_told_from_no_word_of_it():
     assert read(task_delay=" 2.5 ").delay_seconds == 2.5
 
 
+def test_a_priority_is_one_digit():
+    assert read(task_priority="0").priority == 0
+    assert read(task_priority=" 9 ").priority == 9
+
+
+@pytest.mark.parametrize("header", ["", "10", "-1", "5.0", "high", "05", "²"])
+def test_any_other_priority_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Task-Priority: expected a whole number from 0"):
+        check(task_priority=header)
+
+
 @pytest.mark.parametrize("option", HEADERS)
 def test_each_option_is_named_as_its_header(option: TaskOption):
     error = header_error(TaskOptionsError(option, "something else"))
@@ -132,7 +143,9 @@ def test_labels_are_pairs(header: str, labels: dict[str, str]):
     assert read(task_labels=header).labels == labels
 
 
-@pytest.mark.parametrize("name", ["Idempotency-Key", "Task-Deadline", "Task-Delay"])
+@pytest.mark.parametrize(
+    "name", ["Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Priority"]
+)
 def test_of_two_headers_none_is_chosen(name: str):
     twice = [(name.lower().encode(), value) for value in (b"1", b"2")]
     with pytest.raises(TaskOptionsError) as caught:
@@ -168,7 +181,7 @@ def test_a_label_that_is_none_is_refused(header: str):
 
 @given(
     header=st.text(st.characters(max_codepoint=255), max_size=80),
-    name=st.sampled_from(["Task-Deadline", "Task-Delay", "Task-Labels", "Idempotency-Key"]),
+    name=st.sampled_from(sorted(HEADERS.values())),
 )
 def test_any_header_is_read_or_refused(header: str, name: str):
     with contextlib.suppress(TaskOptionsError):

@@ -41,10 +41,12 @@ def answer(status: int, document: Any = None, **headers: str) -> Answer:
         (answer(200, {"status": "done", "percent": 100}), Ended("done", 100)),
         (answer(200, {"status": True}), Ended("true")),
         (answer(200, {"status": "busy", "percent": 40.9}), GoesOn("busy", 40)),
-        (answer(202, {"status": "busy", "percent": "41"}), GoesOn("busy", 41)),
+        (answer(202, {"status": "busy", "percent": "41"}), GoesOn("busy")),
+        (answer(202, {"status": "busy", "percent": True}), GoesOn("busy")),
         (answer(200, {"status": "busy", "percent": 101}), GoesOn("busy")),
         (answer(200, {"status": "busy", "percent": "soon"}), GoesOn("busy")),
-        (answer(200, {}), GoesOn()),
+        (answer(200, {}), GoesOn(lacks="/status")),
+        (answer(200, {"status": None}), GoesOn(lacks="/status")),
         (answer(200, {"status": {"a": 1}}), GoesOn()),
         (answer(200, {"status": False}), GoesOn("false")),  # which is not 0
         (answer(303), Ended("303")),
@@ -70,13 +72,17 @@ def test_what_fails_a_job(given: Answer, state: str | None, is_answer: bool):
     said = verdict(polled(), given)
     assert isinstance(said, Failed)
     assert (said.state, said.is_answer) == (state, is_answer)
+    if is_answer:
+        assert said.detail == f"The upstream's job has failed: /status is {state}."
 
 
 def test_an_error_is_a_failure_whatever_else_is_said():
     poll = polled(until={"pointer": "/done", "succeeded": [True], "error": "/error"})
-    assert isinstance(verdict(poll, answer(200, {"done": True, "error": {}})), Failed)
+    said = verdict(poll, answer(200, {"done": True, "error": {}}))
+    assert isinstance(said, Failed)
+    assert said.detail == "The upstream's job has failed: its answer has /error."
     assert verdict(poll, answer(200, {"done": True, "error": None})) == Ended("true")
-    assert verdict(poll, answer(200, {"name": "a"})) == GoesOn()
+    assert verdict(poll, answer(200, {"name": "a"})) == GoesOn(lacks="/done")
 
 
 def test_by_status_only_those_are_the_last():

@@ -110,7 +110,7 @@ def test_a_fault_of_ours_is_not_shown(request_: Request):
 @pytest.mark.parametrize(
     ("error", "title", "detail"),
     [
-        (HTTPException(404), "Not Found", "Nothing is served at /nowhere; /docs lists what is."),
+        (HTTPException(404), "Not Found", "Nothing is served at /nowhere."),
         (HTTPException(405), "Method Not Allowed", "PUT is not served at /nowhere."),
         (HTTPException(418, "short and stout"), "I'm a Teapot", "short and stout"),
     ],

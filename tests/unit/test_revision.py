@@ -1,5 +1,6 @@
 """A revision tells whether two files declare the same, and who may run a task of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,7 @@ WAITING: dict[str, Any] = {
     "is_due": True,
     "has_job": False,
     "is_older": False,
+    "is_published": True,
 }
 
 
@@ -91,6 +93,27 @@ WAITING: dict[str, Any] = {
 )
 def test_why_a_claim_found_nothing(changed: dict[str, Any], expected: Refusal):
     assert refusal(UnclaimedTask(**(WAITING | changed)), CLAIMABLE) is expected
+
+
+LIMITED = replace(CLAIMABLE, limited=["create-client"])
+PAUSED = replace(CLAIMABLE, held=lambda: ["create-client"])
+
+
+@pytest.mark.parametrize(
+    ("claimable", "changed", "expected"),
+    [
+        (LIMITED, {"is_published": False}, Refusal.NOT_RELEASED),
+        (LIMITED, {"is_published": False, "has_job": True}, Refusal.UNKNOWN_REVISION),
+        (LIMITED, {"revision": "own"}, Refusal.NO_LONGER),
+        (PAUSED, {}, Refusal.HELD),
+        (PAUSED, {"has_job": True, "revision": "own"}, Refusal.NO_LONGER),
+        (PAUSED, {"operation": "new"}, Refusal.UNKNOWN_OPERATION),
+    ],
+)
+def test_what_limits_and_pauses_hold_is_refused_but_for_polls(
+    claimable: Claimable, changed: dict[str, Any], expected: Refusal
+):
+    assert refusal(UnclaimedTask(**(WAITING | changed)), claimable) is expected
 
 
 def test_a_task_that_is_gone_is_no_task():

@@ -63,9 +63,9 @@ class Roster:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def consumed_queues(self, seen_seconds: float) -> set[str]:
+    async def consumers(self, seen_seconds: float) -> dict[str, int]:
         self.asked += 1
-        return set()
+        return {}
 
 
 async def test_what_is_stranded_is_counted_until_it_is_no_longer_and_idle_queues_ask_nobody():

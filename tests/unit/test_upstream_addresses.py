@@ -1,5 +1,7 @@
 """Where the addresses in an upstream's answers lead callers."""
 
+from urllib.parse import urljoin
+
 import pytest
 from yarl import URL
 
@@ -46,6 +48,30 @@ def test_an_address_is_made_whole_by_the_url_that_was_called(address: str, told:
 
 
 @pytest.mark.parametrize(
+    "called",
+    [
+        "http://u.example/v1?q#f",
+        "https://ann:secret@u.example:443/v1/",
+        "http://u.example:80",
+        "http://[::1]:8000/v1",
+        "http://b\xfccher.example/v1",
+        "http://U.example:8000/v1/%2F",
+    ],
+)
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/", "/a", "/a/", "/a/b-1~2_3.json", "/a%2Fb", "/a//b", "/a/../b", "/a/.", "/.a", "/..."),
+        *("/a?", "/a#", "/a;b", "/a:b", "/a b", "/a\tb", "/%", "/a?b=/c/d"),
+    ],
+)
+def test_a_path_leads_where_rfc_3986_says(called: str, address: str):
+    """By whichever way: one that is plain is not taken apart."""
+    base = URL(called).with_user(None).with_query(None)
+    assert addresses().told(address, called=URL(called)) == urljoin(str(base), address)
+
+
+@pytest.mark.parametrize(
     ("address", "told"),
     [
         ("/v1/clients/7", "/api/clients/7"),
@@ -72,6 +98,10 @@ def test_an_address_of_the_upstream_becomes_a_path_of_the_proxy(address: str, to
         ("http://u.example:80/", "/"),
         ("http://u.example//evil.example/x", "/evil.example/x"),
         ("http://u.example///evil.example/x", "/evil.example/x"),
+        ("/\\evil.example/x", "/evil.example/x"),
+        ("http://u.example/\\/\\evil.example/x", "/evil.example/x"),
+        ("http://u.example/\t/evil.example/x", "/evil.example/x"),
+        ("http://u.example/\t\\evil.example/x", "/evil.example/x"),
     ],
 )
 def test_no_address_of_the_upstream_becomes_that_of_another_host(address: str, told: str):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from asyncexecutor.failures import AttemptFailedError, UpstreamHeaderError, UpstreamUrlError
 from asyncexecutor.runner import Attempt
@@ -194,3 +195,38 @@ def test_the_tasks_id_stands_where_the_file_wants_it():
     assert str(asked.url) == f"https://u.example/jobs/{TASK_ID}"
     assert asked.headers["X-Job"] == f"job {TASK_ID}"
     assert asked.body == b'{"id":1}'
+
+
+def test_a_further_call_of_the_upstream_shows_the_user_of_its_url():
+    own = template(url="http://user:p%40ss@u.example/x")
+    job, elsewhere = URL("http://u.example/jobs/1"), URL("http://other.example/jobs/1")
+    further = [own.further(Attempt(TASK_ID, {}), url) for url in (job, elsewhere)]
+    assert [one.is_own for one in further] == [True, False]
+    assert str(further[0].url) == "http://user:p%40ss@u.example/jobs/1"
+    assert further[1].url == elsewhere
+
+
+def test_the_caller_stands_where_the_file_wants_it():
+    made = template(
+        url="{BASE}/of/{tenant}{?principal}",
+        headers={"X-Caller": "{principal} of {tenant}", "X-Tenant": "{tenant}"},
+    )
+    asked = made.request(Attempt(TASK_ID, {"id": 1}, principal="ann b", tenant="a/b"))
+    assert str(asked.url) == "https://u.example/of/a%2Fb?principal=ann%20b"
+    assert (asked.headers["X-Caller"], asked.headers["X-Tenant"]) == ("ann b of a/b", "a/b")
+    assert asked.body == b'{"id":1}'
+
+
+def test_a_caller_without_a_tenant_leaves_out_the_header_and_makes_no_path():
+    made = template(url="{BASE}/x{?tenant}", headers={"X-Tenant": "{tenant}", "X-Fixed": "1"})
+    asked = made.request(Attempt(TASK_ID, {}, principal="ann"))
+    assert str(asked.url) == "https://u.example/x"
+    assert "X-Tenant" not in asked.headers
+    with pytest.raises(UpstreamUrlError):
+        template(url="{BASE}/of/{tenant}").request(Attempt(TASK_ID, {}, principal="ann"))
+
+
+@pytest.mark.parametrize("name", ["a\r\nX-Admin: 1", "\u00e9", "a\0"])
+def test_a_callers_name_that_no_header_can_hold_is_refused(name: str):
+    with pytest.raises(UpstreamHeaderError):
+        template(headers={"X-Caller": "{principal}"}).request(Attempt(TASK_ID, {}, principal=name))

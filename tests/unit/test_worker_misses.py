@@ -15,10 +15,11 @@ from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import Sealing
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import TaskStatus, new_task_id
 from asynctestkit.claimed import claimed_task
 from asynctestkit.no_blobs import NO_BLOBS
+from asynctestkit.no_breakers import NO_BREAKERS
 
 TASK = new_task_id()
 
@@ -78,6 +79,7 @@ async def handled(claims: Any, misses: Any) -> list[str]:
         sealing=Sealing([]),
         blobs=NO_BLOBS,
         running=RunningAttempts(),
+        breakers=NO_BREAKERS,
         notes=ProgressNotes(),
         queue="waits",
         max_interruptions=5,

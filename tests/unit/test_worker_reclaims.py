@@ -12,10 +12,11 @@ from asynctasks.operations.operation import Operation
 from asynctasks.operations.sealing import Sealing
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import new_task_id
 from asynctestkit.claimed import claimed_task
 from asynctestkit.no_blobs import NO_BLOBS
+from asynctestkit.no_breakers import NO_BREAKERS
 
 TASK = new_task_id()
 OPERATION = Operation(name="wait", route="POST /wait", handler="asyncio:sleep")
@@ -68,6 +69,7 @@ def make_worker(claims: Claims, runner: Runner, running: RunningAttempts) -> Wor
         sealing=Sealing([]),
         blobs=NO_BLOBS,
         running=running,
+        breakers=NO_BREAKERS,
         notes=ProgressNotes(),
         queue="waits",
         max_interruptions=5,

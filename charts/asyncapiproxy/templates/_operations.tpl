@@ -1,17 +1,16 @@
-{{/* The operations as YAML: those of the values, else the demo's. */}}
+{{/* The operations file: what the values say of operations and limits, else the demo's. */}}
 {{- define "asyncapiproxy.operations" -}}
-{{- $operations := dict -}}
-{{- range $name, $operation := .Values.operations -}}
-{{- if not (kindIs "invalid" $operation) -}}
-{{- $_ := set $operations $name $operation -}}
-{{- end -}}
-{{- end -}}
+{{- $operations := include "asyncapiproxy.withoutNulls" .Values.operations | fromJson -}}
 {{- if $operations -}}
-{{- /* Helm would write an empty file, or blanks in their place. */ -}}
-{{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson $operations) -}}
-{{- fail "\n\noperations: no text in it can have a control character or a Unicode line separator\n" -}}
+{{- $file := dict "operations" $operations -}}
+{{- with include "asyncapiproxy.withoutNulls" .Values.limits | fromJson -}}
+{{- $_ := set $file "limits" . -}}
 {{- end -}}
-{{- dict "operations" $operations | toYaml -}}
+{{- /* Helm would write an empty file, or blanks in their place. */ -}}
+{{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson $file) -}}
+{{- fail "\n\noperations, limits: no text in them can have a control character or a Unicode line separator\n" -}}
+{{- end -}}
+{{- $file | toYaml -}}
 {{- else if .Values.demoApi.enabled -}}
 {{- .Files.Get "files/demo-operations.yaml" -}}
 {{- else -}}
@@ -42,4 +41,15 @@
 {{/* The values of one queue's pool: what `pools` says, over `executor`. A map adds to a map. */}}
 {{- define "asyncapiproxy.poolValues" -}}
 {{- mergeOverwrite (deepCopy .root.Values.executor) (deepCopy (default dict (get .root.Values.pools .queue))) | toJson -}}
+{{- end -}}
+
+{{/* JSON: the values of a map that are there; `null` takes one out. */}}
+{{- define "asyncapiproxy.withoutNulls" -}}
+{{- $found := dict -}}
+{{- range $name, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $found $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
 {{- end -}}

@@ -71,8 +71,25 @@ securityContext:
 
 {{- define "asyncapiproxy.volumes" -}}
 - name: operations
-  configMap:
-    name: {{ include "asyncapiproxy.fullname" .root }}-operations
+  projected:
+    sources:
+      - configMap:
+          name: {{ include "asyncapiproxy.fullname" .root }}-operations
+      {{- if eq .component "proxy" }}
+      {{- with include "asyncapiproxy.accessSecret" .root }}
+      - secret:
+          name: {{ . | quote }}
+      {{- end }}
+      {{- with .root.Values.access.serviceAccountTokens }}
+      {{- if .enabled }}
+      # To be shown to the API server, which tells its keys only to who is known to it.
+      - serviceAccountToken: {path: kubernetes/token, expirationSeconds: 3600}
+      - configMap:
+          name: kube-root-ca.crt
+          items: [{key: ca.crt, path: kubernetes/ca.crt}]
+      {{- end }}
+      {{- end }}
+      {{- end }}
 - name: tmp
   emptyDir: {}
 {{- with .part.extraVolumes }}
@@ -93,7 +110,11 @@ securityContext:
 
 {{/* A variable's value. Only a text is as it was given; a number would else lose its digits. */}}
 {{- define "asyncapiproxy.text" -}}
+{{- if kindIs "slice" . -}}
+{{- join "," . | quote -}}
+{{- else -}}
 {{- ternary . (toJson .) (kindIs "string" .) | quote -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "asyncapiproxy.secretKey" -}}
@@ -109,6 +130,19 @@ valueFrom:
   {{- include "asyncapiproxy.secretKey" (dict "root" . "source" .Values.database "key" "database-url") | nindent 2 }}
 {{- end -}}
 
+{{/* The migration's: by the owner of the tables, if that is another than the services' user. */}}
+{{- define "asyncapiproxy.migrationEnv" -}}
+{{- $owner := .Values.migrations.database -}}
+{{- if or $owner.existingSecret .Values.postgresql.enabled -}}
+- name: ASYNCAPIPROXY_DATABASE_URL
+  {{- include "asyncapiproxy.secretKey" (dict "root" . "source" $owner "key" "migration-database-url") | nindent 2 }}
+- name: ASYNCAPIPROXY_SERVICE_DATABASE_URL
+  {{- include "asyncapiproxy.secretKey" (dict "root" . "source" .Values.database "key" "database-url") | nindent 2 }}
+{{- else -}}
+{{- include "asyncapiproxy.databaseEnv" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The environment of a service: `part` are its values, `more` settings that the chart decides. */}}
 {{- define "asyncapiproxy.env" -}}
 {{- include "asyncapiproxy.databaseEnv" .root }}
@@ -119,6 +153,10 @@ valueFrom:
   value: {{ .root.Values.blobs.url | quote }}
 - name: ASYNCAPIPROXY_SEALING_KEYS
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
+{{- end }}
+{{- if and (eq .component "proxy") (include "asyncapiproxy.accessSecret" .root) }}
+- name: ASYNCAPIPROXY_ACCESS_FILE
+  value: /etc/asyncapiproxy/access.yaml
 {{- end }}
 - name: ASYNCAPIPROXY_OPERATIONS_FILE
   value: /etc/asyncapiproxy/operations.yaml
@@ -159,7 +197,7 @@ initContainers:
     imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
     command: [asyncapiproxy, migrate, --wait, {{ int .Values.migrations.waitSeconds | quote }}]
     env:
-      {{- include "asyncapiproxy.databaseEnv" . | nindent 6 }}
+      {{- include "asyncapiproxy.migrationEnv" . | nindent 6 }}
     resources:
       {{- toYaml .Values.migrations.resources | nindent 6 }}
     {{- include "asyncapiproxy.containerSecurity" . | nindent 4 }}
@@ -169,19 +207,18 @@ initContainers:
 {{- end -}}
 {{- end -}}
 
-{{/* Probes of a service whose port has the name `port`. */}}
 {{- define "asyncapiproxy.probes" -}}
 startupProbe:
-  httpGet: {path: /healthz, port: {{ .port }}}
+  httpGet: {path: /healthz, port: health}
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /healthz, port: {{ .port }}}
+  httpGet: {path: /healthz, port: health}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /readyz, port: {{ .port }}}
+  httpGet: {path: /readyz, port: health}
   periodSeconds: 3
   timeoutSeconds: 3
   failureThreshold: 2

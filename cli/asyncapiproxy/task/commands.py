@@ -18,6 +18,7 @@ from asyncapiproxy.task.session import (
     AsJson,
     ExitCode,
     TaskId,
+    Token,
     Url,
     console,
     exit_code,
@@ -42,7 +43,8 @@ task_app = new_app(
     help="""Submit, show and watch tasks through a running proxy.
 
     The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
-    `asyncapiproxy up` starts one.
+    `asyncapiproxy up` starts one. Where it wants to know who calls, it is shown the token or API
+    key in ASYNCAPIPROXY_TOKEN.
 
     Exit codes of `submit` and `watch`: **0** succeeded (or accepted, with `--async`);
     **1** failed, cancelled or expired, or the proxy answered with a problem;
@@ -96,6 +98,7 @@ def submit(
     ] = None,
     as_json: AsJson = False,
     url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Submit a task, wait for its answer and show the task.
 
@@ -117,7 +120,7 @@ def submit(
         raise typer.BadParameter("--wait and --async exclude each other", param_hint="--async")
     window = 0.0 if respond_async else wait
     began = time.monotonic()
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         declared = client.operation(operation)
         given = {} if arguments_file is None else arguments_from_json(_read(arguments_file))
         given |= arguments_from_text(arguments or [], declared.schemas)
@@ -133,7 +136,7 @@ def submit(
 
 
 @task_app.command()
-def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None) -> None:
     """Show a task: where it stands and, once it is done, its response or its error.
 
         asyncapiproxy task get 01a20d27-4842-7030-8580-6a45b8f6a9d0
@@ -142,7 +145,7 @@ def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
 
     Exits with 0 if there is such a task, wherever it stands; 1 if not; 2 where no proxy answers.
     """
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         show(client.task(task_id), as_json=as_json)
 
 
@@ -155,6 +158,7 @@ def response(
         typer.Option(metavar="FILE", help="Where to write it; else to standard output."),
     ] = None,
     url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Write a finished task's answer, byte by byte as the upstream gave it.
 
@@ -163,14 +167,16 @@ def response(
     Exits with 0 if the upstream answered with a status below 400, 1 if not, or where there is no
     such task or it has not finished; 2 where no proxy answers.
     """
-    with open_proxy(url, as_json=False) as client, client.response(task_id) as answer:
+    with open_proxy(url, token=token, as_json=False) as client, client.response(task_id) as answer:
         write_answer(answer.iter_raw(), output)
         is_good = answer.status_code < HTTPStatus.BAD_REQUEST
     raise typer.Exit(ExitCode.SUCCEEDED if is_good else ExitCode.FAILED)
 
 
 @task_app.command()
-def watch(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def watch(
+    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+) -> None:
     """Show a task while it changes, until it is done. With `--json`: the finished task alone.
 
         asyncapiproxy task watch 01a20d27-4842-7030-8580-6a45b8f6a9d0
@@ -178,7 +184,7 @@ def watch(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None
     Exits with 0 if the task succeeded, 1 if it failed, was cancelled or expired or if there is no
     such task, 2 where no proxy answers, 130 after Ctrl-C, which leaves the task alone.
     """
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         task = client.task(task_id)
         if console().is_terminal and not as_json:
             task = _follow_live(client, task)
@@ -204,12 +210,13 @@ def list_tasks(
     ] = None,
     as_json: AsJson = False,
     url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """List tasks, the newest first.
 
     asyncapiproxy task list --status failed --operation create-client
     """
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         page = client.tasks(
             status=status,
             operation=operation,
@@ -226,7 +233,9 @@ def list_tasks(
 
 
 @task_app.command()
-def cancel(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def cancel(
+    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+) -> None:
     """End a task: at once where it is queued; where it runs its executor stops the call.
 
         asyncapiproxy task cancel 01a20d27-4842-7030-8580-6a45b8f6a9d0
@@ -234,12 +243,14 @@ def cancel(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> Non
     Exits with 0 if its end is asked for, 1 if it has finished already or there is no such task, 2
     where no proxy answers.
     """
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         show(client.cancel(task_id), as_json=as_json)
 
 
 @task_app.command()
-def retry(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None:
+def retry(
+    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+) -> None:
     """Run a failed, cancelled or expired task once more, under the same id.
 
         asyncapiproxy task retry 01a20d27-4842-7030-8580-6a45b8f6a9d0
@@ -247,7 +258,7 @@ def retry(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL) -> None
     Exits with 0 if it is queued anew, 1 if it has not finished or has succeeded or there is no such
     task, 2 where no proxy answers.
     """
-    with open_proxy(url, as_json=as_json) as client:
+    with open_proxy(url, token=token, as_json=as_json) as client:
         show(client.retry(task_id), as_json=as_json)
 
 

@@ -16,7 +16,10 @@ Document = dict[str, Any]
 
 _TAG = "operations"
 OF_THE_PROXY = frozenset(
-    {"Prefer", "Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Labels"}
+    {
+        *("Prefer", "Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Labels"),
+        "Task-Priority",
+    }
 )
 """Headers that say how the task is to be run: the document lists them beside the arguments."""
 MAX_REFERENCES = 20

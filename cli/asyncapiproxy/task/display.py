@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from asyncapiproxy.shown_text import instant, plain, printable
 from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ STYLES: dict[str, str] = {
     "cancelled": "magenta",
     "expired": "red",
 }
+DEFAULT_PRIORITY = 5
+"""Which most tasks have, and which is not worth a line."""
 LONGEST_BODY = 20_000
 """Characters of a response that are shown; all of it is at `--json`."""
 
@@ -57,11 +60,11 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
         table.add_column(title, no_wrap=True)
     for task in tasks:
         table.add_row(
-            _text(task["id"]),
-            _text(task["operation"]),
+            plain(task["id"]),
+            plain(task["operation"]),
             _status(task["status"]),
-            _text(f"{task['attempt']} of {task['maxAttempts']}"),
-            _text(_instant(task["createdAt"])),
+            plain(f"{task['attempt']} of {task['maxAttempts']}"),
+            plain(instant(task["createdAt"])),
         )
     return table
 
@@ -69,15 +72,15 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
 def problem_view(problem: Document) -> RenderableType:
     """A problem: what was wrong, and where."""
     title = f"{problem.get('title', 'Problem')} ({problem.get('status', '?')})"
-    lines = [Text.assemble(("Error: ", "bold red"), _printable(title))]
+    lines = [Text.assemble(("Error: ", "bold red"), printable(title))]
     errors: list[Document] = problem.get("errors") or []
     if not errors:
-        lines.append(_text(f"  {problem.get('detail', '')}"))
+        lines.append(plain(f"  {problem.get('detail', '')}"))
     lines += [
         Text.assemble(
-            "  ", (_printable(error.get("pointer") or error.get("parameter") or "/"), "bold"), "  "
+            "  ", (printable(error.get("pointer") or error.get("parameter") or "/"), "bold"), "  "
         )
-        + _text(error.get("detail", ""))
+        + plain(error.get("detail", ""))
         for error in errors
     ]
     return Group(*lines)
@@ -90,7 +93,7 @@ def _facts(task: Document) -> Table:
     facts.add_row("status", _status(task["status"]))
     for name, text in (*_origin(task), *_course(task), *_outcome(task)):
         if text:
-            facts.add_row(name, _text(text))
+            facts.add_row(name, plain(text))
     return facts
 
 
@@ -101,14 +104,16 @@ def _origin(task: Document) -> Iterator[tuple[str, str]]:
     if task.get("arguments"):
         yield "arguments", write_json(task["arguments"]).decode()
     labels: dict[str, str] = task.get("labels") or {}
+    if task.get("priority") not in (None, DEFAULT_PRIORITY):
+        yield "priority", str(task["priority"])
     yield "labels", ", ".join(f"{name}={value}" for name, value in labels.items())
 
 
 def _course(task: Document) -> Iterator[tuple[str, str]]:
     """How it went so far."""
-    yield "created", _instant(task["createdAt"])
+    yield "created", instant(task["createdAt"])
     if task.get("deadline"):
-        yield "deadline", _instant(task["deadline"])
+        yield "deadline", instant(task["deadline"])
     yield "attempt", f"{task['attempt']} of {task['maxAttempts']}"
     attempts: list[Document] = task.get("attempts") or []
     for attempt in attempts:
@@ -122,7 +127,7 @@ def _course(task: Document) -> Iterator[tuple[str, str]]:
 def _outcome(task: Document) -> Iterator[tuple[str, str]]:
     """How it ended."""
     if task.get("finishedAt"):
-        yield "finished", f"{_instant(task['finishedAt'])}, {_took(task)}"
+        yield "finished", f"{instant(task['finishedAt'])}, {_took(task)}"
     if error := task.get("error"):
         yield "error", f"{error['title']}: {error['detail']}"
     if response := task.get("response"):
@@ -132,29 +137,14 @@ def _outcome(task: Document) -> Iterator[tuple[str, str]]:
 def _body(body: Any) -> RenderableType:
     text = body if isinstance(body, str) else write_json(body, orjson.OPT_INDENT_2).decode()
     if len(text) > LONGEST_BODY:
-        return _text(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; --json shows all)")
-    return _text(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
+        return plain(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; --json shows all)")
+    return plain(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
 
 
 def _status(status: str) -> Text:
-    return Text(f"● {_printable(status)}", style=STYLES.get(status, ""))
-
-
-def _instant(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+    return Text(f"● {printable(status)}", style=STYLES.get(status, ""))
 
 
 def _took(task: Document) -> str:
     took = datetime.fromisoformat(task["finishedAt"]) - datetime.fromisoformat(task["createdAt"])
     return f"after {max(0.0, took.total_seconds()):.2f} s"
-
-
-def _text(value: str) -> Text:
-    """Without markup, and without the control characters that could steer a terminal."""
-    return Text(_printable(value))
-
-
-def _printable(value: str) -> str:
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value
-    )

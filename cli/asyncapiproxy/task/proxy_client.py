@@ -1,4 +1,4 @@
-"""Calls a proxy's HTTP API for the `task` commands."""
+"""Calls a proxy's HTTP API for the commands that need no service here."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 class ProxyUnreachableError(AsyncApiProxyError):
     """No proxy answers at the URL."""
+
+
+class TokenUnusableError(AsyncApiProxyError):
+    """--token, or ASYNCAPIPROXY_TOKEN, is no token: it is empty, or has other than ASCII in it."""
 
 
 class NoProxyError(AsyncApiProxyError):
@@ -89,14 +93,31 @@ class SeenPage:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A document as the proxy gave it."""
+
+    document: Document
+    text: str
+
+
 class ProxyClient:
     """Asks one proxy, at a base URL. Used as a context manager.
 
     Every call raises ProxyUnreachableError, NoProxyError or ProblemError.
     """
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        """Take `http://host:port`; the scheme may be left out."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Take `http://host:port`; the scheme may be left out.
+
+        The token is shown with each call, in place of a user in the URL.
+        """
         try:
             parsed = httpx.URL(url if "://" in url else f"http://{url}")
         except httpx.InvalidURL as error:
@@ -105,7 +126,14 @@ class ProxyClient:
             raise ProxyUnreachableError(f"--url: {url!r}: expected http://host:port")
         # Shown in errors: a password in the URL is not.
         self.url = str(parsed.copy_with(userinfo=b""))
-        self._http = httpx.Client(base_url=parsed, timeout=ANSWER_SECONDS, transport=transport)
+        if token is not None:
+            parsed = parsed.copy_with(userinfo=b"")
+        self._http = httpx.Client(
+            base_url=parsed,
+            headers={} if token is None else {"Authorization": f"Bearer {_checked(token)}"},
+            timeout=ANSWER_SECONDS,
+            transport=transport,
+        )
 
     def __enter__(self) -> Self:
         """Nothing is opened before the first call."""
@@ -116,6 +144,30 @@ class ProxyClient:
     ) -> None:
         """Close the connections."""
         self._http.close()
+
+    def whoami(self) -> Seen:
+        """As whom the proxy knows us."""
+        return self._read(self._call("GET", "/whoami"))
+
+    def queues(self) -> Seen:
+        """How the queues stand."""
+        return self._read(self._call("GET", "/queues"))
+
+    def limits(self) -> Seen:
+        """How the limits stand."""
+        return self._read(self._call("GET", "/limits"))
+
+    def limit(self, name: str) -> Seen:
+        """How one stands."""
+        return self._read(self._call("GET", _path("limits", name)))
+
+    def change_limit(self, name: str, change: Document) -> Seen:
+        """Set what the limit bounds; None takes the file's again."""
+        return self._read(self._call("PATCH", _path("limits", name), json=change))
+
+    def operate(self, place: str, name: str, action: str) -> Seen:
+        """Pause or resume one of the queues, operations or limits; how it stands from now on."""
+        return self._read(self._call("POST", f"{_path(place, name)}/{action}"))
 
     def operation(self, name: str) -> DeclaredOperation:
         """The operation of this name; raises UnknownOperationError, which lists all there are."""
@@ -183,7 +235,7 @@ class ProxyClient:
                 headers["Prefer"] = _prefer(wait_seconds)
         response = self._call(
             "GET",
-            _path(task_id),
+            _path("tasks", task_id),
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, read=wait_seconds + ANSWER_SECONDS),
         )
@@ -197,7 +249,7 @@ class ProxyClient:
     @contextmanager
     def response(self, task_id: str) -> Generator[httpx.Response]:
         """A finished task's answer, whose body is to be read while the block runs."""
-        request = self._http.build_request("GET", f"{_path(task_id)}/response")
+        request = self._http.build_request("GET", f"{_path('tasks', task_id)}/response")
         response = self._sent(lambda: self._http.send(request, stream=True))
         try:
             if "task-id" not in response.headers:  # it is about the call itself
@@ -219,11 +271,14 @@ class ProxyClient:
 
     def cancel(self, task_id: str) -> SeenTask:
         """Ask for the task's end; while it runs its executor has yet to stop it."""
-        return self._seen(self._call("POST", f"{_path(task_id)}/cancel"))
+        return self._seen(self._call("POST", f"{_path('tasks', task_id)}/cancel"))
 
     def retry(self, task_id: str) -> SeenTask:
         """Queue a failed, cancelled or expired task anew."""
-        return self._seen(self._call("POST", f"{_path(task_id)}/retry"))
+        return self._seen(self._call("POST", f"{_path('tasks', task_id)}/retry"))
+
+    def _read(self, response: httpx.Response) -> Seen:
+        return Seen(self._document(response), response.text)
 
     def _seen(self, response: httpx.Response) -> SeenTask:
         document = self._document(response)
@@ -266,8 +321,14 @@ class ProxyClient:
         return NoProxyError(f"{self.url} does not look like an AsyncApiProxy: {reason}.")
 
 
-def _path(task_id: str) -> str:
-    return f"/tasks/{quote(task_id, safe='')}"
+def _checked(token: str) -> str:
+    if not token.isascii() or not token.isprintable() or not token.strip():
+        raise TokenUnusableError
+    return token.strip()
+
+
+def _path(place: str, name: str) -> str:
+    return f"/{place}/{quote(name, safe='')}"
 
 
 def _prefer(wait_seconds: float) -> str:

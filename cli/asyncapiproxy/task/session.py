@@ -36,6 +36,16 @@ class ExitCode(IntEnum):
 Url = Annotated[
     str, typer.Option(envvar="ASYNCAPIPROXY_URL", help="Where the proxy is.", metavar="URL")
 ]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ASYNCAPIPROXY_TOKEN",
+        help="A token or API key that says who calls. Others on this machine may see it among the "
+        "processes: better in the variable.",
+        metavar="TOKEN",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Only the document, as the proxy gives it, on stdout.")
 ]
@@ -45,10 +55,10 @@ LOCAL = "http://localhost:8080"
 
 
 @contextmanager
-def open_proxy(url: str, *, as_json: bool) -> Generator[ProxyClient]:
+def open_proxy(url: str, *, token: str | None, as_json: bool) -> Generator[ProxyClient]:
     """The proxy at the URL; what goes wrong with it ends the command."""
     try:
-        with ProxyClient(url) as client:
+        with ProxyClient(url, token=token) as client:
             yield client
     except ProblemError as error:
         if as_json:

@@ -60,6 +60,7 @@ class AsyncTaskSpec(Part):
     labels: dict[str, str] | None = None
     deadline_seconds: int | None = None
     delay_seconds: int | None = None
+    priority: int | None = None
     cancel_requested: bool | None = None
     ttl_seconds_after_finished: int | None = None
 

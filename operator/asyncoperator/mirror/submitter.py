@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FIELDS: dict[TaskOption, str] = {
     "deadline": "spec.deadlineSeconds",
     "delay": "spec.delaySeconds",
+    "priority": "spec.priority",
     "labels": "spec.labels",
 }
 _NO_SEALING = Sealing(())
@@ -204,5 +205,6 @@ def _options(request: AsyncTaskSpec) -> TaskOptions:
     return TaskOptions(
         deadline_seconds=request.deadline_seconds,
         delay_seconds=request.delay_seconds,
+        priority=request.priority,
         labels=request.labels or {},
     )

@@ -44,11 +44,14 @@ class Work:
     """The demand of a queue, and what became of it since it was last read."""
 
     queued: int
+    """Those of the queued that an executor could run now."""
     running: int
     finished: int
     """Since the last reading."""
     mean_service_seconds: float | None
     """Of those that finished; None for none."""
+    held: int = 0
+    """Those of the queued that limits and pauses keep back: they need no executor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,8 @@ def _may_be_none(signals: Signals, history: History, config: ScalingConfig) -> b
 def _reason(desired: int, needed: int, signals: Signals, work: Work, config: ScalingConfig) -> str:
     executors = "1 executor" if desired == 1 else f"{desired} executors"
     tasks = f"{work.queued} queued, {work.running} running"
+    if work.held:
+        tasks = f"{tasks}, {work.held} held"
     if desired == 0:
         return f"Nothing to do for {config.scale_to_zero_after_seconds:.0f} s."
     if needed > config.max_replicas:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from asyncoperator.scaling.decision import Decision
     from asyncoperator.scaling.shortfall import Shortfall
+    from asyncoperator.scaling.startable import Startable
+    from asynctasks.statements.demand import Demand
 
 PLURAL = "executorpools"
 KIND = "ExecutorPool"
@@ -47,6 +49,8 @@ class ExecutorPoolSpec(Part):
     target_ref: TargetRef
     queue: str
     concurrency_per_pod: int = 100
+    paused: bool | None = None
+    """Whether its queue is paused; None leaves that to others."""
     scaling: Scaling = Field(default_factory=Scaling)
 
     @property
@@ -154,6 +158,26 @@ def scaling_findings(
     return (
         Finding(type="ScalingActive", holds=active[0], reason=active[1], message=active[2]),
         Finding(type="ScalingLimited", holds=limited[0], reason=limited[1], message=limited[2]),
+    )
+
+
+def limited_finding(startable: Startable | None, demand: Demand | None) -> Finding:
+    """Whether tasks are held by a limit or a pause, for which there are no executors then."""
+    if startable is None or demand is None:
+        return Finding(
+            type="Limited",
+            holds=None,
+            reason="DemandUnknown",
+            message="The task database does not answer.",
+        )
+    if startable.reason is None:
+        return Finding(type="Limited", holds=False, reason="NotLimited", message="")
+    held = demand.queued - startable.tasks
+    return Finding(
+        type="Limited",
+        holds=True,
+        reason=startable.reason,
+        message=f"{startable.detail}; {held} of {demand.queued} queued tasks are held.",
     )
 
 

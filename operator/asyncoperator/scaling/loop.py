@@ -16,18 +16,23 @@ from asyncoperator.cluster.kube_errors import (
     KubeUnavailableError,
 )
 from asyncoperator.scaling.executorpool import PLURAL, refused_status
+from asyncoperator.scaling.pausing import follow_pauses
 from asyncoperator.scaling.pool import Pool, Reading
+from asyncoperator.scaling.startable import Startables
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
 from asynctasks.instants import utc_now
+from asynctasks.limits.gates import Gates
 from asynctasks.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from asyncoperator.cluster.kube import Kube
     from asyncoperator.cluster.neighbours import Neighbours
     from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.operation import Operations
     from asynctasks.statements.demand import Demand, DemandReader
+    from asynctasks.statements.limit_states import LimitStates
     from asynctasks.statements.roster import Roster
 
 MISSING_SECONDS = 60.0
@@ -49,6 +54,8 @@ class PoolsLoop:
         kube: Kube,
         demand: DemandReader,
         roster: Roster,
+        limit_states: LimitStates,
+        operations: Operations,
         broker: Broker,
         neighbours: Neighbours,
         tick_seconds: float,
@@ -57,6 +64,9 @@ class PoolsLoop:
         self._kube = kube
         self._demand = demand
         self._roster = roster
+        self._limit_states = limit_states
+        self._operations = operations
+        self._gates = Gates(lambda: limit_states.read_with_running(operations.values()))
         self._broker = broker
         self._neighbours = neighbours
         self._tick_seconds = tick_seconds
@@ -77,14 +87,34 @@ class PoolsLoop:
         await self._see(await self._ours(await self._kube.list(PLURAL)))
         now = self._now
         demands = await self._read(now)
+        startables = Startables(self._operations, self._gates, demands)
         for pool in self._pools.values():
-            demand = demands.get(pool.spec.queue)
-            missing = 0 if demand is None else await self._missing(pool.spec.queue, demand)
-            reading = Reading(now=now, demand=demand, missing=missing)
             try:
-                await pool.step(reading, mirror_is_degraded=self._mirror_is_degraded())
+                await pool.step(
+                    await self._reading(pool, demands, startables, now=now),
+                    mirror_is_degraded=self._mirror_is_degraded(),
+                )
             except KubeRefusedError as error:
                 log.error("pool not scaled", queue=pool.spec.queue, reason=str(error))  # noqa: TRY400
+
+    async def _reading(
+        self,
+        pool: Pool,
+        demands: Mapping[str, Demand],
+        startables: Startables,
+        *,
+        now: float,
+    ) -> Reading:
+        queue = pool.spec.queue
+        if queue not in demands:
+            return Reading(now=now, demand=None)
+        seconds = pool.spec.config.target_drain_seconds
+        return Reading(
+            now=now,
+            demand=demands[queue],
+            startable=startables.of(queue, seconds=seconds),
+            missing=await self._missing(queue, demands[queue]),
+        )
 
     def _pause_after(self, error: Exception, _failures: int) -> float:
         if isinstance(error, KubeThrottledError):
@@ -125,10 +155,15 @@ class PoolsLoop:
                 self._pools[uid] = Pool(body, kube=self._kube, roster=self._roster)
 
     async def _read(self, now: float) -> dict[str, Demand]:
-        """The demand of every queue; of none where the database does not answer."""
+        """The demand of every queue, limits and pauses; of none where the database is away."""
         since = self._tick_seconds if self._read_at is None else now - self._read_at
         queues = {pool.spec.queue for pool in self._pools.values()}
+        # What other queues have in hand leaves less room under the limits that they share.
+        queues |= {each.queue for each in self._operations.values() if each.limits}
         try:
+            await self._gates.refresh()
+            specs = {pool.name: pool.spec for pool in self._pools.values()}
+            await follow_pauses(specs, self._gates.pauses, self._limit_states)
             demands = await self._demand.read(queues, seconds=min(since, LONGEST_SECONDS))
         except DatabaseUnavailableError as error:
             log.warning("demand unknown", reason=str(error))
@@ -141,19 +176,19 @@ class PoolsLoop:
 
         Only a check: where the broker does not answer, nothing is said.
         """
-        missing = 0
-        if demand.queued > demand.running:
+        missing, with_message = 0, demand.queued - demand.held
+        if with_message > demand.running:
             try:
                 async with asyncio.timeout(BROKER_SECONDS):
                     ready = await self._broker.count_ready(queue)
             except (BrokerUnavailableError, TimeoutError):
                 return 0
-            missing = demand.queued - ready - demand.running
+            missing = with_message - ready - demand.running
         if missing <= 0:
             self._missing_since.pop(queue, None)
             return 0
         since = self._missing_since.setdefault(queue, self._now)
         if self._now - since <= MISSING_SECONDS:
             return 0
-        log.warning("messages missing", queue=queue, queued=demand.queued, missing=missing)
+        log.warning("messages missing", queue=queue, queued=with_message, missing=missing)
         return missing

@@ -26,6 +26,7 @@ from asyncoperator.scaling.executorpool import (
     ExecutorPoolSpec,
     ExecutorPoolStatus,
     decided,
+    limited_finding,
     mirror_finding,
     ready,
     scaling_findings,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from asyncoperator.cluster.kube import Kube
     from asyncoperator.scaling.decision import Decision
     from asyncoperator.scaling.deployment import Pod
+    from asyncoperator.scaling.startable import Startable
     from asynctasks.statements.demand import Demand
     from asynctasks.statements.roster import Executor, Roster
 
@@ -63,6 +65,8 @@ class Reading:
     """Seconds by a clock that only goes forward."""
     demand: Demand | None
     """None where the database does not answer."""
+    startable: Startable | None = None
+    """What of it limits and pauses let run; None with the demand."""
     missing: int = 0
     """Queued tasks that the broker has had no message of for too long."""
 
@@ -85,6 +89,11 @@ class Pool:
         self._body = body
         self.spec = ExecutorPoolSpec.model_validate(body["spec"])
 
+    @property
+    def name(self) -> str:
+        """The object's."""
+        return self._body["metadata"]["name"]
+
     async def step(self, reading: Reading, *, mirror_is_degraded: bool) -> None:
         """Do what there is to do now."""
         mirror = mirror_finding(is_degraded=mirror_is_degraded)
@@ -94,7 +103,7 @@ class Pool:
             missing = without_deployment(self.spec.target_ref.name)
             await self._show(reading, {}, (*missing, mirror))
             return
-        executors, work = await self._executors(deployment), _work(reading.demand)
+        executors, work = await self._executors(deployment), _work(reading)
         if executors is None:
             work, executors = None, []
         draining = _draining(executors, deployment)
@@ -125,6 +134,7 @@ class Pool:
                 shortfall=deployment.shortfall,
             ),
             *scaling_findings(self.spec, decision, missing=reading.missing),
+            limited_finding(reading.startable, reading.demand),
             mirror,
         )
         await self._show(reading, figures, findings)
@@ -275,11 +285,13 @@ class Pool:
         self._status, self._shown, self._shown_at = status, shown, reading.now
 
 
-def _work(demand: Demand | None) -> Work | None:
-    if demand is None:
+def _work(reading: Reading) -> Work | None:
+    demand, startable = reading.demand, reading.startable
+    if demand is None or startable is None:
         return None
     return Work(
-        queued=demand.queued,
+        queued=startable.tasks,
+        held=demand.queued - startable.tasks,
         running=demand.running,
         finished=demand.finished,
         mean_service_seconds=demand.mean_service_seconds,

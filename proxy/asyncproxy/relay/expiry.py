@@ -1,4 +1,4 @@
-"""Ends the tasks that are past their deadline."""
+"""Ends the tasks that are past their deadline, or whose cancel no executor has seen to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from asyncproxy.relay.bad_rows import BadRows
 from asyncproxy.relay.telling import tell
 from asynctasks.broker.messages import TaskMessage
 from asynctasks.errors import BrokerUnavailableError
+from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,8 @@ class Expiry:
         ended = await self._bad_rows.apart(batch, self._upkeep.expire)
         RELAY_EXPIRED.inc(len(ended))
         if ended:
-            log.info("tasks expired", tasks=len(ended))
+            cancelled = sum(task.status is TaskStatus.CANCELLED for task in ended)
+            log.info("tasks expired", tasks=len(ended), cancelled=cancelled)
         await tell(self._broker, ended)
         await self._leave_behind(ended)
         # None where another relay has just taken them.

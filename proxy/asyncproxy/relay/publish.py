@@ -1,4 +1,4 @@
-"""Publishes what is due: a first publish that failed, a retry, a delayed start, a lost message."""
+"""Publishes what no limit keeps back: polls of upstreams' jobs that are due, and lost messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Two duties: what has no message yet, and what seems to have lost it.
+    """Two duties: the polls, and what seems to have lost its message.
 
     Both return whether there may be more, and raise DatabaseUnavailableError,
     BrokerUnavailableError; what was not published stays due.
@@ -42,12 +42,14 @@ class Publish:
     batch: int = 200
     bad_rows: BadRows = field(default_factory=lambda: BadRows("publish"))
 
-    async def due(self) -> bool:
-        """Publish a batch of tasks that are due."""
+    async def polls(self) -> bool:
+        """Publish a batch of tasks whose upstream's job is to be asked for."""
         if not self.broker.is_connected:
             return False
-        due = await self.upkeep.take_due(limit=self.batch, again_in_seconds=self.grace_seconds)
-        await self._publish(due, why="due")
+        due = await self.upkeep.take_due_polls(
+            limit=self.batch, again_in_seconds=self.grace_seconds
+        )
+        await self._publish(due, why="poll")
         return len(due) == self.batch
 
     async def lost(self) -> bool:
@@ -89,7 +91,7 @@ class Publish:
         PUBLISH_FAILURES.inc(len(away))
         log.info("relay published", why=why, published=published, failed=len(due) - published)
         if away:
-            await self.store.make_due(list(away))
+            await self.store.hold(list(away))
             raise next(iter(away.values()))
 
     async def _publish_one(self, task: DueTask) -> None:

@@ -1,4 +1,4 @@
-"""Forgets what is old: finished tasks past their retention, and executors that are gone."""
+"""Forgets what is old: finished tasks past their retention, executors that are gone, turns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 from asyncproxy.metrics import RELAY_PURGED
 
 if TYPE_CHECKING:
+    from asynctasks.statements.releases import HeldTasks
     from asynctasks.statements.roster import Roster
     from asynctasks.statements.upkeep import Upkeep
 
@@ -21,13 +22,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Two duties; both return whether there may be more, and raise DatabaseUnavailableError.
+    """Three duties; all return whether there may be more, and raise DatabaseUnavailableError.
 
     No row is read for it, so none can be a bad one.
     """
 
     upkeep: Upkeep
     roster: Roster
+    held: HeldTasks
     _: KW_ONLY
     retention_seconds: float
     batch: int = 1_000
@@ -45,4 +47,9 @@ class Purge:
         forgotten = await self.roster.forget(older_than_seconds=UNSEEN_SECONDS)
         if forgotten:
             log.info("executors forgotten", executors=forgotten)
+        return False
+
+    async def turns(self) -> bool:
+        """Forget who is ahead of nobody any more of those who share limits."""
+        await self.held.forget_turns()
         return False

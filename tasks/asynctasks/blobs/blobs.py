@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from asynctasks.blob import ORPHANED_SECONDS
 from asynctasks.blobs.object_chunks import ObjectChunks
-from asynctasks.errors import BlobLostError
+from asynctasks.errors import BlobLostError, UnavailableError
 from asynctasks.statements.blob_chunks import DatabaseChunks
 from asynctasks.statements.blob_registry import BlobRegistry
 
@@ -38,6 +38,9 @@ TOUCH_SECONDS = 60.0
 """How often a writer that takes long says that it is there."""
 READ_AT_A_TIME = 128
 """Chunks that readers of this process hold together; others wait."""
+AWAY_SECONDS = 30.0
+"""A blob that has begun to be read waits so long for a store that is away."""
+AGAIN_SECONDS = 0.5
 
 
 class Blobs:
@@ -136,16 +139,30 @@ class OpenBlob:
     _reading: asyncio.Semaphore
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Its bytes in order, a chunk at a time; raises BlobLostError where one is gone."""
+        """Its bytes in order, a chunk at a time; raises BlobLostError where one is gone.
+
+        While the store is away the first chunk is refused at once, but what has begun to flow waits
+        for the next: whoever reads has told a peer how long it is, and could only break off.
+        """
         number, left = 0, self.size
         while left > 0:
             async with self._reading:
-                chunk = await self._chunks.get(self.name, number)
+                chunk = await self._get(number, patience_seconds=AWAY_SECONDS if number else 0)
                 if len(chunk) > left or not chunk:
                     raise BlobLostError
                 yield chunk
             left -= len(chunk)
             number += 1
+
+    async def _get(self, number: int, *, patience_seconds: float) -> bytes:
+        until = time.monotonic() + patience_seconds
+        while True:
+            try:
+                return await self._chunks.get(self.name, number)
+            except UnavailableError:
+                if time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 def open_blobs(database: Database, url: str, *, inline_bytes: int) -> Blobs:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 524_288
 """Each is a request, and a transfer holds one at a time."""
 VARIABLE = "ASYNCAPIPROXY_BLOBS"
+MARKER = ".asyncapiproxy"
+"""Stands in a folder of blobs: one without it is another, as where a volume is not mounted."""
 RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 
 log = structlog.get_logger(__name__)
@@ -32,9 +34,11 @@ class ObjectChunks:
     def __init__(self, url: str) -> None:
         """Raise SettingsError where the URL leads nowhere, or credentials lack."""
         self._obstore, self._store = _opened(url)
+        self._is_folder = urlsplit(url).scheme == "file"
 
     async def put(self, name: str, number: int, data: bytes) -> None:
         """Keep a chunk."""
+        await self._find_folder()
         with _translated():
             await self._obstore.put_async(
                 self._store, _path(name, number), data, use_multipart=False
@@ -42,17 +46,34 @@ class ObjectChunks:
 
     async def get(self, name: str, number: int) -> bytes:
         """A chunk; raises BlobLostError."""
-        with _translated():
-            found = await self._obstore.get_async(self._store, _path(name, number))
-            return bytes(await found.bytes_async())
+        try:
+            with _translated():
+                found = await self._obstore.get_async(self._store, _path(name, number))
+                return bytes(await found.bytes_async())
+        except BlobLostError:
+            await self._find_folder()
+            raise
 
     async def delete(self, name: str) -> None:
         """Forget all chunks of a blob, if there are any."""
+        await self._find_folder()
         with _translated():
             async for batch in self._obstore.list(self._store, name):
                 # Another relay may have been faster.
                 with suppress(FileNotFoundError):
                     await self._obstore.delete_async(self._store, [one["path"] for one in batch])
+
+    async def _find_folder(self) -> None:
+        """Raise BlobStoreUnavailableError where the folder of before is not there."""
+        if not self._is_folder:
+            return
+        try:
+            with _translated():
+                await self._obstore.head_async(self._store, MARKER)
+        except BlobLostError as error:
+            raise BlobStoreUnavailableError(
+                reason=f"the folder of blobs, or {MARKER} in it, is gone"
+            ) from error
 
     async def check(self) -> None:
         """Write, read and delete a chunk; one that is only away may come back."""
@@ -83,7 +104,9 @@ def _opened(url: str) -> tuple[Any, Any]:
     try:
         if parts.scheme == "file":
             folder = Path(unquote(parts.path))
-            return obstore, LocalStore(folder, mkdir=True, automatic_cleanup=True)
+            store = LocalStore(folder, mkdir=True, automatic_cleanup=True)
+            (folder / MARKER).touch()
+            return obstore, store
         return obstore, open_store(url, retry_config=RETRIES)
     except (BaseError, OSError, ValueError) as error:
         raise SettingsError(f"{VARIABLE}: {_words(error)}") from error

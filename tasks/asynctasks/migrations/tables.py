@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from asynctasks.audit_entry import AuditEntryRow
 from asynctasks.blob import BlobChunkRow, BlobRow
 from asynctasks.executor import ExecutorRow
+from asynctasks.limit_rows import LimitKeyRow, LimitRow, PauseRow
 from asynctasks.operation_revision import OperationRevisionRow
+from asynctasks.proxy import ProxyRow
 from asynctasks.task import TaskRow
 
-TABLES = (TaskRow, ExecutorRow, OperationRevisionRow, BlobRow, BlobChunkRow)
+TABLES = (
+    TaskRow,
+    ExecutorRow,
+    ProxyRow,
+    OperationRevisionRow,
+    BlobRow,
+    BlobChunkRow,
+    AuditEntryRow,
+    LimitRow,
+    LimitKeyRow,
+    PauseRow,
+)
 VERSION_TABLE = "asyncapiproxy_schema_version"
 """Of our own: another application in the database may keep its revisions under Alembic's name."""

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from asynctasks.operations.declared import SCHEMA_FAULT, Declared, Whole
+from asynctasks.declarations.declared import SCHEMA_FAULT, Declared, Whole
 from asynctasks.operations.schema_faults import schema_faults
 from asynctasks.operations.schema_keywords import keyword_faults
 from asynctasks.operations.write_only import Schema

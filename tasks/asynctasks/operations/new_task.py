@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from asynctasks.json_values import written
 from asynctasks.operations.fingerprint import coalescing_key, fingerprints
 from asynctasks.operations.task_options import TaskOptions, check_options, check_order
-from asynctasks.task import Task
+from asynctasks.task import DEFAULT_PRIORITY, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -49,6 +49,10 @@ class NewTask:
     """When the relay publishes it; with `published`, if nobody has claimed it by then."""
     reply_to: str | None = None
     principal: str = ""
+    tenant: str = ""
+    priority: int = DEFAULT_PRIORITY
+    fair_key: str = ""
+    """Who it is for among those who share the operation's limits evenly."""
     idempotency_key: str | None = None
     fingerprint: str | None = None
     coalescing_key: str | None = None
@@ -67,22 +71,29 @@ class NewTask:
 
     def as_accepted(self) -> Task:
         """The task as its row stands once it is stored, by this process's clock."""
-        deadline = self.deadline
-        if self.deadline_seconds is not None:
-            deadline = self.created_at + timedelta(seconds=self.deadline_seconds)
         return Task.of_row(
             {
                 "id": self.id,
                 "operation": self.operation,
                 "revision": self.revision,
                 "queue": self.queue,
+                "principal": self.principal,
+                "tenant": self.tenant,
+                "priority": self.priority,
+                "fair_key": self.fair_key,
                 "arguments": self.arguments,
                 "labels": self.labels,
                 "max_attempts": self.max_attempts,
                 "created_at": self.created_at,
-                "deadline": deadline,
+                "run_after": self._from_then(self.delay_seconds),
+                "deadline": self._from_then(self.deadline_seconds) or self.deadline,
+                "next_publish_at": self._from_then(self.publish_in_seconds),
+                "published": self.published,
             }
         )
+
+    def _from_then(self, seconds: float | None) -> datetime | None:
+        return None if seconds is None else self.created_at + timedelta(seconds=seconds)
 
 
 def new_task(
@@ -93,6 +104,8 @@ def new_task(
     sealing: Sealing,
     task_id: UUID,
     created_at: datetime,
+    principal: str = "",
+    tenant: str = "",
     headers: Sequence[Header] = (),
     publish_grace_seconds: float | None = None,
     asynctask: str | None = None,
@@ -100,7 +113,8 @@ def new_task(
     """The task of a call; raises TaskOptionsError, ArgumentsInvalidError.
 
     With `publish_grace_seconds` whoever stores it publishes it too, unless it has a delay, and the
-    relay does so only if nobody has claimed it after that; without, the relay publishes it.
+    relay does so only if nobody has claimed it after that; without, or with limits, it is held
+    until it is released.
     """
     check_options(options, now=created_at)
     delay_seconds = _delay_seconds(options, operation)
@@ -113,13 +127,20 @@ def new_task(
     operation.schema.check(arguments)
     open_arguments, secrets = operation.schema.part(arguments)
     key = options.idempotency_key
-    is_published = publish_grace_seconds is not None and delay_seconds is None
+    labels = {**operation.labels, **options.labels}
+    is_published = (
+        publish_grace_seconds is not None and delay_seconds is None and not operation.limits
+    )
     publish_in_seconds = publish_grace_seconds if is_published else delay_seconds
     return NewTask(
         id=task_id,
         operation=operation.name,
         revision=operation.revision,
         queue=operation.queue,
+        principal=principal,
+        tenant=tenant,
+        priority=operation.priority if options.priority is None else options.priority,
+        fair_key=_fair_key(operation.fair_by, principal=principal, tenant=tenant, labels=labels),
         arguments=written(open_arguments),
         sealed_arguments=sealing.seal(secrets),
         sealed_headers=sealing.seal_headers(headers),
@@ -135,12 +156,26 @@ def new_task(
             if operation.coalesce and options == TaskOptions() and asynctask is None
             else None
         ),
-        labels={**operation.labels, **options.labels},
+        labels=labels,
         delay_seconds=delay_seconds,
         deadline=options.deadline,
         deadline_seconds=deadline_seconds,
         asynctask=asynctask,
     )
+
+
+def _fair_key(
+    fair_by: str | None, *, principal: str, tenant: str, labels: Mapping[str, str]
+) -> str:
+    match fair_by:
+        case None:
+            return ""
+        case "principal":
+            return principal
+        case "tenant":
+            return tenant
+        case _:
+            return labels.get(fair_by.removeprefix("label:"), "")
 
 
 def _delay_seconds(options: TaskOptions, operation: Operation) -> float | None:

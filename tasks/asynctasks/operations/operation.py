@@ -5,34 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from asynctasks.declarations.declared import SCHEMA_FAULT, Declared, Number, Seconds, Whole
 from asynctasks.errors import SchemaInvalidError, TaskOptionsError
+from asynctasks.limits.limit import Limit
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.call_parameters import CallParameters
-from asynctasks.operations.declared import SCHEMA_FAULT, Declared, Number, Seconds, Whole
 from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
-from asynctasks.operations.upstream_call import OUR_NAMES, TASK_ID, WITH_BODY, UpstreamCall
+from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY, UpstreamCall
 from asynctasks.operations.write_only import Schema
+from asynctasks.task import DEFAULT_PRIORITY
 
 RESERVED_PATHS = (
     "tasks",
     "task",
     "ping",
-    "healthz",
-    "readyz",
-    "metrics",
     "docs",
     "swagger",
     "openapi.json",
+    "whoami",
+    "limits",
+    "queues",
+    "operations",
 )
 """First segments of the proxy's own paths."""
 
@@ -46,10 +49,12 @@ QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
-_FOR_READERS = {"summary", "description", "response"}
+_NOT_RUN_BY = {"summary", "description", "response", "limits", "priority"}
+"""What makes no difference to whoever runs a task of it."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
+Priority = Annotated[Whole, Field(ge=0, le=9)]
 
 
 class RetryPolicy(Declared):
@@ -101,14 +106,34 @@ class Operation(Declared):
     """Put on each task; the caller's `Task-Labels` come on top."""
     max_queued: Whole = Field(default=1_000_000, ge=1)
     """With so many queued tasks further calls are answered 429."""
+    limits: tuple[str, ...] = ()
+    """The names of limits that all its attempts together keep; they stand beside `operations`."""
+    priority: Priority = DEFAULT_PRIORITY
+    """Of its tasks, unless the caller sets another by `Task-Priority`."""
     redirect: bool = Field(default=False, strict=True)
     """Whether callers who have to wait longer are led to the answer by 303, instead of a 202."""
     _place: Callable[[Key], str] | None = PrivateAttr(default=None)
+    _bounded_by: tuple[Limit, ...] = PrivateAttr(default=())
 
     def stands_at(self, place: Callable[[Key], str]) -> Self:
         """The operation, which from now on knows where its keys stand in the file."""
         self._place = place
         return self
+
+    def bounded_by(self, limits: Mapping[str, Limit]) -> Self:
+        """The operation, which from now on knows those of the limits that it names."""
+        self._bounded_by = tuple(limits[name] for name in self.limits if name in limits)
+        return self
+
+    @property
+    def declared_limits(self) -> tuple[Limit, ...]:
+        """The limits that it names, as the file declares them."""
+        return self._bounded_by
+
+    @property
+    def fair_by(self) -> str | None:
+        """Who share its limits evenly; all its limits agree on that."""
+        return next((limit.fair_by for limit in self._bounded_by if limit.fair_by), None)
 
     def place(self, *key: str | int) -> str:
         """File, line and name of one of its keys, for those who find a fault in it later."""
@@ -225,10 +250,6 @@ class Operation(Declared):
                     ("upstream",),
                     f"{{{name}}} stands for {OUR_NAMES[name]} and cannot stand for an argument",
                 )
-            if name != TASK_ID:
-                raise _fault(
-                    ("upstream",), f"{{{name}}} is kept for {OUR_NAMES[name]}, not known yet"
-                )
         return self
 
     @model_validator(mode="after")
@@ -297,9 +318,9 @@ class Operation(Declared):
         """A hash of what is declared: equal wherever it is, however the file is written.
 
         Defaults are left out, so that a new key in a later version changes no revision, and so is
-        what only readers see.
+        what makes no difference to whoever runs it.
         """
-        declared = self.model_dump(exclude_defaults=True, exclude=_FOR_READERS)
+        declared = self.model_dump(exclude_defaults=True, exclude=_NOT_RUN_BY)
         canonical = json.dumps(declared, sort_keys=True, default=sorted)  # `default`: for sets
         return hashlib.sha256(canonical.encode()).hexdigest()[:REVISION_DIGITS]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from asynctasks.operations.declared import Declared
+from asynctasks.declarations.declared import Declared
 from asynctasks.operations.header_names import HEADER_NAME, OF_THE_CONNECTION
 
 Place = Literal["path", "query", "header", "cookie"]
@@ -27,10 +27,10 @@ _NOT_IN_OPENAPI = "OpenAPI passes over a parameter of this name; see `upstream.f
 TAKEN_HEADERS = {
     **OF_THE_CONNECTION,
     **dict.fromkeys(("accept", "authorization", "content-type"), _NOT_IN_OPENAPI),
-    **dict.fromkeys(
-        ("idempotency-key", "prefer", "task-deadline", "task-delay", "task-labels"), _OURS
-    ),
+    **dict.fromkeys(("idempotency-key", "prefer"), _OURS),
+    **dict.fromkeys(("task-deadline", "task-delay", "task-labels", "task-priority"), _OURS),
     "cookie": "a cookie is `in: cookie`",
+    "x-api-key": "callers may prove by it who they are, and arguments are shown",
 }
 """Headers of a call that are no parameters, and why."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from asynctasks.operations.declared import Declared, Whole
+from asynctasks.declarations.declared import Declared, Whole
 
 DESCRIBING = (
     "Content-Type",

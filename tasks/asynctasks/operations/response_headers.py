@@ -86,10 +86,9 @@ def why_never_kept(name: str) -> str | None:
 
 def why_not_kept(headers: Any) -> str | None:
     """What keeps these headers of a response from being kept; None where nothing does."""
-    try:
-        pairs = [(name, value) for name, value in headers]
-    except (TypeError, ValueError):
-        return "are not pairs of name and value"
+    pairs = _pairs(headers)
+    if pairs is None:
+        return "are not pairs of name and value, in a tuple or list"
     size = 0
     for name, value in pairs:
         if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
@@ -102,3 +101,12 @@ def why_not_kept(headers: Any) -> str | None:
     if len(pairs) > MAX_KEPT_HEADERS or size > MAX_KEPT_HEADER_BYTES:
         return f"are more than {MAX_KEPT_HEADERS}, or than {MAX_KEPT_HEADER_BYTES} bytes"
     return None
+
+
+def _pairs(headers: Any) -> list[tuple[Any, Any]] | None:
+    # What yields them as it goes could be read only once, and may raise anything.
+    given: list[Any] | None = list(headers) if type(headers) in {tuple, list} else None
+    try:
+        return None if given is None else [(name, value) for name, value in given]
+    except (TypeError, ValueError):
+        return None

@@ -6,7 +6,7 @@ import re
 
 from pydantic import Field, field_validator
 
-from asynctasks.operations.declared import Declared
+from asynctasks.declarations.declared import Declared
 
 _FROM = re.compile(r"(https?://[^\s/?#]|\{)[^\s?#]*")
 _TO = re.compile(r"/([^\s/?#][^\s?#]*)?")

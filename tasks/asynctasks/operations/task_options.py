@@ -18,6 +18,9 @@ MAX_LABELS = 20
 MAX_SECONDS = 366 * 86_400
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+PRIORITIES = range(10)
+PRIORITY = "a whole number from 0 to 9"
+"""What is expected of one."""
 LONGEST_QUOTE = 80
 """As much of a wrong value as a message repeats."""
 
@@ -32,6 +35,7 @@ class TaskOptions:
     """In place of an instant: from acceptance, by the clock of the database."""
     delay_seconds: float | None = None
     """From acceptance to the first attempt; 0 is at once, whatever the operation's delay."""
+    priority: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -45,6 +49,8 @@ def check_options(options: TaskOptions, *, now: datetime) -> None:
         _check_deadline(options.deadline, now)
     if options.delay_seconds is not None and not 0 <= options.delay_seconds <= MAX_SECONDS:
         raise TaskOptionsError("delay", f"0 to {MAX_SECONDS} seconds")
+    if options.priority is not None and options.priority not in PRIORITIES:
+        raise TaskOptionsError("priority", PRIORITY)
     check_labels(options.labels)
 
 

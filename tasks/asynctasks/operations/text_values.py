@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from asynctasks.errors import SchemaInvalidError
-from asynctasks.json_values import WrittenNumber, as_array, as_object, exact_numbers, read_json
+from asynctasks.json_values import (
+    WrittenNumber,
+    as_array,
+    as_object,
+    exact_numbers,
+    found_at,
+    read_json,
+)
 from asynctasks.operations.validator import compiled
 
 if TYPE_CHECKING:
@@ -132,9 +139,5 @@ def _types_of(value: Any) -> frozenset[str]:
 
 def referred(reference: str, root: Schema) -> Any:
     """What a reference leads to; True, which takes all, where that is not plain to see."""
-    found: Any = root
-    if not reference.startswith("#/"):
-        return True
-    for part in reference.removeprefix("#/").split("/"):
-        found = (as_object(found) or {}).get(part.replace("~1", "/").replace("~0", "~"), True)
-    return found
+    found = found_at(reference[1:], root) if reference.startswith("#/") else None
+    return True if found is None else found

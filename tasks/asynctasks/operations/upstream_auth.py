@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from asynctasks.operations.declared import UNQUOTED, Declared
+from asynctasks.declarations.declared import UNQUOTED, Declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from asynctasks.operations.declared import Declared, Seconds, Whole
+from asynctasks.declarations.declared import Declared, Seconds, Whole
 from asynctasks.operations.header_names import HEADER_NAME, OF_THE_CONNECTION
 from asynctasks.operations.response_headers import why_never_kept
 from asynctasks.operations.rewrite_location import RewriteLocation
@@ -27,10 +27,12 @@ OUR_HEADERS = {
 """Headers of a call that an operations file cannot choose, and why."""
 
 TASK_ID = "taskId"
+PRINCIPAL = "principal"
+TENANT = "tenant"
 OUR_NAMES = {
     TASK_ID: "the task's id",
-    "principal": "the name by which its caller is known",
-    "tenant": "the organisation of its caller",
+    PRINCIPAL: "the name by which its caller is known",
+    TENANT: "the organisation of its caller",
 }
 """Names in a URL or a header that stand neither for an argument nor for the environment."""
 NEVER_FORWARDED = {

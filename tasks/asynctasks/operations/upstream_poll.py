@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from asynctasks.operations.declared import Declared, Number, Seconds, Whole
+from asynctasks.declarations.declared import Declared, Number, Seconds, Whole
 from asynctasks.operations.header_names import HEADER_NAME
 from asynctasks.operations.task_options import MAX_SECONDS
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError

@@ -120,10 +120,18 @@ class BoundUrl:
                 part.text if part.operator is None else "1" * (part.text[1:-1] in self._in_host)
                 for part in parts
             )
-            url = _url(sample)
+            _url(sample)
         except UrlValueError as error:
             raise UrlTemplateError("has a host or port that is none") from error
-        self._constant = None if arguments or fixed else url
+        self._constant: URL | None = None
+        if not arguments:
+            self._constant = self._always()
+
+    def _always(self) -> URL:
+        try:
+            return self.expand({})
+        except UrlValueError as error:
+            raise UrlTemplateError(str(error)) from error
 
     def expand(self, arguments: Mapping[str, Any]) -> URL:
         """The URL of these arguments; raises UrlValueError."""

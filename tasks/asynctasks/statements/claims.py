@@ -9,61 +9,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, Integer, String, bindparam, or_, select, update
-from sqlalchemy import case as sql_case
-
 from asynctasks.attempt_history import with_ended_attempt
 from asynctasks.endings import CANCELLED_WHILE_RUNNING
 from asynctasks.group_commit import Batch
-from asynctasks.instants import seconds_from_now, seconds_from_this_moment, utc_now
+from asynctasks.instants import utc_now
+from asynctasks.json_values import json_text
 from asynctasks.outcome import Outcome
-from asynctasks.statements.conditions import ANSWER_COLUMNS, tasks
-from asynctasks.statements.id_list import is_one_of
-from asynctasks.statements.job_steps import JobStep, job_statements
-from asynctasks.task import TaskStatus, may_move
-from asynctasks.upstream_job import UpstreamJob
+from asynctasks.statements.claim_statements import (
+    CLAIM,
+    IS_WAITED_FOR,
+    LOOK,
+    OURS,
+    RENEW,
+    REPORT,
+    WRITE_END,
+)
+from asynctasks.statements.claimed_task import ClaimedTask
+from asynctasks.statements.hot_statements import (
+    FINISH,
+    GO_ON,
+    claim,
+    claim_at_rates,
+    endings,
+    steps,
+)
+from asynctasks.statements.job_steps import WRITE_STEP, job_known, job_step
+from asynctasks.statements.start_rates import StartRate, spend_starts
+from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedTask:
-    """A task that is this executor's until its lease runs out."""
-
-    id: UUID
-    operation: str
-    arguments: dict[str, Any]
-    sealed_arguments: str | None
-    sealed_headers: str | None = None
-    body_headers: list[list[str]] | None = None
-    body: bytes | None = None
-    body_blob: str | None = None
-    attempt: int
-    interruptions: int
-    drains: int = 0
-    max_attempts: int
-    attempts: list[dict[str, Any]]
-    attempt_started_at: datetime
-    executor: str
-    reply_to: str | None
-    principal: str = ""
-    deadline: datetime | None = None
-    upstream_job: dict[str, Any] | None = None
-    cancel_requested: bool = False
-    """Only where it was asked for between two polls of a job: no other task is claimed then."""
-
-    @property
-    def job(self) -> UpstreamJob | None:
-        """The upstream's job that this attempt has started."""
-        return None if self.upstream_job is None else UpstreamJob.of_json(self.upstream_job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +57,14 @@ class Claimable:
     """By name the operations that it has, each in one revision."""
     older: set[str] = field(default_factory=set[str])
     """Earlier revisions of these that it has met: it runs their tasks by its own declaration."""
+    held: Callable[[], list[str]] = list
+    """The names of those of which nothing may start now; what has a job goes on."""
+    limited: Sequence[str] = ()
+    """Those that have limits, and all others that wait for the same limits."""
+    released_with: Sequence[str] = ()
+    """The queues of these."""
+    rates: Callable[[], list[StartRate]] = list
+    """What their starts cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +91,17 @@ class _Finish:
     task: ClaimedTask
     outcome: Outcome
 
+    @property
+    def fence(self) -> tuple[UUID, int]:
+        return self.task.id, self.task.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    outcome: Outcome | None
+    is_waited_for: bool
+    """Whether others wait behind the group that was recorded."""
+
 
 class Claims:
     """The task table as one executor uses it. Every method raises DatabaseUnavailableError."""
@@ -114,16 +115,19 @@ class Claims:
         lease_seconds: float,
         claimable: Claimable,
         revision_wait_seconds: float,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_room` is called when a task has ended that others wait behind."""
         self._database = database
+        self._on_room = on_room
         self._commits = commits
         self._executor = executor
         self._lease_seconds = lease_seconds
         self._revision_wait_seconds = revision_wait_seconds
         self.claimable = claimable
         """May be replaced at any time; it holds from the next claim on."""
-        self._claiming = Batch(self._claim, is_one_statement=True)
-        self._finishing = Batch(self._finish)
+        self._claiming = Batch(self._claim, at_once=self._claim_at_once)
+        self._finishing = Batch(self._finish, at_once=self._finish_at_once)
         self._reporting = Batch(self._report)
 
     async def claim(self, task_id: UUID) -> ClaimedTask | None:
@@ -135,7 +139,10 @@ class Claims:
 
         A task whose cancel was asked for meanwhile gets no further attempt: it is cancelled.
         """
-        return await self._commits.write(self._finishing, _Finish(task, outcome))
+        recorded = await self._commits.write(self._finishing, _Finish(task, outcome))
+        if recorded.is_waited_for:
+            self._on_room()
+        return recorded.outcome
 
     async def report(self, progress: Progress) -> None:
         """Record how far a running attempt has come, where its task is still ours."""
@@ -145,7 +152,7 @@ class Claims:
         """Extend the leases of those tasks that are still this executor's, and return them."""
         async with self._database.write() as connection:
             rows = await connection.execute(
-                _RENEW,
+                RENEW,
                 {
                     "ids": sorted(task_ids),
                     "holder": self._executor,
@@ -157,9 +164,7 @@ class Claims:
     async def look(self, task_ids: Iterable[UUID]) -> list[Held]:
         """Those of the tasks that are still this executor's."""
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                _LOOK, {"ids": list(task_ids), "holder": self._executor}
-            )
+            rows = await connection.execute(LOOK, {"ids": list(task_ids), "holder": self._executor})
             return [Held(*row) for row in rows]
 
     async def _claim(
@@ -167,47 +172,112 @@ class Claims:
     ) -> list[ClaimedTask | None]:
         claimable = self.claimable
         rows = await connection.execute(
-            _CLAIM,
+            CLAIM,
             {
                 "ids": list(set(task_ids)),
                 "own_queue": claimable.queue,
                 "operations": list(claimable.revisions),
                 "revisions": [*claimable.revisions.values(), *claimable.older],
+                "held": claimable.held(),
                 "revision_wait_seconds": -self._revision_wait_seconds,
                 "executor": self._executor,
                 "lease_seconds": self._lease_seconds,
+                "limited": claimable.limited,
             },
         )
-        claimed = {row["id"]: ClaimedTask(**row) for row in rows.mappings()}
-        # Two messages about one task may share a batch: the first takes it, the other finds none.
-        return [claimed.pop(task_id, None) for task_id in task_ids]
+        claimed = rows.mappings().all()
+        await spend_starts(connection, claimable.rates(), claimed)
+        return _claimed(task_ids, claimed)
+
+    async def _claim_at_once(
+        self, database: Database, task_ids: Sequence[UUID]
+    ) -> list[ClaimedTask | None]:
+        claimable = self.claimable
+        rates = claimable.rates()
+        rows = await database.fetch(
+            _CLAIM_AT_RATES if rates else _CLAIM_AT_ONCE,
+            sorted(set(task_ids)),
+            claimable.queue,
+            list(claimable.revisions),
+            [*claimable.revisions.values(), *claimable.older],
+            self._revision_wait_seconds,
+            self._executor,
+            self._lease_seconds,
+            claimable.held(),
+            list(claimable.limited),
+            *map(list, zip(*rates, strict=True)),
+        )
+        return _claimed(task_ids, rows)
 
     async def _finish(
         self, connection: AsyncConnection, finishes: Sequence[_Finish]
-    ) -> list[Outcome | None]:
+    ) -> list[_Recorded]:
         ids = [finish.task.id for finish in finishes]
-        rows = await connection.execute(_OURS, {"ids": ids, "holder": self._executor})
-        ours = {(row.id, row.attempt): row.cancel_requested for row in rows}
-        outcomes = [
-            _unless_cancelled(finish, ours.get((finish.task.id, finish.task.attempt)))
-            for finish in finishes
-        ]
+        found = await connection.execute(OURS, {"ids": ids, "holder": self._executor})
+        ours = {(row.id, row.attempt): row.cancel_requested for row in found}
+        outcomes = [_unless_cancelled(finish, ours.get(finish.fence)) for finish in finishes]
         recorded = [
             (finish.task, outcome)
             for finish, outcome in zip(finishes, outcomes, strict=True)
             if outcome is not None
         ]
-        ended = [_values(task.id, outcome) for task, outcome in recorded if not outcome.goes_on]
+        ended = [_ended(*each) for each in recorded if not each[1].goes_on]
+        going_on = [_step(*each) for each in recorded if each[1].goes_on]
+        for statement, rows in ((WRITE_END, ended), (WRITE_STEP, going_on)):
+            values = [{f"new_{name}": value for name, value in row.items()} for row in rows]
+            if values:
+                await connection.execute(statement, values)
+        is_waited_for = await self._is_waited_for(connection, finishes)
+        return [_Recorded(outcome, is_waited_for) for outcome in outcomes]
+
+    async def _is_waited_for(
+        self, connection: AsyncConnection, finishes: Sequence[_Finish]
+    ) -> bool:
+        limited, queues = self.claimable.limited, self.claimable.released_with
+        if not any(finish.task.operation in limited for finish in finishes):
+            return False
+        parameters = {"operations": limited, "queues": queues}
+        return bool(await connection.scalar(IS_WAITED_FOR, parameters))
+
+    async def _finish_at_once(
+        self, database: Database, finishes: Sequence[_Finish]
+    ) -> list[_Recorded]:
+        going_on = [finish for finish in finishes if finish.outcome.goes_on]
+        ours, cancelled = await self._go_on(database, going_on) if going_on else ({}, [])
+        ended = [finish for finish in finishes if not finish.outcome.goes_on] + cancelled
+        rows: list[Any] = []
         if ended:
-            await connection.execute(_FINISH, ended)
-        steps = [
-            JobStep(task.id, task.job, outcome.upstream_job, _poll_in_seconds(outcome))
-            for task, outcome in recorded
-            if outcome.upstream_job is not None
+            rows = await database.fetch(
+                FINISH,
+                self._executor,
+                json_text(CANCELLED_WHILE_RUNNING.to_json()),
+                list(self.claimable.limited),
+                list(self.claimable.released_with),
+                *endings([_ended(finish.task, finish.outcome) for finish in ended]),
+            )
+        ours |= {(row["id"], row["attempt"]): row["cancel_requested"] for row in rows}
+        is_waited_for = any(row["is_waited_for"] for row in rows)
+        return [
+            _Recorded(_unless_cancelled(finish, ours.get(finish.fence)), is_waited_for)
+            for finish in finishes
         ]
-        for statement, values in job_statements(steps):
-            await connection.execute(statement, values)
-        return outcomes
+
+    async def _go_on(
+        self, database: Database, finishes: Sequence[_Finish]
+    ) -> tuple[dict[tuple[UUID, int], bool], list[_Finish]]:
+        """Which jobs are to be polled again, and how the others of ours end: by a cancel."""
+        rows = await database.fetch(
+            GO_ON,
+            self._executor,
+            *steps([_step(finish.task, finish.outcome) for finish in finishes]),
+        )
+        ours = {(row["id"], row["attempt"]): row["cancel_requested"] for row in rows}
+        cancelled = [
+            _Finish(finish.task, _cancelled(finish.task, finish.outcome))
+            for finish in finishes
+            if ours.get(finish.fence)
+        ]
+        return {fence: False for fence, is_cancelled in ours.items() if not is_cancelled}, cancelled
 
     async def _report(self, connection: AsyncConnection, told: Sequence[Progress]) -> list[None]:
         # In one order everywhere, as claims are: nobody waits in a circle.
@@ -221,7 +291,7 @@ class Claims:
             }
             for one in sorted(told, key=lambda one: one.task_id)
         ]
-        await connection.execute(_REPORT, reports)
+        await connection.execute(REPORT, reports)
         return [None] * len(told)
 
 
@@ -248,121 +318,37 @@ def _cancelled(task: ClaimedTask, outcome: Outcome) -> Outcome:
     )
 
 
-def _poll_in_seconds(outcome: Outcome) -> float | None:
-    return outcome.retry_after_seconds if outcome.goes_on else None
+_CLAIM_AT_ONCE = claim(ClaimedTask.__dataclass_fields__)
+_CLAIM_AT_RATES = claim_at_rates(list(ClaimedTask.__dataclass_fields__))
 
 
-def _values(task_id: UUID, outcome: Outcome) -> dict[str, Any]:
+def _claimed(
+    task_ids: Sequence[UUID], rows: Iterable[Mapping[str, Any] | RowMapping]
+) -> list[ClaimedTask | None]:
+    claimed = {row["id"]: ClaimedTask(**row) for row in rows}
+    # Two messages about one task may share a batch: the first takes it, the other finds none.
+    return [claimed.pop(task_id, None) for task_id in task_ids]
+
+
+def _ended(task: ClaimedTask, outcome: Outcome) -> dict[str, Any]:
     response = outcome.response
     return {
-        "task_id": task_id,
-        "new_status": outcome.status,
-        "new_attempts": outcome.attempts,
-        "new_response_status": response and response.status,
-        "new_response_content_type": response and response.content_type,
-        "new_response_headers": (response and response.headers) or None,
-        "new_response_body": response and response.body,
-        "new_response_blob": response and response.blob,
-        "new_error": outcome.error and outcome.error.to_json(),
+        "id": task.id,
+        "attempt": task.attempt,
+        "status": outcome.status,
+        "attempts": outcome.attempts,
+        "response_status": response and response.status,
+        "response_content_type": response and response.content_type,
+        "response_headers": (response and response.headers) or None,
+        "response_body": response and response.body,
+        "response_blob": response and response.blob,
+        "error": outcome.error and outcome.error.to_json(),
         "finished_in_seconds": 0.0 if outcome.status.is_final else None,
         "retry_in_seconds": outcome.retry_after_seconds,
         "given_back": int(outcome.is_given_back),
+        **job_known(outcome),
     }
 
 
-_TO_RUNNING = [status for status in TaskStatus if may_move(status, TaskStatus.RUNNING)]
-
-_CLAIMABLE = (
-    select(tasks.c.id)
-    .where(
-        is_one_of(tasks.c.id),
-        tasks.c.status.in_(_TO_RUNNING),
-        tasks.c.queue == bindparam("own_queue"),
-        is_one_of(tasks.c.operation, "operations"),
-        or_(
-            tasks.c.revision.is_(None),
-            is_one_of(tasks.c.revision, "revisions"),
-            # Whoever knows it has not come: the operation as it is known here has to do.
-            tasks.c.created_at <= seconds_from_now(bindparam("revision_wait_seconds")),
-        ),
-        or_(tasks.c.run_after.is_(None), tasks.c.run_after <= seconds_from_now(0.0)),
-        or_(tasks.c.deadline.is_(None), tasks.c.deadline > seconds_from_now(0.0)),
-    )
-    # In one order everywhere, so that executors with equal messages never wait in a circle.
-    .order_by(tasks.c.id)
-    .with_for_update()
-)
-
-
-def _unless_polled(value: Any, polled: Any) -> Any:
-    return sql_case((tasks.c.upstream_job.is_(None), value), else_=polled)
-
-
-_CLAIM = (
-    update(tasks)
-    .where(tasks.c.id.in_(_CLAIMABLE))
-    .values(
-        status=TaskStatus.RUNNING,
-        # A poll goes on with the attempt whose call has started the job, and nobody sees it.
-        version=_unless_polled(tasks.c.version + 1, tasks.c.version),
-        attempt=_unless_polled(tasks.c.attempt + 1, tasks.c.attempt),
-        executor=bindparam("executor"),
-        lease_until=seconds_from_this_moment(bindparam("lease_seconds")),
-        attempt_started_at=_unless_polled(
-            seconds_from_this_moment(0.0), tasks.c.attempt_started_at
-        ),
-        started_at=sql_case(
-            (tasks.c.started_at.is_(None), seconds_from_this_moment(0.0)), else_=tasks.c.started_at
-        ),
-        published=False,
-        next_publish_at=None,
-        run_after=None,
-        # They are of the attempt before.
-        progress=_unless_polled(None, tasks.c.progress),
-        message=_unless_polled(None, tasks.c.message),
-    )
-    .returning(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__))
-)
-
-_HELD = (
-    is_one_of(tasks.c.id),
-    tasks.c.status == TaskStatus.RUNNING,
-    tasks.c.executor == bindparam("holder", type_=String),
-)
-_LOOK = select(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested).where(*_HELD)
-_OURS = _LOOK.order_by(tasks.c.id).with_for_update()
-_RENEW = (
-    update(tasks)
-    .where(tasks.c.id.in_(select(tasks.c.id).where(*_HELD).order_by(tasks.c.id).with_for_update()))
-    .values(lease_until=seconds_from_this_moment(bindparam("lease_seconds", type_=Float)))
-    .returning(tasks.c.id, tasks.c.attempt, tasks.c.cancel_requested)
-)
-
-
-def _new(name: str) -> Any:
-    return bindparam(f"new_{name}", type_=tasks.c[name].type)
-
-
-_REPORT = (
-    update(tasks)
-    .where(
-        tasks.c.id == bindparam("task_id"),
-        tasks.c.attempt == bindparam("of_attempt"),
-        tasks.c.status == TaskStatus.RUNNING,
-        tasks.c.executor == bindparam("holder", type_=String),
-    )
-    .values(version=tasks.c.version + 1, progress=_new("progress"), message=_new("message"))
-)
-_FINISH = (
-    update(tasks)
-    .where(tasks.c.id == bindparam("task_id"))
-    .values(
-        version=tasks.c.version + 1,
-        drains=tasks.c.drains + bindparam("given_back", type_=Integer),
-        lease_until=None,
-        finished_at=seconds_from_this_moment(bindparam("finished_in_seconds")),
-        run_after=seconds_from_this_moment(bindparam("retry_in_seconds")),
-        next_publish_at=seconds_from_this_moment(bindparam("retry_in_seconds")),
-        **{name: _new(name) for name in ("status", "attempts", *ANSWER_COLUMNS)},
-    )
-)
+def _step(task: ClaimedTask, outcome: Outcome) -> dict[str, Any]:
+    return job_step(task.id, task.attempt, outcome, before=task.job)

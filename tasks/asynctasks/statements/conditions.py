@@ -48,14 +48,19 @@ SHOWN_STATUS = case(
 ).label("status")
 """As `Task.shown_status`."""
 IS_PUBLISHED = and_(IS_QUEUED, tasks.c.published)
-"""Each of these two conditions has its own partial index: one query with OR would use neither."""
-IS_DUE = and_(IS_QUEUED, ~tasks.c.published, tasks.c.next_publish_at <= NOW)
-"""Queued for now without a message: with the broker away nothing else would be counted."""
+"""Each of these conditions has its own partial index: one query with OR would use none."""
+HAS_NO_MESSAGE = and_(IS_QUEUED, ~tasks.c.published, tasks.c.upstream_job.is_(None))
+"""Queued without a message and without a job: held, or kept back until it is due."""
+IS_HELD = and_(HAS_NO_MESSAGE, tasks.c.next_publish_at <= NOW)
+"""Queued for now without a message, until it is released: see `asynctasks.limits`."""
+WAITS_FOR_POLL = and_(IS_QUEUED, ~tasks.c.published, tasks.c.upstream_job.is_not(None))
+"""Its upstream's job is to be asked for at some time."""
+IS_DUE_POLL = and_(WAITS_FOR_POLL, tasks.c.next_publish_at <= NOW)
+"""Its upstream's job is to be asked for now, which no limit keeps back."""
 MOST_PUT_BACK_SECONDS = 30.0
 """As long as a task is kept back at most that no executor knew how to run."""
 IS_PUT_BACK = and_(
-    IS_QUEUED,
-    ~tasks.c.published,
+    HAS_NO_MESSAGE,
     tasks.c.next_publish_at > NOW,
     tasks.c.next_publish_at <= seconds_from_now(MOST_PUT_BACK_SECONDS),
     or_(tasks.c.run_after.is_(None), tasks.c.run_after <= NOW),

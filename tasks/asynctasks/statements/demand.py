@@ -6,16 +6,30 @@ queued, running and just finished, never with what is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, and_, bindparam, case, cast, func, literal, null, select, union_all
+from sqlalchemy import (
+    Float,
+    String,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 
 from asynctasks.instants import seconds_between
 from asynctasks.statements.conditions import (
     HAS_JUST_FINISHED,
-    IS_DUE,
+    IS_DUE_POLL,
+    IS_HELD,
     IS_PUBLISHED,
+    IS_QUEUED,
     IS_RUNNING,
     NOW,
     is_status,
@@ -30,6 +44,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class OperationDemand:
+    """The work of one operation in one queue."""
+
+    held: int = 0
+    """Queued for now without a message."""
+    published: int = 0
+    """Queued with a message."""
+    polls: int = 0
+    """They wait for an executor to ask for their upstream's job, now."""
+    running: int = 0
+    jobs: int = 0
+    """Between two polls of their upstream's job: no executor is needed."""
+
+    @property
+    def queued(self) -> int:
+        """Those that wait for an executor."""
+        return self.held + self.published + self.polls
+
+    @property
+    def in_hand(self) -> int:
+        """Those that their limits have let go and that have not ended."""
+        return self.published + self.polls + self.running + self.jobs
+
+
+@dataclass(slots=True)
 class Demand:
     """The work of one queue at one moment."""
 
@@ -37,6 +76,8 @@ class Demand:
     """Waiting for an executor now; a delay or a backoff does not count before it is over."""
     oldest_queued_seconds: float = 0.0
     """How long the longest waiting of these has waited; 0 for none."""
+    held: int = 0
+    """Of the queued, those without a message."""
     running: int = 0
     finished: int = 0
     """Within the seconds asked about, in whatever way."""
@@ -44,6 +85,8 @@ class Demand:
     """The mean length of the last attempts of those that were run to their end; None for none.
 
     Of those that were an upstream's job nothing is known."""
+    operations: dict[str, OperationDemand] = field(default_factory=dict[str, OperationDemand])
+    """What waits and runs, by operation."""
 
 
 class DemandReader:
@@ -70,15 +113,19 @@ class DemandReader:
 
 
 def _add(demand: Demand, row: Any) -> None:
-    match row.what:
-        case "queued":
-            demand.queued += row.tasks
-            demand.oldest_queued_seconds = max(demand.oldest_queued_seconds, row.seconds)
-        case "running":
-            demand.running += row.tasks
-        case _:
-            demand.finished = row.tasks
-            demand.mean_service_seconds = row.seconds
+    if row.what == "finished":
+        demand.finished = row.tasks
+        demand.mean_service_seconds = row.seconds
+        return
+    operation = demand.operations.setdefault(row.operation, OperationDemand())
+    setattr(operation, row.what, getattr(operation, row.what) + row.tasks)
+    if row.what == "running":
+        demand.running += row.tasks
+    elif row.what != "jobs":
+        demand.queued += row.tasks
+        demand.oldest_queued_seconds = max(demand.oldest_queued_seconds, row.seconds)
+    if row.what == "held":
+        demand.held += row.tasks
 
 
 _OF_QUEUES = tasks.c.queue.in_(bindparam("queues", expanding=True))
@@ -94,23 +141,32 @@ _QUEUED_SINCE = func.coalesce(tasks.c.run_after, tasks.c.attempt_started_at, tas
 _QUEUED_SECONDS = func.max(seconds_between(_QUEUED_SINCE, NOW))
 
 
+_HAS_JOB = tasks.c.upstream_job.is_not(None)
+_IS_BETWEEN_POLLS = and_(IS_QUEUED, ~tasks.c.published, _HAS_JOB, tasks.c.next_publish_at > NOW)
+
+
 def _counted(what: str, condition: Any, *, seconds: Any = None) -> Any:
+    operation = null() if what == "finished" else tasks.c.operation
     return (
         select(
             tasks.c.queue,
+            cast(operation, String).label("operation"),
             literal(what, literal_execute=True).label("what"),
             func.count().label("tasks"),
             cast(null() if seconds is None else seconds, Float).label("seconds"),
         )
         .where(condition, _OF_QUEUES)
-        .group_by(tasks.c.queue)
+        .group_by(tasks.c.queue, *(() if what == "finished" else (tasks.c.operation,)))
     )
 
 
 # One statement, so that a task that is claimed meanwhile is counted once.
 _COUNTS = union_all(
-    _counted("queued", IS_PUBLISHED, seconds=_QUEUED_SECONDS),
-    _counted("queued", IS_DUE, seconds=_QUEUED_SECONDS),
+    _counted("held", IS_HELD, seconds=_QUEUED_SECONDS),
+    _counted("published", and_(IS_PUBLISHED, ~_HAS_JOB), seconds=_QUEUED_SECONDS),
+    _counted("polls", and_(IS_PUBLISHED, _HAS_JOB), seconds=_QUEUED_SECONDS),
+    _counted("polls", IS_DUE_POLL, seconds=_QUEUED_SECONDS),
+    _counted("jobs", _IS_BETWEEN_POLLS),
     _counted("running", IS_RUNNING),
     _counted("finished", HAS_JUST_FINISHED, seconds=_SERVICE_SECONDS),
 )

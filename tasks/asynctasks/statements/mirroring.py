@@ -13,7 +13,6 @@ from sqlalchemy import (
     Float,
     Integer,
     String,
-    and_,
     bindparam,
     func,
     select,
@@ -24,9 +23,11 @@ from sqlalchemy import (
 
 from asynctasks.instants import seconds_from_now
 from asynctasks.statements.conditions import (
+    HAS_NO_MESSAGE,
     IS_PUBLISHED,
     IS_RUNNING,
     SHOWN_STATUS,
+    WAITS_FOR_POLL,
     is_status,
     tasks,
 )
@@ -145,8 +146,7 @@ _MAX_ROWS: Any = bindparam("max_rows", type_=Integer())
 # The whole condition by its own words: SQLite knows the index by nothing else.
 _IS_STALE = text(STALE)
 _HAS_OBJECT = tasks.c.mirrored_version > 0
-_IS_WAITING = and_(is_status(TaskStatus.QUEUED), ~tasks.c.published)
-_LIVE = (IS_RUNNING, IS_PUBLISHED, _IS_WAITING)
+_LIVE = (IS_RUNNING, IS_PUBLISHED, HAS_NO_MESSAGE, WAITS_FOR_POLL)
 """One condition for each partial index of live tasks: a query with OR would use none."""
 
 

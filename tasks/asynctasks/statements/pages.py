@@ -7,16 +7,28 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, and_, cast, func, literal_column, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from asynctasks.statements.conditions import (
-    IS_QUEUED,
+    HAS_NO_MESSAGE,
+    IS_PUBLISHED,
     IS_RUNNING,
     WAITS_FOR_JOB,
     is_status,
     tasks,
 )
+from asynctasks.statements.owners import is_listed, is_of_principal, is_of_tenant
 from asynctasks.statements.shown import shown_bytes, shown_columns
 from asynctasks.task import Task, TaskStatus
 
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from asynctasks.statements.owners import Listed
 
 UNREADABLE = (LookupError, TypeError, ValueError)
 """What the columns' types raise at an unknown status, at JSON or an instant that is none."""
@@ -39,8 +53,12 @@ class Filter:
 
     status: TaskStatus | None = None
     operation: str | None = None
+    principal: str | None = None
+    tenant: str | None = None
     label: tuple[str, str] | None = None
     created_after: datetime | None = None
+    listed: Sequence[Listed] | None = None
+    """Of these alone, which are disjoint: what whoever asks may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,8 @@ async def read_page(
     connection: AsyncConnection, which: Filter, *, before: UUID | None, size: int
 ) -> Page:
     """The newest tasks that fit, below the id `before`."""
+    if which.listed is not None and not which.listed:
+        return Page([], following=None, unreadable=[])
     dialect = connection.dialect.name
     newest = _newest(which, before, size, dialect)
     try:
@@ -72,13 +92,7 @@ async def read_page(
 
 def _newest(which: Filter, before: UUID | None, size: int, dialect: str) -> Select[Any]:
     """Those within the bytes; `candidates` is how many there would be without that bound."""
-    sized = (
-        select(tasks.c.id, shown_bytes(dialect).label("bytes"))
-        .where(*_conditions(which, before, dialect))
-        .order_by(tasks.c.id.desc())
-        .limit(size)
-        .subquery()
-    )
+    sized = _sized(which, before, size, dialect).subquery()
     added = func.sum(sized.c.bytes).over(order_by=sized.c.id.desc()) - sized.c.bytes
     bounded = select(
         sized.c.id, added.label("before_it"), func.count().over().label("candidates")
@@ -89,6 +103,26 @@ def _newest(which: Filter, before: UUID | None, size: int, dialect: str) -> Sele
         .where(bounded.c.before_it < PAGE_BYTES)
         .order_by(tasks.c.id.desc())
     )
+
+
+def _sized(which: Filter, before: UUID | None, size: int, dialect: str) -> Select[Any]:
+    """The newest of all, and how large they are."""
+    conditions = _conditions(which, before, dialect)
+    if which.listed is None:
+        return _first(conditions, size, dialect)
+    parts = [
+        _first([*conditions, *is_listed(part, dialect)], size, dialect) for part in which.listed
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    # Each by an index of its own, which one query with OR would not use.
+    all_parts = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return select(all_parts).order_by(all_parts.c.id.desc()).limit(size)
+
+
+def _first(conditions: Sequence[ColumnElement[bool]], size: int, dialect: str) -> Select[Any]:
+    columns: list[ColumnElement[Any]] = [tasks.c.id, shown_bytes(dialect).label("bytes")]
+    return select(*columns).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
 
 
 @cache
@@ -112,12 +146,23 @@ def _has_label(name: str, value: str, dialect: str) -> list[ColumnElement[bool]]
     return [labels.contains({name: value}), literal_column("labels::text <> '{}'", Boolean)]
 
 
-def _is_shown_as(status: TaskStatus) -> ColumnElement[bool]:
+def _is_shown_as(status: TaskStatus, dialect: str) -> ColumnElement[bool]:
     if status is TaskStatus.RUNNING:
-        return or_(IS_RUNNING, WAITS_FOR_JOB)
+        return _either(IS_RUNNING, WAITS_FOR_JOB, dialect)
     if status is TaskStatus.QUEUED:
-        return and_(IS_QUEUED, tasks.c.upstream_job.is_(None))
+        # Each of the two has an index, which all that are queued have not.
+        is_queued = _either(IS_PUBLISHED, HAS_NO_MESSAGE, dialect)
+        return and_(is_queued, tasks.c.upstream_job.is_(None))
     return is_status(status)
+
+
+def _either(one: Any, other: Any, dialect: str) -> ColumnElement[bool]:
+    """One of two conditions that have an index each."""
+    if dialect == "sqlite":
+        # Of an OR it would use neither index, and read the whole history.
+        either = union_all(select(tasks.c.id).where(one), select(tasks.c.id).where(other))
+        return tasks.c.id.in_(either)
+    return or_(one, other)
 
 
 def _conditions(which: Filter, before: UUID | None, dialect: str) -> list[ColumnElement[bool]]:
@@ -125,9 +170,13 @@ def _conditions(which: Filter, before: UUID | None, dialect: str) -> list[Column
     if before is not None:
         conditions.append(tasks.c.id < before)
     if which.status is not None:
-        conditions.append(_is_shown_as(which.status))
+        conditions.append(_is_shown_as(which.status, dialect))
     if which.operation is not None:
         conditions.append(tasks.c.operation == which.operation)
+    if which.principal is not None:
+        conditions += is_of_principal(which.principal)
+    if which.tenant is not None:
+        conditions += is_of_tenant(which.tenant)
     if which.label is not None:
         conditions += _has_label(*which.label, dialect)
     if which.created_after is not None:

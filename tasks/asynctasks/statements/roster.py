@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -89,11 +89,11 @@ class Roster:
             rows = await connection.execute(_OF_QUEUE, {"of_queue": queue})
             return [Executor(**row) for row in rows.mappings()]
 
-    async def consumed_queues(self, seen_seconds: float) -> set[str]:
-        """The queues with an executor that takes tasks, seen within so many seconds."""
+    async def consumers(self, seen_seconds: float) -> dict[str, int]:
+        """By queue how many executors take its tasks, of those seen within so many seconds."""
         async with self._database.read() as connection:
-            rows = await connection.execute(_CONSUMED, {"seen_seconds": -seen_seconds})
-            return set(rows.scalars())
+            rows = await connection.execute(_CONSUMERS, {"seen_seconds": -seen_seconds})
+            return {row.queue: row.executors for row in rows}
 
     async def set_draining(self, names: Collection[str], draining: bool) -> None:
         """Tell the executors to drain, or to consume again; one that is gone is passed over."""
@@ -148,12 +148,12 @@ _OF_QUEUE = (
     .where(executors.c.queue == bindparam("of_queue"))
     .order_by(executors.c.name)
 )
-_CONSUMED = (
-    select(executors.c.queue)
+_CONSUMERS = (
+    select(executors.c.queue, func.count().label("executors"))
     .where(
         executors.c.consuming, executors.c.seen_at >= seconds_from_now(bindparam("seen_seconds"))
     )
-    .distinct()
+    .group_by(executors.c.queue)
 )
 _SET_DRAINING = (
     update(executors)

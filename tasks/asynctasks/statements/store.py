@@ -7,7 +7,7 @@ executor's statements are in `claims`, the relay's in `upkeep`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
     bindparam,
@@ -24,6 +24,7 @@ from asynctasks.blob import ORPHANED_SECONDS
 from asynctasks.endings import CANCELLED_WHILE_QUEUED
 from asynctasks.errors import (
     DatabaseUnavailableError,
+    QuotaExceededError,
     TaskFinishedError,
     TaskNotFinishedError,
     TaskNotFoundError,
@@ -32,8 +33,12 @@ from asynctasks.errors import (
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
 from asynctasks.statements.conditions import ANSWER_COLUMNS, blobs, is_status, tasks
+from asynctasks.statements.hold import HOLD
+from asynctasks.statements.hot_statements import ADD, ADDED, additions
 from asynctasks.statements.id_list import is_one_of
+from asynctasks.statements.owners import OWNER, Owner
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
+from asynctasks.statements.quotas import Kind, room_for, within_bounds
 from asynctasks.statements.shown import shown_columns
 from asynctasks.task import Task, TaskStatus, may_move
 
@@ -46,6 +51,10 @@ if TYPE_CHECKING:
     from asynctasks.database import Database
     from asynctasks.group_commit import GroupCommit
     from asynctasks.operations.new_task import NewTask
+    from asynctasks.statements.quotas import Bound
+
+CANCEL_SECONDS = 30.0
+"""How long executors have to end a task with an upstream's job before it ends without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +73,48 @@ class TaskStore:
         self._database = database
         self._commits = commits
 
-    async def add(self, task: NewTask) -> Added:
+    async def add(self, task: NewTask, bounds: Sequence[Bound] = ()) -> Added:
         """Store and commit the task, unless its idempotency key is known already.
 
-        Or unless another with its coalescing key has not finished.
+        Or unless another with its coalescing key has not finished. Raises QuotaExceededError where
+        it would be new, and one of the bounds leaves it no room.
         """
         if task.coalescing_key is not None:
-            return await self._add_unless_equal(task)
+            return await self._add_unless_equal(task, bounds)
+        if bounds:
+            return await self._add_bounded(task, bounds)
         batch = _ADDING if task.idempotency_key is None else _ADDING_BY_KEY
         return await self._commits.write(batch, task)
 
-    async def _add_unless_equal(self, task: NewTask) -> Added:
+    async def _add_unless_equal(self, task: NewTask, bounds: Sequence[Bound]) -> Added:
         for _ in range(MAX_ROUNDS):
-            added = await self._commits.write(_COALESCING, task)
+            if bounds:
+                added = await self._add_bounded(task, bounds)
+            else:
+                added = await self._commits.write(_COALESCING, task)
             if added is not None:
                 return added
         raise DatabaseUnavailableError("Equal calls finish faster than this one can be stored.")
+
+    async def _add_bounded(self, task: NewTask, bounds: Sequence[Bound]) -> Any:
+        result = await self._commits.write(_BOUNDED[_kind_of(task)], (task, bounds))
+        if isinstance(result, QuotaExceededError):
+            raise result
+        return result
 
     async def find(self, task_id: UUID) -> Task:
         """The task as it is shown; raises TaskNotFoundError, TaskUnreadableError."""
         async with self._database.read() as connection:
             return await _one(connection, task_id, _SHOWN[connection.dialect.name])
+
+    async def owner_of(self, task_id: UUID) -> Owner:
+        """Whose the task is, which costs the same however large it is; raises TaskNotFoundError."""
+        async with self._database.read() as connection:
+            found = await connection.execute(OWNER, {"task_id": task_id})
+            row = found.mappings().one_or_none()
+        if row is None:
+            raise TaskNotFoundError(task_id)
+        return Owner(**row)
 
     async def versions(self, task_ids: Sequence[UUID]) -> dict[UUID, int]:
         """The versions of those of the tasks that there are."""
@@ -108,10 +138,10 @@ class TaskStore:
         async with self._database.read_long(seconds=seconds) as connection:
             return await read_page(connection, which, before=before, size=size)
 
-    async def make_due(self, task_ids: Sequence[UUID]) -> None:
-        """Let the relay publish these at once: publishing them has just failed."""
+    async def hold(self, task_ids: Sequence[UUID]) -> None:
+        """Hold these, to be released anew: publishing them has just failed."""
         async with self._database.write() as connection:
-            await connection.execute(_MAKE_DUE, {"ids": task_ids})
+            await connection.execute(HOLD, {"ids": task_ids})
 
     async def cancel(self, task_id: UUID) -> Task:
         """End a queued task, or ask the executor of a running one to end it; the task after that.
@@ -132,18 +162,26 @@ class TaskStore:
             elif task.cancel_requested:
                 return task
             else:
-                values = {"cancel_requested": True}
+                values: dict[str, Any] = {"cancel_requested": True}
                 if task.status is TaskStatus.QUEUED:
                     # An executor ends it, which can tell the upstream; now, not at the next poll.
                     values |= {"published": False, **_NOW}
+                if task.upstream_job is not None:
+                    # The relay does where none comes: perhaps nobody has its operation any more.
+                    values["deadline"] = _DEADLINE_OF_CANCEL
             return await _change(connection, task, values)
 
-    async def retry(self, task_id: UUID, *, more_attempts: int) -> Task:
+    async def retry(
+        self, task_id: UUID, *, more_attempts: int, bounds: Sequence[Bound] = ()
+    ) -> Task:
         """Queue a failed, cancelled or expired task anew, for so many more attempts.
 
-        Raises TaskNotFoundError, TaskNotFinishedError, TaskFinishedError.
+        Raises TaskNotFoundError, TaskNotFinishedError, TaskFinishedError, and QuotaExceededError
+        where one of the bounds leaves it no room.
         """
         async with self._database.write() as connection:
+            # First: whoever adds a task locks rows after that, too.
+            room = await room_for(connection, bounds) if bounds else None
             task = await _one(connection, task_id, _LOCK)
             if not task.status.is_final:
                 raise TaskNotFinishedError(f"The task is {task.status}; it needs no retry.")
@@ -176,6 +214,10 @@ class TaskStore:
                     )
                 ),
             }
+            if room is not None:
+                if error := room.take(bounds):
+                    raise error
+                values["counted"] = True
             return await _change(connection, task, values)
 
     async def delete(self, task_id: UUID) -> None:
@@ -190,6 +232,10 @@ class TaskStore:
 
 
 _NOW = dict.fromkeys(("run_after", "next_publish_at"), seconds_from_now(0.0))
+_CANCELLED_BY = seconds_from_now(CANCEL_SECONDS)
+_DEADLINE_OF_CANCEL = case(
+    (tasks.c.deadline < _CANCELLED_BY, tasks.c.deadline), else_=_CANCELLED_BY
+)
 _IS_ASKED_FOR = tasks.c.id == bindparam("task_id")
 _SHOWN = {
     dialect: select(*shown_columns(dialect)).where(_IS_ASKED_FOR)
@@ -198,12 +244,6 @@ _SHOWN = {
 _LOCK = select(tasks).where(_IS_ASKED_FOR).with_for_update()
 _VERSIONS = select(tasks.c.id, tasks.c.version).where(is_one_of(tasks.c.id))
 _FINISHED = select(tasks.c.id).where(is_one_of(tasks.c.id), tasks.c.finished_at.is_not(None))
-# Bookkeeping that nobody sees: it is no change of the task, so `version` stays.
-_MAKE_DUE = (
-    update(tasks)
-    .where(is_one_of(tasks.c.id), tasks.c.status == TaskStatus.QUEUED)
-    .values(published=False, next_publish_at=seconds_from_now(0.0))
-)
 
 # So that the relay deletes them when it looks next, and not only when they could be nobody's.
 _ORPHAN = (
@@ -212,30 +252,8 @@ _ORPHAN = (
     .values(touched_at=seconds_from_now(-ORPHANED_SECONDS))
 )
 
-_AS_GIVEN = (
-    "id",
-    "operation",
-    "revision",
-    "queue",
-    "principal",
-    "idempotency_key",
-    "fingerprint",
-    "coalescing_key",
-    "arguments",
-    "sealed_arguments",
-    "sealed_headers",
-    "body_headers",
-    "body",
-    "body_blob",
-    "labels",
-    "max_attempts",
-    "created_at",
-    "published",
-    "reply_to",
-    "asynctask",
-)
 _NEW = {
-    **{name: bindparam(name, type_=tasks.c[name].type) for name in _AS_GIVEN},
+    **{name: bindparam(name, type_=tasks.c[name].type) for name in ADDED},
     "status": TaskStatus.QUEUED,
     "deadline": func.coalesce(
         bindparam("deadline", type_=tasks.c.deadline.type),
@@ -248,12 +266,14 @@ _ADD = {
     "postgresql": postgresql.insert(tasks).values(_NEW).on_conflict_do_nothing(),
     "sqlite": sqlite.insert(tasks).values(_NEW).on_conflict_do_nothing(),
 }
-_KEY = tuple_(tasks.c.principal, tasks.c.operation, tasks.c.idempotency_key)
-_BY_KEY = select(
-    tasks.c.id, tasks.c.fingerprint, tasks.c.principal, tasks.c.operation, tasks.c.idempotency_key
-).where(_KEY.in_(bindparam("keys", expanding=True)))
+# A principal that belongs to several tenants is another caller in each.
+_CALLED = (tasks.c.principal, tasks.c.tenant, tasks.c.operation)
+_KEY = (*_CALLED, tasks.c.idempotency_key)
+_BY_KEY = select(tasks.c.id, tasks.c.fingerprint, *_KEY).where(
+    tuple_(*_KEY).in_(bindparam("keys", expanding=True))
+)
 
-_COALESCED = (tasks.c.principal, tasks.c.operation, tasks.c.coalescing_key)
+_COALESCED = (*_CALLED, tasks.c.coalescing_key)
 _UNFINISHED = select(tasks.c.id, *_COALESCED).where(
     tuple_(*_COALESCED).in_(bindparam("keys", expanding=True)),
     is_status(TaskStatus.QUEUED, TaskStatus.RUNNING),
@@ -264,6 +284,16 @@ MAX_ROUNDS = 5
 
 async def _add(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
     await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in new])
+    return _all_new(new)
+
+
+async def _add_at_once(database: Database, new: Sequence[NewTask]) -> list[Added]:
+    for parameters in additions([vars(task) for task in new]):
+        await database.fetch(ADD, *parameters)
+    return _all_new(new)
+
+
+def _all_new(new: Sequence[NewTask]) -> list[Added]:
     return [Added(task.id, is_new=True, fingerprint=None) for task in new]
 
 
@@ -272,7 +302,7 @@ async def _add_by_key(connection: AsyncConnection, new: Sequence[NewTask]) -> li
     # In one order everywhere: two proxies that insert the same keys must not wait for each other.
     await _add(connection, sorted(new, key=_key_of))
     rows = await connection.execute(_BY_KEY, {"keys": list(map(_key_of, new))})
-    known = {(row.principal, row.operation, row.idempotency_key): row for row in rows}
+    known = {tuple(row)[2:]: row for row in rows}
     if len(known) < len({_key_of(task) for task in new}):
         raise DatabaseUnavailableError("A task with this idempotency key was forgotten just now.")
     holders = [known[_key_of(task)] for task in new]
@@ -286,7 +316,7 @@ async def _coalesce(connection: AsyncConnection, new: Sequence[NewTask]) -> list
     """One whose equal has not finished leads to that; None where that has finished just now."""
     await _add(connection, sorted(new, key=_equality_of))
     rows = await connection.execute(_UNFINISHED, {"keys": list(map(_equality_of, new))})
-    holders = {(row.principal, row.operation, row.coalescing_key): row.id for row in rows}
+    holders = {tuple(row)[1:]: row.id for row in rows}
     ids = [holders.get(_equality_of(task)) for task in new]
     return [
         None if task_id is None else Added(task_id, is_new=task_id == task.id, fingerprint=None)
@@ -294,19 +324,35 @@ async def _coalesce(connection: AsyncConnection, new: Sequence[NewTask]) -> list
     ]
 
 
-_ADDING = Batch(_add, is_one_statement=True)
+_ADDING = Batch(_add, at_once=_add_at_once)
 _ADDING_BY_KEY = Batch(_add_by_key)
 _COALESCING = Batch(_coalesce)
 
 
-def _key_of(task: NewTask) -> tuple[str, str, str]:
+def _kind_of(task: NewTask) -> Literal["new", "by key", "coalesced"]:
+    if task.coalescing_key is not None:
+        return "coalesced"
+    return "new" if task.idempotency_key is None else "by key"
+
+
+def _key_of(task: NewTask) -> tuple[str, str, str, str]:
     assert task.idempotency_key is not None
-    return task.principal, task.operation, task.idempotency_key
+    return task.principal, task.tenant, task.operation, task.idempotency_key
 
 
-def _equality_of(task: NewTask) -> tuple[str, str, str]:
+def _equality_of(task: NewTask) -> tuple[str, str, str, str]:
     assert task.coalescing_key is not None
-    return task.principal, task.operation, task.coalescing_key
+    return task.principal, task.tenant, task.operation, task.coalescing_key
+
+
+_BOUNDED: dict[str, Batch[Any, Any]] = {
+    name: Batch(within_bounds(kind))
+    for name, kind in {
+        "new": Kind(_add, lambda task: task.id, None),
+        "by key": Kind(_add_by_key, _key_of, _BY_KEY.with_for_update(read=True, key_share=True)),
+        "coalesced": Kind(_coalesce, _equality_of, _UNFINISHED),
+    }.items()
+}
 
 
 async def _one(connection: AsyncConnection, task_id: UUID, statement: Any) -> Task:

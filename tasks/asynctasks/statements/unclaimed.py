@@ -14,8 +14,9 @@ from sqlmodel import SQLModel
 
 from asynctasks.instants import seconds_from_now, seconds_since
 from asynctasks.operation_revision import OperationRevisionRow
-from asynctasks.statements.claims import ClaimedTask
+from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.statements.conditions import IS_QUEUED, NOW, tasks
+from asynctasks.statements.hold import HOLD
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import TaskStatus
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from asynctasks.database import Database
     from asynctasks.statements.claims import Claimable
+
+_LEAVE_JOBS = (TaskStatus.EXPIRED, TaskStatus.CANCELLED)
 
 
 class Refusal(Enum):
@@ -35,7 +38,11 @@ class Refusal(Enum):
     NO_LONGER = auto()
     """Its to claim by now: a changed operations file, or its time, came after the claim."""
     JOB_LEFT_BEHIND = auto()
-    """It has expired while its upstream worked on a job, which ours can end."""
+    """It has ended while its upstream worked on a job, which ours can end."""
+    HELD = auto()
+    """Paused, or its upstream is left alone: it waits as a row, with no message."""
+    NOT_RELEASED = auto()
+    """Its limits have not let it go: its message is an old one."""
     OTHER_QUEUE = auto()
     UNKNOWN_OPERATION = auto()
     UNKNOWN_REVISION = auto()
@@ -54,6 +61,7 @@ class UnclaimedTask:
     revision: str | None
     age_seconds: float
     is_due: bool
+    is_published: bool
     has_job: bool
     is_older: bool
     """Whether its revision appeared before the executor's own."""
@@ -65,12 +73,20 @@ def refusal(task: UnclaimedTask | None, claimable: Claimable) -> Refusal:
         return Refusal.NO_SUCH_TASK
     if task.status is not TaskStatus.QUEUED or not task.is_due:
         is_ours = task.queue == claimable.queue and task.operation in claimable.revisions
-        is_left_behind = task.status is TaskStatus.EXPIRED and task.has_job and is_ours
+        is_left_behind = task.status in _LEAVE_JOBS and task.has_job and is_ours
         return Refusal.JOB_LEFT_BEHIND if is_left_behind else Refusal.NOT_WAITING
     if task.queue != claimable.queue:
         return Refusal.OTHER_QUEUE
+    return _refusal_of_our_queue(task, claimable)
+
+
+def _refusal_of_our_queue(task: UnclaimedTask, claimable: Claimable) -> Refusal:
     if task.operation not in claimable.revisions:
         return Refusal.UNKNOWN_OPERATION
+    if not task.has_job and task.operation in claimable.held():
+        return Refusal.HELD
+    if not task.has_job and not task.is_published and task.operation in claimable.limited:
+        return Refusal.NOT_RELEASED
     if task.revision in {None, claimable.revisions[task.operation], *claimable.older}:
         return Refusal.NO_LONGER
     return Refusal.OLDER_REVISION if task.is_older else Refusal.UNKNOWN_REVISION
@@ -90,11 +106,16 @@ class UnclaimedTasks:
             return None if row is None else UnclaimedTask(**row)
 
     async def left_behind(self, task_id: UUID) -> ClaimedTask | None:
-        """A task that has expired, as it was when it was claimed; None where there is none."""
+        """A task that has left a job, as it was when it was claimed; None where there is none."""
         async with self._database.read() as connection:
             found = await connection.execute(_LEFT_BEHIND, {"task_id": task_id})
             row = found.mappings().first()
             return None if row is None else ClaimedTask(**row)
+
+    async def hold(self, task_id: UUID) -> None:
+        """Hold the task that has a message, as if it had never been released."""
+        async with self._database.write() as connection:
+            await connection.execute(HOLD, {"ids": [task_id]})
 
     async def put_back(self, task_id: UUID, *, publish_in_seconds: float) -> None:
         """Have the relay publish the task again, to its own queue, unless it is to do so anyway."""
@@ -118,6 +139,7 @@ _FIND = (
         tasks.c.queue,
         tasks.c.operation,
         tasks.c.revision,
+        tasks.c.published.label("is_published"),
         seconds_since(tasks.c.created_at).label("age_seconds"),
         cast(_IS_DUE, Boolean).label("is_due"),
         cast(tasks.c.upstream_job.is_not(None), Boolean).label("has_job"),
@@ -130,7 +152,7 @@ _FIND = (
     .where(tasks.c.id == bindparam("task_id"))
 )
 _LEFT_BEHIND = select(*(tasks.c[name] for name in ClaimedTask.__dataclass_fields__)).where(
-    tasks.c.id == bindparam("task_id"), tasks.c.status == TaskStatus.EXPIRED
+    tasks.c.id == bindparam("task_id"), tasks.c.status.in_(_LEAVE_JOBS)
 )
 _PUT_BACK = (
     update(tasks)

@@ -22,15 +22,17 @@ from sqlalchemy import (
 )
 
 from asynctasks.attempt_history import with_ended_attempt
-from asynctasks.endings import CANCELLED_WITH_EXECUTOR, EXPIRED
+from asynctasks.endings import CANCELLED_WITHOUT_EXECUTOR, EXPIRED
 from asynctasks.instants import seconds_from_now, utc_now
 from asynctasks.statements.conditions import (
     HAS_JUST_FINISHED,
-    IS_DUE,
+    IS_DUE_POLL,
+    IS_HELD,
     IS_PUBLISHED,
     IS_PUT_BACK,
     IS_RUNNING,
     NOW,
+    WAITS_FOR_JOB,
     is_status,
     tasks,
 )
@@ -74,8 +76,12 @@ class Backlog:
     """By operation; delayed tasks and backoffs are not counted until they are due."""
     finished: int
     """Within the seconds asked about."""
+    held: dict[str, int] = field(default_factory=dict[str, int])
+    """Of what is queued, what has no message yet."""
     put_back: dict[str, int] = field(default_factory=dict[str, int])
     """Of what is queued, tasks that no executor knew how to run: nothing waits behind them."""
+    jobs: dict[str, int] = field(default_factory=dict[str, int])
+    """By operation the tasks whose upstream works on a job, between two polls."""
 
 
 class Upkeep:
@@ -88,9 +94,14 @@ class Upkeep:
         """One round trip."""
         await self._database.ping()
 
-    async def take_due(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
-        """Tasks to publish now, each given to one caller, and marked as published."""
-        return await self._take(_DUE, {"max_rows": limit, "again_in_seconds": again_in_seconds})
+    async def take_due_polls(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
+        """Tasks whose upstream's job is to be asked for now, each given to one caller.
+
+        They are marked as published; whatever limits they have, their attempt goes on.
+        """
+        return await self._take(
+            _DUE_POLLS, {"max_rows": limit, "again_in_seconds": again_in_seconds}
+        )
 
     async def take_lost(self, queue: str, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Published tasks of the queue whose messages may be lost, nobody having claimed them.
@@ -129,7 +140,10 @@ class Upkeep:
         return await self._ids(_LATE_IDS, limit)
 
     async def expire(self, task_ids: Sequence[UUID]) -> list[MovedTask]:
-        """End those that are still late; an executor that runs one finds its row gone."""
+        """End those that are still late, by a cancel where that was asked for.
+
+        An executor that runs one finds its row gone.
+        """
         return await self._move(_LATE, task_ids, _expired)
 
     async def _ids(self, which: Any, limit: int) -> list[UUID]:
@@ -164,12 +178,17 @@ class Upkeep:
         async with self._database.read() as connection:
             queued = (await connection.execute(_QUEUED)).all()
             finished = (await connection.execute(_RATE, {"since_seconds": -seconds})).all()
+            jobs = (await connection.execute(_JOBS)).all()
         found = {row.queue: Backlog({}, row.finished) for row in finished}
         for row in queued:
             backlog = found.setdefault(row.queue, Backlog({}, 0))
             backlog.queued[row.operation] = row.queued
+            if row.held:
+                backlog.held[row.operation] = row.held
             if row.put_back:
                 backlog.put_back[row.operation] = row.put_back
+        for row in jobs:
+            found.setdefault(row.queue, Backlog({}, 0)).jobs[row.operation] = row.jobs
         return found
 
 
@@ -188,7 +207,7 @@ def _returned(row: Any) -> dict[str, Any]:
         "new_attempts": with_ended_attempt(
             row, outcome="cancelled" if is_cancel else "interrupted", finished_at=utc_now()
         ),
-        "new_error": CANCELLED_WITH_EXECUTOR.to_json() if is_cancel else None,
+        "new_error": CANCELLED_WITHOUT_EXECUTOR.to_json() if is_cancel else None,
         "finished_in_seconds": 0.0 if is_cancel else None,
         "publish_in_seconds": None if is_cancel else 0.0,
         "run_in_seconds": None,
@@ -212,15 +231,16 @@ def _polled_again(row: Any) -> dict[str, Any]:
 
 def _expired(row: Any) -> dict[str, Any]:
     is_running = row.status is TaskStatus.RUNNING or row.upstream_job is not None
+    status = TaskStatus.CANCELLED if row.cancel_requested else TaskStatus.EXPIRED
     return {
         "task_id": row.id,
-        "new_status": TaskStatus.EXPIRED,
+        "new_status": status,
         "new_attempts": (
-            with_ended_attempt(row, outcome="expired", finished_at=utc_now())
+            with_ended_attempt(row, outcome=status.value, finished_at=utc_now())
             if is_running
             else row.attempts
         ),
-        "new_error": EXPIRED.to_json(),
+        "new_error": _PROBLEMS[status].to_json(),
         "finished_in_seconds": 0.0,
         "publish_in_seconds": None,
         "run_in_seconds": None,
@@ -228,7 +248,7 @@ def _expired(row: Any) -> dict[str, Any]:
     }
 
 
-_PROBLEMS = {TaskStatus.CANCELLED: CANCELLED_WITH_EXECUTOR, TaskStatus.EXPIRED: EXPIRED}
+_PROBLEMS = {TaskStatus.CANCELLED: CANCELLED_WITHOUT_EXECUTOR, TaskStatus.EXPIRED: EXPIRED}
 _IS_OVERDUE = and_(IS_PUBLISHED, tasks.c.next_publish_at <= NOW)
 _MAX_ROWS: BindParameter[int] = bindparam("max_rows")
 _OF_QUEUE: BindParameter[str] = bindparam("of_queue")
@@ -251,7 +271,7 @@ def _taking(*conditions: Any) -> Any:
     )
 
 
-_DUE = _taking(IS_DUE)
+_DUE_POLLS = _taking(IS_DUE_POLL)
 _LOST = _taking(_IS_OVERDUE, tasks.c.queue == _OF_QUEUE)
 _OVERDUE_QUEUES = select(tasks.c.queue).where(_IS_OVERDUE).distinct()
 _COUNT_PUBLISHED = (
@@ -303,17 +323,31 @@ _PURGE = delete(tasks).where(
         .with_for_update(skip_locked=True)
     )
 )
+
+
+def _waiting(condition: Any, *, held: int = 0, put_back: int = 0) -> Any:
+    kind = (literal(held).label("held"), literal(put_back).label("put_back"))
+    return select(tasks.c.queue, tasks.c.operation, *kind).where(condition)
+
+
 _WAITING = union_all(
-    select(tasks.c.queue, tasks.c.operation, literal(0).label("put_back")).where(IS_PUBLISHED),
-    select(tasks.c.queue, tasks.c.operation, literal(0)).where(IS_DUE),
-    select(tasks.c.queue, tasks.c.operation, literal(1)).where(IS_PUT_BACK),
+    _waiting(IS_PUBLISHED),
+    _waiting(IS_HELD, held=1),
+    _waiting(IS_DUE_POLL),
+    _waiting(IS_PUT_BACK, put_back=1),
 ).subquery()
 _QUEUED = select(
     _WAITING.c.queue,
     _WAITING.c.operation,
     func.count().label("queued"),
+    func.sum(_WAITING.c.held).label("held"),
     func.sum(_WAITING.c.put_back).label("put_back"),
 ).group_by(_WAITING.c.queue, _WAITING.c.operation)
+_JOBS = (
+    select(tasks.c.queue, tasks.c.operation, func.count().label("jobs"))
+    .where(WAITS_FOR_JOB)
+    .group_by(tasks.c.queue, tasks.c.operation)
+)
 _RATE = (
     select(tasks.c.queue, func.count().label("finished"))
     .where(HAS_JUST_FINISHED)

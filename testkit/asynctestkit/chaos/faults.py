@@ -48,6 +48,9 @@ CLOSE_CONNECTIONS = """
 """
 """`rabbitmqctl close_all_connections` waits for each client in turn, for stopped ones as well."""
 
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a statement of our own may meet while the database is being broken."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -227,7 +230,7 @@ class Injector:
             self._system.rabbitmq.ctl("eval", CLOSE_CONNECTIONS)
 
     async def _terminate_backends(self) -> None:
-        with suppress(OSError, asyncpg.PostgresError):
+        with suppress(*AWAY):
             connection = await asyncpg.connect(self._system.postgresql.url, timeout=5)
             try:
                 await connection.execute(
@@ -251,7 +254,7 @@ class Injector:
 
     async def _set_read_only(self, value: str) -> None:
         while True:
-            with suppress(OSError, asyncpg.PostgresError):
+            with suppress(*AWAY):
                 connection = await asyncpg.connect(self._system.postgresql.url, timeout=5)
                 try:
                     await connection.execute(

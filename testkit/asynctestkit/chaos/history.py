@@ -7,7 +7,9 @@ from typing import Any
 
 import asyncpg
 
-RECORD_CHANGES = """
+REPORTS, ORDERS = "create-report", "create-order"
+"""The operations whose tasks are looked at in `reports` and in `limited` alone."""
+RECORD_CHANGES = f"""
 CREATE TABLE chaos_history (
     seq bigserial PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -39,10 +41,11 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_inserted AFTER INSERT ON tasks
-    FOR EACH ROW WHEN (NEW.operation <> 'create-report') EXECUTE FUNCTION chaos_record();
+    FOR EACH ROW WHEN (NEW.operation NOT IN ('{REPORTS}', '{ORDERS}'))
+    EXECUTE FUNCTION chaos_record();
 -- Leases and publishing are bookkeeping that nobody sees; all else is a change.
 CREATE TRIGGER chaos_updated AFTER UPDATE ON tasks
-    FOR EACH ROW WHEN (NEW.operation <> 'create-report' AND
+    FOR EACH ROW WHEN (NEW.operation NOT IN ('{REPORTS}', '{ORDERS}') AND
         (OLD.version, OLD.status, OLD.attempt, OLD.executor, OLD.cancel_requested,
          OLD.response_status, OLD.response_body, OLD.response_blob, OLD.error::text,
          OLD.attempts::text)
@@ -61,8 +64,6 @@ CREATE TRIGGER chaos_deleted AFTER DELETE ON tasks
     FOR EACH ROW EXECUTE FUNCTION chaos_record_deletion();
 """
 
-REPORTS = "create-report"
-"""The operation whose tasks are looked at in `reports` alone: polls are no changes of a task."""
 FINAL = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -147,8 +148,8 @@ async def read_all(database_url: str) -> Found:
             " chaos_digest(response_body, response_blob) AS digest,"
             " error->>'type' AS error_type, (error->>'status')::int AS error_status,"
             " NULL AS response_body, NULL AS sealed_arguments FROM tasks"
-            " WHERE operation <> $1",
-            REPORTS,
+            " WHERE operation <> ALL ($1)",
+            [REPORTS, ORDERS],
         )
         rows = [
             Row(str(record["id"]), record["email"], dict(record), changes[str(record["id"])])

@@ -11,6 +11,7 @@ import aiohttp
 
 from asynctestkit.chaos.ledger import OUR_OWN_REFUSALS, Entry, Ledger
 from asynctestkit.chaos.system import PROXIES, System
+from asynctestkit.chaos.tenants import RED
 
 GIVE_UP_SECONDS = 75
 """More than any window and its tolerance, so that a late answer is seen, and then judged, late."""
@@ -112,7 +113,9 @@ class Load:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=GIVE_UP_SECONDS)
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session,
+            aiohttp.ClientSession(
+                connector=connector, timeout=timeout, headers=RED
+            ) as self._session,
             asyncio.TaskGroup() as tasks,
         ):
             loop = asyncio.get_running_loop()

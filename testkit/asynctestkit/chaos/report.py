@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from asynctestkit.chaos.checks import CHECKS, Evidence, Violation, excuses
+from asynctestkit.chaos.checks import CHECKS, excuses
+from asynctestkit.chaos.evidence import Evidence, Violation
 from asynctestkit.chaos.ledger import Entry
 from asynctestkit.chaos.system import PROXIES
 
@@ -35,7 +36,9 @@ def show(
     console.print(_checks(violations))
     bad = sum(map(len, violations.values()))
     outcome = f"[red]{bad} violations[/]" if bad else "[green]clean[/]"
-    console.print(f"{outcome}: ./dev chaos --minutes {minutes:g} --seed {seed}", soft_wrap=True)
+    machine = f"a machine that takes {evidence.slowness:.1f} times as long as an ordinary one"
+    command = f"./dev chaos --minutes {minutes:g} --seed {seed}"
+    console.print(f"{outcome}: {command}, on {machine}", soft_wrap=True)
 
 
 def _faults(evidence: Evidence) -> Table:
@@ -116,6 +119,9 @@ def _facts(evidence: Evidence) -> Table:
     ended = Counter(evidence.neighbour.statuses.values())
     for end, count in sorted(ended.items()):
         table.add_row(f"neighbour's tasks {end}", str(count))
+    upstream = evidence.limited.upstream
+    table.add_row("limited calls", str(len(upstream.calls)))
+    table.add_row("limited calls while the upstream was down", str(upstream.refused))
     for service, after in evidence.memory_after.items():
         before = evidence.memory_before[service]
         table.add_row(f"memory of {service}", f"{before >> 20} MiB, then {after >> 20} MiB")

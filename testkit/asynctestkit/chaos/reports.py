@@ -18,6 +18,7 @@ import asyncpg
 
 from asynctestkit.chaos.history import REPORTS
 from asynctestkit.chaos.system import PROXIES, System
+from asynctestkit.chaos.tenants import RED
 
 POST_SECONDS = 0.4
 """With this and the length of the jobs about forty go on at a time."""
@@ -98,7 +99,7 @@ async def call_reports(system: System, reports: Reports, stop: asyncio.Event, *,
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+        aiohttp.ClientSession(connector=connector, timeout=timeout, headers=RED) as session,
         asyncio.TaskGroup() as tasks,
     ):
         while not stop.is_set():

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from asynctestkit.chaos.supervised import Supervised
+from asynctestkit.chaos.tenants import write_access_file
+from asynctestkit.ports import free_port
 from asynctestkit.processes import Installation, Service
 from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
@@ -41,7 +43,11 @@ class System:
     def __init__(self, folder: Path) -> None:
         self.postgresql = PostgresqlServer()
         self.rabbitmq = RabbitmqServer()
-        self.installation = self._installation(folder, self.postgresql.url, PREFIX)
+        self.orders_port = free_port()
+        """Of the upstream of orders, which is none of the processes here."""
+        self.installation = self._installation(
+            folder, self.postgresql.url, PREFIX, access_file=write_access_file(folder)
+        )
         self.neighbour_url = urlsplit(self.postgresql.url)._replace(path=NEIGHBOUR).geturl()
         self.neighbour = self._installation(
             folder / NEIGHBOUR, self.neighbour_url, NEIGHBOUR, demo_url=self.installation.demo_url
@@ -79,6 +85,9 @@ class System:
     def url(self, name: str) -> str:
         return self.services[name].process.url
 
+    def health_url(self, name: str) -> str:
+        return self.services[name].process.health_url
+
     def queue_lengths(self) -> dict[str, int]:
         """Messages on each of the broker's queues, those in an executor's hands among them."""
         listed = self.rabbitmq.ctl("list_queues", "--formatter", "json", "name", "messages")
@@ -115,7 +124,13 @@ class System:
         return self.installation.demo_data / "customers.db"
 
     def _installation(
-        self, folder: Path, database_url: str, prefix: str, *, demo_url: str = ""
+        self,
+        folder: Path,
+        database_url: str,
+        prefix: str,
+        *,
+        demo_url: str = "",
+        **more_settings: object,
     ) -> Installation:
         return Installation(
             folder,
@@ -123,8 +138,11 @@ class System:
             broker_url=self.rabbitmq.url,
             broker_prefix=prefix,
             operations=OPERATIONS,
-            settings=SETTINGS,
-            environment={"CUSTOMER_API_URL": demo_url} if demo_url else {},
+            settings={**SETTINGS, **more_settings},
+            environment={
+                "ORDERS_URL": f"http://127.0.0.1:{self.orders_port}/",
+                **({"CUSTOMER_API_URL": demo_url} if demo_url else {}),
+            },
         )
 
     def _executor(self, name: str) -> Service:

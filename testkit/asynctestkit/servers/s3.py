@@ -5,6 +5,8 @@ from typing import Self
 import httpx
 from moto.server import ThreadedMotoServer
 
+from asynctestkit.eventually import PATIENCE_SECONDS
+
 REGION = "us-east-1"
 
 
@@ -36,4 +38,4 @@ class S3Server:
         }
 
     def make_bucket(self, name: str) -> None:
-        httpx.put(f"{self.url}/{name}").raise_for_status()
+        httpx.put(f"{self.url}/{name}", timeout=PATIENCE_SECONDS).raise_for_status()

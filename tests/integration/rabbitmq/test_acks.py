@@ -7,7 +7,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctestkit.broker_users import (
     message,
 )
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.ready import ready
 from asynctestkit.servers import RabbitmqServer
 
@@ -43,6 +43,6 @@ async def test_acks_on_a_connection_that_dies_return(
 
         await eventually(all_there)
         await asyncio.to_thread(server.kill)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*(delivery.release() for delivery in held))
     server.start()  # by this thread: the server ends with the one that started it

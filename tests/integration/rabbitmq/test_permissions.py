@@ -31,7 +31,7 @@ async def test_permissions_for_names_that_begin_with_our_prefix_are_enough(
     shared, own = SharedQueue(), SharedQueue()
     held: list[Any] = []
     async with (
-        RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=5) as broker,
+        RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=20) as broker,
         broker.shared_reply_queue(shared.arrived.append, on_restored=shared.count) as name,
         broker.temporary_reply_queue(own.arrived.append) as own_name,
         broker.consume("clients", prefetch=2, on_delivery=held.append),
@@ -82,7 +82,7 @@ async def test_a_ping_tells_of_a_permission_that_lacks(  # noqa: PLR0917 - a tab
     allowed = [patterns[name] for name in (configure, write, read)]
     await ctl(server, "set_permissions", limited_user, *allowed)
     url = server.url.replace("guest:guest", f"{limited_user}:secret")
-    async with RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=5) as broker:
+    async with RabbitmqBroker(url, queues=["clients"], prefix=prefix, publish_seconds=20) as broker:
         with pytest.raises(BrokerUnavailableError) as caught:
             await broker.ping()
         assert limited_user not in caught.value.public

@@ -25,7 +25,7 @@ from asynctestkit.servers import RabbitmqServer
 async def test_while_rabbitmq_blocks_publishers_they_time_out_and_consumers_ack(
     server: RabbitmqServer, prefix: str
 ):
-    async with open_broker(server, prefix, publish_seconds=0.3) as broker:
+    async with open_broker(server, prefix, publish_seconds=2) as broker:
         await broker.publish("clients", message(1))
         await broker.publish("clients", message(2))
         await ctl(server, "set_vm_memory_high_watermark", "0.0000001")
@@ -58,37 +58,36 @@ async def test_while_rabbitmq_blocks_publishers_they_time_out_and_consumers_ack(
         await ready(broker, (1, 2))
 
 
-async def test_under_an_alarm_only_the_first_publisher_waits(
-    broker: RabbitmqBroker, server: RabbitmqServer
-):
-    await ctl(server, "set_vm_memory_high_watermark", "0.0000001")
-    try:
-        await blocked(broker)
-        began = time.monotonic()
-        assert not broker.is_connected
-        for number in range(5):
+async def test_under_an_alarm_only_the_first_publisher_waits(server: RabbitmqServer, prefix: str):
+    async with open_broker(server, prefix, publish_seconds=2) as broker:
+        await ctl(server, "set_vm_memory_high_watermark", "0.0000001")
+        try:
+            await blocked(broker)
+            began = time.monotonic()
+            assert not broker.is_connected
+            for number in range(5):
+                with pytest.raises(BrokerUnavailableError):
+                    await broker.publish("clients", message(number))
             with pytest.raises(BrokerUnavailableError):
-                await broker.publish("clients", message(number))
-        with pytest.raises(BrokerUnavailableError):
-            async with broker.temporary_reply_queue(lambda _: None):
-                pass
-        with pytest.raises(BrokerUnavailableError, match="short of memory or disk"):
-            await broker.ping()
-        assert time.monotonic() - began < 1
-    finally:
-        await ctl(server, "set_vm_memory_high_watermark", "0.4")
-    await published(broker, 9)
+                async with broker.temporary_reply_queue(lambda _: None):
+                    pass
+            with pytest.raises(BrokerUnavailableError, match="short of memory or disk"):
+                await broker.ping()
+            assert time.monotonic() - began < 1.9
+        finally:
+            await ctl(server, "set_vm_memory_high_watermark", "0.4")
+        await published(broker, 9)
 
-    def usable() -> None:
-        assert broker.is_connected
+        def usable() -> None:
+            assert broker.is_connected
 
-    await eventually(usable)
+        await eventually(usable)
 
 
 async def test_of_a_broker_that_has_fallen_silent_only_the_first_publisher_waits(
     server: RabbitmqServer, prefix: str
 ):
-    async with open_broker(server, prefix, publish_seconds=0.5) as broker:
+    async with open_broker(server, prefix, publish_seconds=2) as broker:
         with server.frozen():
             with pytest.raises(BrokerUnavailableError):
                 await broker.publish("clients", message(1))
@@ -97,7 +96,7 @@ async def test_of_a_broker_that_has_fallen_silent_only_the_first_publisher_waits
             for number in range(5):
                 with pytest.raises(BrokerUnavailableError, match="confirms nothing at present"):
                     await broker.publish("clients", message(number))
-            assert time.monotonic() - began < 0.4
+            assert time.monotonic() - began < 1.9
         await published(broker, 2)
         assert broker.is_connected
 

@@ -15,7 +15,7 @@ from asynctestkit.broker_users import (
     open_broker,
     reply,
 )
-from asynctestkit.eventually import eventually
+from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.servers import RabbitmqServer
 
 
@@ -65,7 +65,7 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
         arrived: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         async with broker.temporary_reply_queue(arrived.set_result) as name:
             await broker.reply(name, reply(number))
-            assert (await asyncio.wait_for(arrived, 10)).task_id.int == number
+            assert (await asyncio.wait_for(arrived, PATIENCE_SECONDS)).task_id.int == number
 
     channel = broker._unconfirmed
     assert channel is not None
@@ -145,7 +145,7 @@ async def test_the_broker_ends_though_a_caller_never_leaves_its_reply_queue(
             waiting.set()
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async with open_broker(server, prefix) as broker:
             task = asyncio.create_task(caller(broker))
             await waiting.wait()

@@ -1,117 +1,13 @@
 """Scaling a Deployment (in memory) by the demand of a real task table: up, down, and in between."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
-
-import pytest
 from sqlalchemy import text
 
-from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.metrics import DEMAND_UNKNOWN, EXECUTORS, OLDEST_QUEUED, QUEUED, RUNNING
-from asyncoperator.scaling.loop import PoolsLoop
-from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.database import Database
-from asynctasks.errors import BrokerUnavailableError
-from asynctasks.operations.new_task import NewTask
-from asynctasks.statements.demand import DemandReader
-from asynctasks.statements.roster import Heartbeat, Roster
-from asynctestkit.fake_kube import COST, FakeKube
+from asynctasks.statements.roster import Heartbeat
+from asynctestkit.fake_kube import COST
+from asynctestkit.pool_scene import OpenScene
 from asynctestkit.ports import free_port
-
-if TYPE_CHECKING:
-    from asyncoperator.cluster.kube import Kube
-    from asynctasks.broker.protocol import Broker
-
-MakeTask = Callable[..., NewTask]
-
-
-class Silent:
-    """A broker that is away."""
-
-    async def count_ready(self, _: str) -> int:
-        raise BrokerUnavailableError
-
-
-class Scene:
-    """A pool, its executors, and the loop of the operator that leads."""
-
-    def __init__(self, parts: Any, new_task: MakeTask, kube: FakeKube) -> None:
-        self.parts, self._new_task, self.kube = parts, new_task, kube
-        self.roster = Roster(parts.database)
-        self.running: dict[str, int] = {}
-        self.draining: dict[str, bool] = {}
-        self.broker: Any = Silent()
-        self.loop = self.new_leader()
-
-    def new_leader(self, database: Database | None = None) -> PoolsLoop:
-        """The loop of another operator, which knows nothing of the past."""
-        self.loop = PoolsLoop(
-            kube=cast("Kube", self.kube),
-            demand=DemandReader(database or self.parts.database),
-            roster=self.roster if database is None else Roster(database),
-            broker=cast("Broker", self.broker),
-            neighbours=Neighbours(cast("Kube", self.kube), "mine"),
-            tick_seconds=2,
-            mirror_is_degraded=lambda: False,
-        )
-        return self.loop
-
-    async def beat(self) -> None:
-        """Every executor reports, and does as it is told, as a real one does."""
-        for name, pod in list(self.kube.pods_by_name.items()):
-            draining = await self._report(name)
-            if draining is not self.draining.get(name, False):
-                self.draining[name] = draining
-                await self._report(name)
-            pod.ready = not draining
-
-    async def _report(self, name: str) -> bool:
-        running = self.running.get(name, 0)
-        return await self.roster.beat(
-            Heartbeat(
-                name=name,
-                queue="clients",
-                pod=name,
-                concurrency=2,
-                running=running,
-                consuming=not self.draining.get(name, False),
-                idle_seconds=None if running else 5.0,
-            )
-        )
-
-    async def tick(self, times: int = 1) -> None:
-        for _ in range(times):
-            await self.beat()
-            await self.loop.tick()
-
-    async def submit(self, count: int) -> list[UUID]:
-        new = [self._new_task(published=True, publish_in_seconds=60) for _ in range(count)]
-        for task in new:
-            await self.parts.store.add(task)
-        return [task.id for task in new]
-
-    async def run_on(self, name: str, task_id: UUID) -> None:
-        await self.parts.claims(name).claim(task_id)
-        self.running[name] = self.running.get(name, 0) + 1
-
-
-OpenScene = Callable[..., Scene]
-
-
-@pytest.fixture
-async def scene(
-    postgresql_url: str,
-    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
-    new_task: MakeTask,
-) -> AsyncIterator[OpenScene]:
-    async with open_parts(postgresql_url) as parts:
-
-        def open_scene(*, replicas: int, **scaling: Any) -> Scene:
-            return Scene(parts, new_task, FakeKube(replicas=replicas, **scaling))
-
-        yield open_scene
 
 
 async def test_a_burst_is_met_in_one_tick_and_told(scene: OpenScene):
@@ -403,18 +299,6 @@ async def test_without_the_broker_it_scales_all_the_same(scene: OpenScene):
     await it.tick()
     assert it.kube.replicas == 3
     assert it.kube.condition("ScalingActive")["status"] == "True"
-
-
-async def test_tasks_without_messages_are_said(scene: OpenScene, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("asyncoperator.scaling.loop.MISSING_SECONDS", 0.0)
-    it = scene(replicas=1)
-    async with InMemoryBroker() as it.broker:
-        it.new_leader()
-        await it.submit(6)
-        await it.tick(2)
-        active = it.kube.condition("ScalingActive")
-    assert (active["status"], active["reason"]) == ("True", "MessagesMissing")
-    assert active["message"].startswith("6 queued tasks have no message")
 
 
 async def test_a_pool_without_a_deployment_says_so(scene: OpenScene):

@@ -1,0 +1,30 @@
+"""Waiting for the task database: an attempt's end is worth it, however long that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from asynctasks.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PAUSE_SECONDS = 1.0
+"""Between tries."""
+
+ResultT = TypeVar("ResultT")
+
+log = structlog.get_logger(__name__)
+
+
+async def when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """What the database answers once it does."""
+    while True:
+        try:
+            return await ask()
+        except DatabaseUnavailableError as error:
+            log.warning("waiting for the task database", reason=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)

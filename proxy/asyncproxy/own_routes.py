@@ -1,0 +1,42 @@
+"""How a path of the proxy's own is served: documented once, with a slash at its end, to HEAD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import APIRouter
+
+    from asyncproxy.schemas import Responses
+
+
+def add_route(
+    router: APIRouter,
+    method: str,
+    path: str,
+    endpoint: Callable[..., Coroutine[Any, Any, Any]],
+    *,
+    summary: str,
+    responses: Responses,
+    status: int = 200,
+    to_head: bool = True,
+    openapi_extra: dict[str, Any] | None = None,
+) -> None:
+    """Serve the path by the endpoint, whose name is the operation's id in the OpenAPI document."""
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        operation_id=endpoint.__name__,
+        summary=summary,
+        status_code=status,
+        responses=responses,
+        openapi_extra=openapi_extra,
+    )
+    # Not by a redirect, which would lead to the host that the request names.
+    also = [method, "HEAD"] if method == "GET" and to_head else [method]
+    router.add_api_route(f"{path}/", endpoint, methods=also, include_in_schema=False)
+    if also != [method]:
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

@@ -1,0 +1,68 @@
+"""What somebody sets of a limit in place of what the file says. Decides only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from asynctasks.declarations.declared import Declared
+from asynctasks.errors import LimitInvalidError, Violation, in_our_words
+from asynctasks.limits.limit import Burst, Concurrency, Rate
+from asynctasks.limits.limit_state import CHANGEABLE, in_effect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asynctasks.limits.limit import Limit
+
+
+class LimitChange(Declared):
+    """A merge patch (RFC 7396) of a limit: null takes the file's again, what is left out stays."""
+
+    concurrency: Concurrency | None = None
+    rate_per_second: Rate | None = None
+    burst: Burst | None = None
+
+    def after(self, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is set once this is, too."""
+        given = {key: getattr(self, name) for key, name in self._given()}
+        merged = {**changed, **given}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def __str__(self) -> str:
+        """For people, what it sets."""
+        told = ((key, getattr(self, name)) for key, name in self._given())
+        return " ".join(f"{key}={'null' if value is None else value}" for key, value in told)
+
+    def _given(self) -> list[tuple[str, str]]:
+        return [(key, name) for key, name in CHANGEABLE.items() if name in self.model_fields_set]
+
+
+def read_change(given: Any) -> LimitChange:
+    """The change that JSON asks for; raises LimitInvalidError."""
+    try:
+        return LimitChange.model_validate(given)
+    except ValidationError as error:
+        raise LimitInvalidError(list(map(_violation, error.errors()))) from error
+
+
+def check_change(declared: Limit, changed: Mapping[str, Any]) -> None:
+    """Raise LimitInvalidError where the limit makes no sense with all that is set of it."""
+    limit = in_effect(declared, changed)
+    if "burst" in changed and limit.rate_per_second is None:
+        raise LimitInvalidError(
+            [Violation("/burst", "it goes with a rate: expected `ratePerSecond`, too")]
+        )
+
+
+def _violation(fault: Any) -> Violation:
+    pointer = "".join(f"/{part}" for part in fault["loc"])
+    match fault["type"]:
+        case "extra_forbidden":
+            known = ", ".join(sorted(CHANGEABLE))
+            return Violation(pointer, f"unknown key; expected one of {known}")
+        case "model_type":
+            return Violation(pointer, 'expected a JSON object: {"concurrency": 20}')
+        case _:
+            return Violation(pointer, in_our_words(str(fault["msg"])))

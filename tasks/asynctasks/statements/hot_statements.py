@@ -1,0 +1,325 @@
+"""The statements that every task goes through, and every poll, in PostgreSQL's own words.
+
+Each writes a whole group of tasks from arrays and is a transaction of its own, one round trip. The
+driver runs it beneath SQLAlchemy, which would cost more than the statement itself
+(docs/decisions/0011-hot-statements.md). SQLite's forms are in `store` and `claims`; the contract
+tests run both.
+
+A new column that tasks begin with goes into `ADDED`, one that an attempt leaves behind into
+`ANSWER_COLUMNS`: its type is read off the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import postgresql
+
+from asynctasks.instants import aware
+from asynctasks.json_values import json_text
+from asynctasks.statements.conditions import ANSWER_COLUMNS, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+ADDED = (
+    "id",
+    "operation",
+    "revision",
+    "queue",
+    "principal",
+    "tenant",
+    "priority",
+    "fair_key",
+    "idempotency_key",
+    "fingerprint",
+    "coalescing_key",
+    "arguments",
+    "sealed_arguments",
+    "sealed_headers",
+    "body_headers",
+    "body",
+    "body_blob",
+    "labels",
+    "max_attempts",
+    "created_at",
+    "published",
+    "reply_to",
+    "asynctask",
+)
+"""What a new task's row begins with, as it is given."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Of one statement's JSON and bodies: PostgreSQL and the driver hold them several times."""
+_POSTGRESQL = postgresql.dialect()
+
+
+def _columns(*names: str) -> dict[str, str]:
+    """Columns of the table, and their types."""
+    return {name: tasks.c[name].type.compile(_POSTGRESQL) for name in names}
+
+
+_GIVEN = {
+    **_columns(*ADDED, "deadline"),
+    **dict.fromkeys(("deadline_seconds", "delay_seconds", "publish_in_seconds"), "FLOAT"),
+}
+_ENDED = {
+    **_columns("id", "attempt", "status", "attempts", *ANSWER_COLUMNS),
+    "given_back": "INTEGER",
+    "retry_in_seconds": "FLOAT",
+    **_columns("upstream_job", "progress"),
+}
+_STEPS = {
+    **_columns("id", "attempt", "upstream_job", "progress"),
+    "changes": "INTEGER",
+    "poll_in_seconds": "FLOAT",
+}
+
+
+def _names(columns: Iterable[str], of: str = "") -> str:
+    return ", ".join(f"{of}{name}" for name in columns)
+
+
+def _arrays(columns: Mapping[str, str], *, first: int = 1) -> str:
+    """What stands in the FROM: rows of these columns, from a parameter for each."""
+    arrays = _names(f"${n}::{kind}[]" for n, kind in enumerate(columns.values(), start=first))
+    return f"unnest({arrays}) AS given ({_names(columns)})"
+
+
+ADD = f"""
+INSERT INTO tasks ({_names(ADDED)},
+                   status, deadline, run_after, next_publish_at)
+SELECT {_names(ADDED)},
+       'queued',
+       coalesce(deadline, now() + make_interval(secs => deadline_seconds)),
+       now() + make_interval(secs => delay_seconds),
+       now() + make_interval(secs => publish_in_seconds)
+FROM {_arrays(_GIVEN)}
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own names
+
+
+def claim(returned: Iterable[str]) -> str:
+    """The claim that returns these columns.
+
+    A poll goes on with the attempt whose call has started the job, and nobody sees it; no limit and
+    no pause keeps it. Rows are locked in one order everywhere, so that executors with equal
+    messages never wait in a circle.
+    """
+    return f"""
+UPDATE tasks
+SET status = 'running',
+    version = tasks.version + CASE WHEN is_poll THEN 0 ELSE 1 END,
+    attempt = tasks.attempt + CASE WHEN is_poll THEN 0 ELSE 1 END,
+    executor = $6,
+    lease_until = clock_timestamp() + make_interval(secs => $7::float),
+    attempt_started_at = CASE WHEN is_poll THEN attempt_started_at ELSE clock_timestamp() END,
+    started_at = coalesce(started_at, clock_timestamp()),
+    published = FALSE,
+    next_publish_at = NULL,
+    run_after = NULL,
+    progress = CASE WHEN is_poll THEN progress END,
+    message = CASE WHEN is_poll THEN message END
+FROM (
+    SELECT waiting.*
+    FROM unnest($1::uuid[]) AS asked (id)
+    CROSS JOIN LATERAL (
+        SELECT id, upstream_job IS NOT NULL AS is_poll
+        FROM tasks
+        WHERE id = asked.id
+          AND status = 'queued'
+          AND queue = $2
+          AND operation = ANY ($3::text[])
+          AND (revision IS NULL
+               OR revision = ANY ($4::text[])
+               -- Whoever knows it has not come: the operation as it is known here has to do.
+               OR created_at <= now() - make_interval(secs => $5::float))
+          AND (upstream_job IS NOT NULL OR operation <> ALL ($8::text[]))
+          -- What has limits starts when it was released.
+          AND (upstream_job IS NOT NULL OR published OR operation <> ALL ($9::text[]))
+          AND (run_after IS NULL OR run_after <= now())
+          AND (deadline IS NULL OR deadline > now())
+        FOR UPDATE
+    ) AS waiting
+    LIMIT cardinality($1::uuid[])
+) AS claimable
+WHERE tasks.id = claimable.id
+RETURNING {_names(returned, "tasks.")}
+"""  # noqa: S608 - our own names
+
+
+def claim_at_rates(returned: Sequence[str]) -> str:
+    """The same where starts are limited by rates: it spends what is claimed, in the same moment.
+
+    The rates are rows of an operation, a limit, and the seconds from one start to the next, for all
+    together or for each who shares the limit. Limits are locked in the order of their names, after
+    tasks; a release locks limits first, but waits for no task.
+    """
+    return f"""
+WITH claimed AS ({claim(returned)}
+),
+starts AS (
+    SELECT rate.name, claimed.fair_key AS key, rate.is_of_key, sum(rate.seconds) AS seconds
+    FROM claimed
+    JOIN unnest($10::text[], $11::text[], $12::boolean[], $13::float[])
+        AS rate (operation, name, is_of_key, seconds) ON rate.operation = claimed.operation
+    WHERE claimed.upstream_job IS NULL
+    GROUP BY rate.name, claimed.fair_key, rate.is_of_key
+),
+spent AS (
+    UPDATE limits
+    SET allowed_at = greatest(allowed_at, clock_timestamp()) + make_interval(secs => locked.seconds)
+    FROM (
+        SELECT name, seconds
+        FROM limits
+        JOIN (SELECT name, sum(seconds) AS seconds FROM starts WHERE NOT is_of_key GROUP BY name)
+            AS of_all USING (name)
+        ORDER BY name
+        FOR UPDATE OF limits
+    ) AS locked
+    WHERE limits.name = locked.name
+    RETURNING limits.name
+),
+spent_by_keys AS (
+    INSERT INTO limit_keys AS known (name, key, allowed_at)
+    SELECT name, key, clock_timestamp() + make_interval(secs => seconds)
+    FROM starts
+    WHERE is_of_key
+      AND (SELECT count(*) FROM spent) >= 0  -- after the limits, as a release locks them
+    ORDER BY name, key
+    ON CONFLICT (name, key) DO UPDATE
+    SET allowed_at = greatest(known.allowed_at, clock_timestamp()) + make_interval(secs => (
+        SELECT seconds
+        FROM starts
+        WHERE is_of_key AND starts.name = known.name AND starts.key = known.key
+    ))
+)
+SELECT * FROM claimed
+"""  # noqa: S608 - our own names
+
+
+def _ours(given: str) -> str:
+    """Of the given pairs of id and attempt those that the executor in $1 still runs, locked."""
+    return f"""
+    {given}
+    CROSS JOIN LATERAL (
+        SELECT cancel_requested
+        FROM tasks
+        WHERE id = given.id
+          AND attempt = given.attempt
+          AND status || '' = 'running'  -- or the index of all that run would be walked for each
+          AND executor = $1
+        FOR UPDATE
+    ) AS held
+"""  # noqa: S608 - our own names
+
+
+FINISH = f"""
+UPDATE tasks
+SET status = CASE WHEN is_cancelled THEN 'cancelled' ELSE ended.status END,
+    version = tasks.version + 1,
+    attempts = ended.attempts,
+    {_names(f"{name} = ended.{name}" for name in ANSWER_COLUMNS if name != "error")},
+    error = CASE WHEN is_cancelled THEN $2::json ELSE ended.error END,
+    upstream_job = coalesce(ended.upstream_job, tasks.upstream_job),
+    progress = coalesce(ended.progress, tasks.progress),
+    drains = drains + CASE WHEN is_cancelled THEN 0 ELSE given_back END,
+    lease_until = NULL,
+    finished_at = CASE WHEN is_cancelled OR NOT is_queued THEN clock_timestamp() END,
+    run_after = CASE WHEN NOT is_cancelled
+                     THEN clock_timestamp() + make_interval(secs => retry_in_seconds) END,
+    next_publish_at = CASE WHEN NOT is_cancelled
+                           THEN clock_timestamp() + make_interval(secs => retry_in_seconds) END
+FROM (
+    SELECT given.*,
+           given.status = 'queued' AS is_queued,
+           -- A task whose cancel was asked for gets no further attempt.
+           given.status = 'queued' AND held.cancel_requested AS is_cancelled
+    FROM {_ours(_arrays(_ENDED, first=5))}
+    LIMIT cardinality($5::uuid[])
+) AS ended
+WHERE tasks.id = ended.id
+RETURNING tasks.id, tasks.attempt, tasks.cancel_requested,
+          tasks.operation = ANY ($3::text[]) AND (
+              SELECT EXISTS (
+                  SELECT
+                  FROM tasks
+                  WHERE status = 'queued' AND NOT published AND upstream_job IS NULL
+                    AND operation = ANY ($3::text[])
+                    AND queue = ANY ($4::text[])
+              )
+          ) AS is_waited_for
+"""  # noqa: S608 - our own names
+
+GO_ON = f"""
+WITH ours AS (
+    SELECT given.*, held.cancel_requested
+    FROM {_ours(_arrays(_STEPS, first=2))}
+    LIMIT cardinality($2::uuid[])
+),
+going_on AS (
+    UPDATE tasks
+    SET status = 'queued',
+        version = tasks.version + changes,
+        lease_until = NULL,
+        run_after = clock_timestamp() + make_interval(secs => poll_in_seconds),
+        next_publish_at = clock_timestamp() + make_interval(secs => poll_in_seconds),
+        upstream_job = ours.upstream_job,
+        progress = ours.progress
+    FROM ours
+    WHERE tasks.id = ours.id AND NOT ours.cancel_requested
+)
+SELECT id, attempt, cancel_requested FROM ours
+"""  # noqa: S608 - our own names
+"""Attempts whose upstream's job has not ended. A task whose cancel was asked for is only told."""
+
+
+def additions(new: Sequence[Mapping[str, Any]]) -> Iterator[list[list[Any] | None]]:
+    """The parameters of ADD: mostly once, and more often where much is sent with the tasks."""
+    arrays = _parameters(new, _GIVEN)
+    if len(new) > 1 and _bytes(arrays) > MOST_BYTES:
+        half = len(new) // 2
+        yield from additions(new[:half])
+        yield from additions(new[half:])
+    else:
+        yield arrays
+
+
+def endings(ended: Sequence[Mapping[str, Any]]) -> list[list[Any] | None]:
+    """The parameters of FINISH from the fifth on.
+
+    In one order everywhere, as claims are: nobody waits in a circle.
+    """
+    return _parameters(sorted(ended, key=lambda one: one["id"]), _ENDED)
+
+
+def steps(going_on: Sequence[Mapping[str, Any]]) -> list[list[Any] | None]:
+    """The parameters of GO_ON from the second on, in the same order."""
+    return _parameters(sorted(going_on, key=lambda one: one["id"]), _STEPS)
+
+
+_LARGE = {"JSON", "BYTEA"}
+_AS_SENT: dict[str, Callable[[Any], Any]] = {
+    "JSON": json_text,
+    "TIMESTAMP WITH TIME ZONE": aware,
+}
+
+
+def _parameters(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+) -> list[list[Any] | None]:
+    return [_array([row[name] for row in rows], kind) for name, kind in columns.items()]
+
+
+def _bytes(arrays: Iterable[list[Any] | None]) -> int:
+    large = [array for array, kind in zip(arrays, _GIVEN.values(), strict=True) if kind in _LARGE]
+    return sum(len(value) for array in large for value in array or () if value is not None)
+
+
+def _array(values: list[Any], kind: str) -> list[Any] | None:
+    """The values as they travel; None where there are none, which unnest takes for NULLs."""
+    if values.count(None) == len(values):
+        return None
+    sent = _AS_SENT.get(kind)
+    if sent is None:
+        return values
+    return [None if value is None else sent(value) for value in values]

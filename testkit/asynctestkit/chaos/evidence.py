@@ -1,0 +1,54 @@
+"""What is known after a run, and what may be wrong with it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from asynctestkit.chaos.faults import Injected
+from asynctestkit.chaos.history import Found
+from asynctestkit.chaos.ledger import Ledger
+from asynctestkit.chaos.limited import Limited
+from asynctestkit.chaos.neighbour import Neighbour
+from asynctestkit.chaos.reports import Reports
+from asynctestkit.chaos.strangers import Strangers
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known after the run."""
+
+    ledger: Ledger
+    found: Found
+    injected: Injected
+    queues: dict[str, int]
+    customers: list[tuple[str, str, str | None]]
+    """The upstream's clients: id, email, idempotency key."""
+    refusals: int
+    upstream: dict[str, Any]
+    memory_before: dict[str, int]
+    memory_after: dict[str, int]
+    neighbour: Neighbour
+    reports: Reports
+    limited: Limited
+    strangers: Strangers
+    stale: list[str]
+    """Proxies that do not serve what the last change of the operations file has added."""
+    waiting: dict[str, float]
+    """Callers that each proxy says are waiting, when none is."""
+    slowness: float
+    """How many times longer than an ordinary one this machine takes for the same work; 1 at least.
+    """
+    exceptions: list[str]
+    """The log lines that hold a traceback, each with its process."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong, and with which task."""
+
+    text: str
+    task_id: str = ""
+    email: str = ""
+
+
+Check = Callable[[Evidence], Iterator[Violation]]
