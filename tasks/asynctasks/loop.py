@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
 AWAY = (DatabaseUnavailableError, BrokerUnavailableError, BlobStoreUnavailableError)
+LONGEST_PAUSE_SECONDS = 10.0
+"""One slow tick must not blind whoever reads what the loop finds for a minute."""
 STUCK_SECONDS = 120.0
 """No tick takes as long: what it waits for has deadlines, of a minute at most."""
 
@@ -47,7 +49,7 @@ class Loop:
         *,
         interval_seconds: float | Callable[[], float] | None,
         largest_share: float = 1.0,
-        longest_pause_seconds: float = math.inf,
+        longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
         waits_for: tuple[type[Exception], ...] = AWAY,
         pause_after: Callable[[Exception, int], float | None] | None = None,
         clock: Callable[[], float] | None = None,

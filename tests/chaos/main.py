@@ -55,8 +55,8 @@ async def run(
     await record_runs(system.postgresql.url, operation=ORDERS)
     ledger, stop = Ledger(), asyncio.Event()
     load = Load(system, ledger, seed=seed, rate=rate)
-    injector, neighbour, reports = Injector(system, thread), Neighbour(), Reports()
-    strangers, limited = Strangers(), Limited()
+    injector = Injector(system, thread, slowness=slow)
+    neighbour, reports, strangers, limited = Neighbour(), Reports(), Strangers(), Limited()
     async with limited.upstream.serving(system.orders_port), asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))

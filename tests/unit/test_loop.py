@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from asynctasks.errors import BrokerUnavailableError, DatabaseUnavailableError
-from asynctasks.loop import STUCK_SECONDS, Loop, fault_of
+from asynctasks.loop import LONGEST_PAUSE_SECONDS, STUCK_SECONDS, Loop, fault_of
 from asynctestkit.eventually import eventually
 
 
@@ -71,10 +71,11 @@ async def test_ticks_that_take_long_are_followed_by_pauses_as_long_as_their_shar
         clock.now += 1
 
     ticks.on_tick = take_a_second
-    assert await pauses(ticks, 1, clock=clock, largest_share=0.05) == [pytest.approx(19)]
+    assert await pauses(ticks, 1, clock=clock, largest_share=0.125) == [pytest.approx(7)]
     assert await pauses(ticks, 1, clock=clock, largest_share=0.5) == [5]
-    bound = {"largest_share": 0.05, "longest_pause_seconds": 7}
-    assert await pauses(ticks, 1, clock=clock, **bound) == [7]
+    assert await pauses(ticks, 1, clock=clock, largest_share=0.01) == [LONGEST_PAUSE_SECONDS]
+    bound = {"largest_share": 0.01, "longest_pause_seconds": 6}
+    assert await pauses(ticks, 1, clock=clock, **bound) == [6]
 
 
 async def test_a_poke_wakes_it_and_one_during_a_tick_is_not_lost():

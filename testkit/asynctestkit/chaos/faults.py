@@ -22,7 +22,8 @@ DOWN_SECONDS = (0.3, 4.0)
 STOP_SECONDS = (5.0, 40.0)
 READ_ONLY_SECONDS = 20.0
 CATCH_UP_SECONDS = 10.0
-"""After a stop: until a proxy has worked off those who queued at its socket, 800 and more."""
+"""After a stop: until a proxy on an ordinary machine has worked off those who queued at its socket,
+800 and more."""
 FAULTS = {
     "kill -9 proxy": 3,
     "kill -9 executor": 4,
@@ -118,9 +119,10 @@ def _target(name: str, rng: random.Random) -> str:
 class Injector:
     """Follows a schedule. All that touches processes runs in one thread, in order."""
 
-    def __init__(self, system: System, thread: Executor) -> None:
+    def __init__(self, system: System, thread: Executor, *, slowness: float) -> None:
         self._system = system
         self._thread = thread
+        self._catch_up_seconds = CATCH_UP_SECONDS * slowness
         self.injected = Injected()
 
     async def run(self, faults: list[Fault], stop: asyncio.Event) -> None:
@@ -214,7 +216,7 @@ class Injector:
         self._system.services[fault.target].resume()
         for outage in self.injected.outages:
             if outage.service == fault.target and outage.cause == fault.name:
-                outage.until = min(outage.until, time.time() + CATCH_UP_SECONDS)
+                outage.until = min(outage.until, time.time() + self._catch_up_seconds)
 
     def _restart_server(self, fault: Fault) -> None:
         is_database = fault.target == "postgresql"
@@ -282,4 +284,4 @@ class Injector:
             elif service.is_ready and not service.is_suspended:
                 for outage in self.injected.outages:
                     if outage.service == service.name and outage.until == float("inf"):
-                        outage.until = time.time() + CATCH_UP_SECONDS
+                        outage.until = time.time() + self._catch_up_seconds
