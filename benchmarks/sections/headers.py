@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.machine.bench import Bench, console
-from benchmarks.machine.measure import Figures, Measured, Ratio, measure
+from benchmarks.sections.pairs import Pairs, in_pairs
 from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
-from benchmarks.sections.table import Table, warning
 from benchmarks.systems.systems import OPERATIONS, ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.machine.measure import Running
+    from benchmarks.machine.bench import Bench
+    from benchmarks.sections.table import Table
 
-CALLERS = 32
-WARM_UP_SECONDS = 2
 PATH = "/clients-with-headers"
 PLAIN = "/clients-without"
 _OPERATION = """
@@ -42,72 +38,29 @@ BOTH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
-    """An operation with headers both ways and one without any, which took turns."""
-
-    with_headers: Figures
-    without: Figures
-    cpu: Ratio
-    """Of the CPU of a request, with to without."""
-
-
-def _run(bench: Bench, asked: Asked) -> Headers:
-    seconds = asked.seconds or (1 if asked.quick else 5)
-    pairs: list[tuple[Measured, Measured]] = []
+def _run(bench: Bench, asked: Asked) -> Pairs:
     with ours(bench, operations=BOTH) as running:
-        for path in (PATH, PLAIN):
-            _one(bench, running, path, WARM_UP_SECONDS)
-        for number in range(asked.rounds or (1 if asked.quick else 9)):
-            paths = (PATH, PLAIN)
-            turns = paths if number % 2 == 0 else paths[::-1]
-            measured = {path: _one(bench, running, path, seconds) for path in turns}
-            pairs.append((measured[PATH], measured[PLAIN]))
-    return Headers(
-        with_headers=Figures.of([pair[0] for pair in pairs]),
-        without=Figures.of([pair[1] for pair in pairs]),
-        cpu=Ratio.of((more.cpu_us_total, less.cpu_us_total) for more, less in pairs),
-    )
+        return in_pairs(bench, running, asked, more=PATH, less=PLAIN)
 
 
-def _one(bench: Bench, running: Running, path: str, seconds: float) -> Measured:
-    one = measure(running, bench.outside, callers=CALLERS, seconds=seconds, path=path)
-    console.print(f"  {path:22} {one.cpu_us_total:7,.0f} µs  {one.load.per_second:7,.0f}/s")
-    return one
-
-
-def _tables(headers: Headers) -> Iterator[tuple[str, Table]]:
-    table = Table(
-        f"Headers both ways, {CALLERS} callers, {headers.without.rounds} pairs of runs",
-        ["operation", "CPU of a request, µs", "proxy", "executor", "as ratio of the pairs"],
-    )
-    for name, one, ratio in (
-        ("5 headers forwarded, 5 kept", headers.with_headers, str(headers.cpu)),
-        ("without", headers.without, "1"),
-    ):
-        parts = [f"{one.cpu_us[part]:,.0f}" for part in ("proxy", "executor")]
-        total = f"{one.cpu_us_total:,.0f}{warning(one.errors)}"
-        table.rows.append([name, total, *parts, ratio])
+def _tables(headers: Pairs) -> Iterator[tuple[str, Table]]:
+    table = headers.table("Headers both ways", more="5 headers forwarded, 5 kept", less="without")
     yield "headers", table
 
 
-def _promises(headers: Headers | None) -> Iterator[Promise]:
+def _promises(headers: Pairs | None) -> Iterator[Promise]:
     text = "5 headers forwarded and 5 kept: CPU of a request ≤ 1.08 × that without"
     if not headers:
         yield Promise(text)
         return
-    measured = f"{headers.cpu} ×"
-    yield Promise(
-        text, measured, headers.cpu.median <= 1.08 if headers.without.rounds > 1 else None
-    )
+    yield Promise(text, f"{headers.cpu} ×", headers.within(1.08))
 
 
-def _faults(headers: Headers) -> Iterator[str]:
-    for name, one in (("with", headers.with_headers), ("without", headers.without)):
-        if one.errors:
-            yield f"headers, {name}: {one.errors}"
+def _faults(headers: Pairs) -> Iterator[str]:
+    if headers.errors:
+        yield f"headers: {headers.errors}"
 
 
 HEADERS = Section(
-    name="headers", results=Headers, run=_run, tables=_tables, promises=_promises, faults=_faults
+    name="headers", results=Pairs, run=_run, tables=_tables, promises=_promises, faults=_faults
 )

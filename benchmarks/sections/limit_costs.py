@@ -1,4 +1,4 @@
-"""Parts of `limits`: what a backlog costs RabbitMQ, and what a release costs."""
+"""Parts of `limits`: what a backlog costs RabbitMQ, what a release and an unreached limit cost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from benchmarks.machine.cpu import cpu_times, rss_bytes, used
 from benchmarks.machine.fill import add_held
 from benchmarks.machine.measure import Ratio
+from benchmarks.sections.pairs import Pairs, in_pairs
 from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
 from benchmarks.sections.table import Table
 from benchmarks.systems.limited import Limited, limited
+from benchmarks.systems.systems import OPERATIONS, ours
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -33,6 +35,26 @@ TENANTS = [f"tenant-{number}" for number in range(20)]
 ROUNDS, RELEASE_SECONDS = 5, 5.0
 MOST_RATIO = 1.15
 PARTS = ("proxy", "executor", "postgresql")
+WITH_LIMIT, PLAIN = "/clients-under-a-limit", "/clients-without"
+_OPERATION = """
+  create-PATH:
+    route: POST /PATH
+    queue: clients
+    arguments: {type: object, required: [email, name], additionalProperties: false,
+                properties: {email: {type: string, format: email}, name: {type: string}}}
+    limits: LIMITS
+    upstream: {url: "{CUSTOMER_API_URL}/clients"}
+"""
+WITH_AND_WITHOUT = (
+    OPERATIONS
+    + _OPERATION.replace("PATH", PLAIN[1:]).replace("LIMITS", "[]")
+    + _OPERATION.replace("PATH", WITH_LIMIT[1:]).replace("LIMITS", "[ample]")
+    + """
+limits:
+  ample: {concurrency: 1000, ratePerSecond: 100000, burst: 10000, fairBy: principal, breaker: {}}
+"""
+)
+MOST_UNREACHED_RATIO = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +247,48 @@ RELEASE = Section(
     tables=_release_tables,
     promises=_release_promises,
     faults=_release_faults,
+)
+
+
+def _unreached(bench: Bench, asked: Asked) -> Pairs:
+    with ours(bench, operations=WITH_AND_WITHOUT) as running:
+        return in_pairs(bench, running, asked, more=WITH_LIMIT, less=PLAIN)
+
+
+def _unreached_tables(unreached: Pairs) -> Iterator[tuple[str, Table]]:
+    rows = [
+        [
+            f"a request {which}",
+            f"{one.cpu_us_total:,.0f} µs ("
+            + ", ".join(f"{part} {us:,.0f}" for part, us in one.cpu_us.items())
+            + ")",
+        ]
+        for which, one in (
+            ("under a limit that is never reached", unreached.more),
+            ("without", unreached.less),
+        )
+    ]
+    yield "unreached", Table("A limit that is never reached", ["what", "measured"], rows)
+
+
+def _unreached_promises(unreached: Pairs | None) -> Iterator[Promise]:
+    text = "a limit that is never reached: CPU of a request ≤ 1.1 × that without"
+    if unreached is None:
+        yield Promise(text)
+        return
+    yield Promise(text, f"{unreached.cpu} ×", unreached.within(MOST_UNREACHED_RATIO))
+
+
+def _unreached_faults(unreached: Pairs) -> Iterator[str]:
+    if unreached.errors:
+        yield f"{unreached.errors}"
+
+
+UNREACHED = Section(
+    name="unreached",
+    results=Pairs,
+    run=_unreached,
+    tables=_unreached_tables,
+    promises=_unreached_promises,
+    faults=_unreached_faults,
 )

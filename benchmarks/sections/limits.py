@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine.bench import console
-from benchmarks.sections.limit_costs import MEMORY, RELEASE, Memory, Releases
+from benchmarks.sections.limit_costs import MEMORY, RELEASE, UNREACHED, Memory, Releases
 from benchmarks.sections.limit_faults import ORDEAL, OUTAGE, Ordeal, Outage
 from benchmarks.sections.limit_order import FLOOD, PRIORITY, WEIGHTS, Flood, Priority, Weights
+from benchmarks.sections.pairs import Pairs  # noqa: TC001 - pydantic reads it at run time
 from benchmarks.sections.section import Asked, Section
 from benchmarks.sections.table import Table
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.sections.promise import Promise
 
 PARTS: dict[str, Section[Any]] = {
-    part.name: part for part in (FLOOD, WEIGHTS, PRIORITY, MEMORY, RELEASE, ORDEAL, OUTAGE)
+    part.name: part
+    for part in (FLOOD, WEIGHTS, PRIORITY, MEMORY, RELEASE, UNREACHED, ORDEAL, OUTAGE)
 }
 
 
@@ -32,6 +34,7 @@ class Limits:
     priority: Priority | None = None
     memory: Memory | None = None
     release: Releases | None = None
+    unreached: Pairs | None = None
     ordeal: Ordeal | None = None
     outage: Outage | None = None
 
