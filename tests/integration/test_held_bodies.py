@@ -1,7 +1,6 @@
 """What a proxy holds of the bodies that callers send."""
 
 import asyncio
-import gc
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctestkit.calls import PROBLEMS
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, inside
+from asynctestkit.new_objects import new_objects, only_new_objects
 
 JSON = {"Content-Type": "application/json"}
 
@@ -53,27 +53,22 @@ async def test_nothing_of_the_arguments_is_held_while_a_caller_waits(installatio
     headers = {**JSON, "Idempotency-Key": "a", "Prefer": "wait=60"}
     parked: Any = PARKED_CALLERS
     before = parked._value.get()
-    calls = [
-        asyncio.ensure_future(
-            client.post("/create-client", content=body(10, "Marked"), headers=headers)
-        )
-        for _ in range(2)  # the second joins the first
-    ]
+    with only_new_objects():
+        calls = [
+            asyncio.ensure_future(
+                client.post("/create-client", content=body(10, "Marked"), headers=headers)
+            )
+            for _ in range(2)  # the second joins the first
+        ]
 
-    # To look through all objects takes so long that the proxy would not come so far meanwhile.
-    def both_only_wait() -> None:
-        assert (parked._value.get(), HELD_BODY_BYTES._value.get()) == (before + 2, 0)
+        def both_only_wait() -> None:
+            assert (parked._value.get(), HELD_BODY_BYTES._value.get()) == (before + 2, 0)
+            waiting = [one for one in new_objects() if isinstance(one, NewTask)]
+            assert [one.arguments for one in waiting] == [None, None]
 
-    await eventually(both_only_wait)
-
-    def waits() -> None:
-        gc.collect()
-        waiting = [one for one in gc.get_objects() if isinstance(one, NewTask)]
-        assert [one.arguments for one in waiting] == [None, None]
-
-    await eventually(waits)
-    held: list[Any] = [one for one in gc.get_objects() if type(one) is dict]
-    assert [one for one in held if one.get("name") == "Marked"] == []
-    assert HELD_BODY_BYTES._value.get() == 0
-    await installation.executor()
-    assert [answer.status_code for answer in await asyncio.gather(*calls)] == [201, 201]
+        await eventually(both_only_wait)
+        held: list[Any] = [one for one in new_objects() if type(one) is dict]
+        assert [one for one in held if one.get("name") == "Marked"] == []
+        assert HELD_BODY_BYTES._value.get() == 0
+        await installation.executor()
+        assert [answer.status_code for answer in await asyncio.gather(*calls)] == [201, 201]

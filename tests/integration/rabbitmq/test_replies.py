@@ -1,7 +1,6 @@
 """Reply queues: what travels together, and what is left when callers go away."""
 
 import asyncio
-import gc
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from asynctestkit.broker_users import (
     reply,
 )
 from asynctestkit.eventually import PATIENCE_SECONDS, eventually
+from asynctestkit.new_objects import new_objects, only_new_objects
 from asynctestkit.servers import RabbitmqServer
 
 
@@ -76,19 +76,14 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
 
     await asyncio.gather(*(one(number) for number in range(20)))
     await eventually(nothing_left)
-    before = living_objects()
-    for start in range(0, 200, 50):
-        await asyncio.gather(*(one(number) for number in range(start, start + 50)))
-    await eventually(nothing_left)
-    assert broker._unconfirmed is channel
-    assert living_objects() - before < 200  # one of each task's would be seen
+    with only_new_objects():
+        for start in range(0, 200, 50):
+            await asyncio.gather(*(one(number) for number in range(start, start + 50)))
+        await eventually(nothing_left)
+        assert broker._unconfirmed is channel
+        assert len(new_objects()) < 200  # one of each task's would be seen
     names = (await ctl(server, "list_queues", "name")).split()
     assert [name for name in names if ".replies." in name] == []
-
-
-def living_objects() -> int:
-    gc.collect()
-    return len(gc.get_objects())
 
 
 async def test_callers_cancelled_while_their_reply_queue_opens_leave_the_others_theirs(
