@@ -25,6 +25,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.store import TaskStore
 from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 from asynctestkit.servers import PostgresqlServer
+from benchmarks.systems.unbatched import write_alone
 
 
 class Counted:
@@ -110,6 +111,13 @@ async def test_two_hundred_writes_at_once_share_two_transactions(counted: Counte
         assert await asyncio.gather(first, *rest) == [n * 10 for n in range(201)]
     assert counted.transactions == 2
     assert await stored(counted.database) == list(range(201))
+
+
+async def test_the_benchmark_writes_each_in_a_transaction_of_its_own(counted: Counted):
+    async with committing(counted) as commits:
+        alone = [write_alone(commits, insert, number) for number in range(3)]
+        assert await asyncio.gather(*alone) == [0, 10, 20]
+    assert counted.transactions == 3
 
 
 async def test_a_kind_of_write_waits_for_no_other_where_the_database_has_many_writers(
