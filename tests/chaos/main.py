@@ -105,7 +105,8 @@ async def run(
         strangers=strangers,
         stale=stale,
         waiting=waiting,
-        slowness=slow,
+        # The slower of both ends: others may have come to the machine meanwhile.
+        slowness=max(slow, slowness()),
         exceptions=[
             f"{service.name}: {line}"
             for service in system.services.values()
