@@ -13,8 +13,9 @@ from asyncapiproxy.process import FAILURE, show_error
 from asyncapiproxy.task.session import LOCAL, AsJson, Token, Url, console, open_proxy
 from asyncapiproxy.typer_app import new_app
 from asyncproxy.access.access_file import load_access_file
-from asyncproxy.access.api_keys import NAME, DeclaredKey, new_key, sha256_of
+from asyncproxy.access.api_keys import BEGINNING, NAME, DeclaredKey, new_key, sha256_of
 from asynctasks.errors import AccessFileError, in_our_words
+from asynctasks.instants import utc_now
 
 access_app = new_app(
     help="""Say who may call a proxy, and as whom it knows you.
@@ -67,7 +68,8 @@ def new_key_command(
     """
     if not NAME.fullmatch(name):
         raise typer.BadParameter(
-            "expected letters, digits and . _ @ -, 128 at most", param_hint="NAME"
+            f"expected letters, digits and . _ @ -, 128 at most, and not {BEGINNING} before them",
+            param_hint="NAME",
         )
     key = new_key()
     entry = {
@@ -78,12 +80,14 @@ def new_key_command(
     }
     entry = {each: value for each, value in entry.items() if value is not None}
     try:
-        DeclaredKey.model_validate(entry)
+        declared = DeclaredKey.model_validate(entry)
     except ValidationError as error:
         (fault, *_) = error.errors()
         raise typer.BadParameter(
             in_our_words(str(fault["msg"])), param_hint=f"--{fault['loc'][0]}"
         ) from error
+    if declared.expires is not None and declared.expires <= utc_now():
+        raise typer.BadParameter("it is over already", param_hint="--expires")
     typer.echo(yaml.safe_dump({name: entry}, sort_keys=False, allow_unicode=True), nl=False)
     typer.echo(key, err=True)
 

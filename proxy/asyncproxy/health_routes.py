@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from asyncproxy import schemas
+from asynctasks.instants import rfc3339
 
 if TYPE_CHECKING:
     from asyncproxy.probes import Probe
@@ -46,7 +47,7 @@ class HealthEndpoints:
             document[name] = {
                 "available": finding.available,
                 "responseTimeMs": finding.response_time_ms,
-                "checkedAt": finding.checked_at.isoformat().replace("+00:00", "Z"),
+                "checkedAt": rfc3339(finding.checked_at),
                 **({"detail": finding.detail} if finding.detail else {}),
             }
             if finding.response_time_ms is not None:

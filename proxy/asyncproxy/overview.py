@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncproxy.stranded import SEEN_SECONDS
 from asynctasks.declarations.declared import Declared
-from asynctasks.instants import utc_now
+from asynctasks.instants import rfc3339, utc_now
 from asynctasks.limit_rows import PausedKind
 from asynctasks.limits.limit import Breaker
 from asynctasks.statements.task_counts import Counts
@@ -112,8 +112,8 @@ class Overview:
         return {
             "state": breaker.kind,
             "failures": breaker.failures,
-            "openedAt": breaker.opened_at and _text(breaker.opened_at),
-            "probeAt": _text(self._probe_at(breaker)) if breaker.opened_at else None,
+            "openedAt": breaker.opened_at and rfc3339(breaker.opened_at),
+            "probeAt": rfc3339(self._probe_at(breaker)) if breaker.opened_at else None,
         }
 
     def _probe_at(self, breaker: BreakerState) -> datetime:
@@ -199,8 +199,4 @@ def _pause(pauses: Pauses, kind: PausedKind, name: str) -> dict[str, Any] | None
     pause = pauses.of(kind, name)
     if pause is None:
         return None
-    return {"since": _text(pause.paused_at), "by": pause.paused_by or None}
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
+    return {"since": rfc3339(pause.paused_at), "by": pause.paused_by or None}

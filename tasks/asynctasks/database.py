@@ -42,6 +42,7 @@ out of connections, memory or disk; starting up or shutting down.
 """
 LOST_STATEMENT = ("26000", "42P05")
 """Another connection's prepared statements came in ours' way, or ours were gone."""
+ALL_IN_USE = "none of this process's connections was free in time"
 SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another process's transaction on the same file."""
@@ -290,7 +291,8 @@ def _translated() -> Generator[None]:
         # while a statement was on its way.
         raise DatabaseUnavailableError(reason=error) from error
     except (OSError, PoolTimeoutError) as error:  # TimeoutError is an OSError
-        raise DatabaseUnavailableError(reason=error) from error
+        reason = ALL_IN_USE if isinstance(error, PoolTimeoutError) else error
+        raise DatabaseUnavailableError(reason=reason) from error
 
 
 def words_of(error: DBAPIError) -> str:

@@ -108,6 +108,11 @@ def aware(instant: datetime) -> datetime:
     return instant
 
 
+def rfc3339(instant: datetime, *, timespec: str = "auto") -> str:
+    """The UTC instant as everything that is shown has it: 2030-01-01T12:00:00Z."""
+    return instant.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def utc_now() -> datetime:
     """This process's clock: for what is shown, never for what is compared."""
     return datetime.now(UTC)

@@ -43,7 +43,9 @@ def test_a_new_key_is_shown_once_and_the_file_has_its_hash(tmp_path: Path):
     ("words", "told"),
     [
         (("a b",), "NAME"),
+        (("aap_x",), "not aap_ before them"),
         (("a", "--expires", "soon"), "--expires"),
+        (("a", "--expires", "2020-01-31"), "over already"),
         (("a", "--tenant", "a\n"), "--tenant"),
         (("a", "--groups", "a,,b"), "--groups"),
     ],

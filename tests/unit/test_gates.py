@@ -76,7 +76,7 @@ async def test_a_pause_holds_what_it_names_and_says_so(
     assert gates.is_paused(FREE) is is_free_paused
     held = [name for name, holds in (("bound", is_paused), ("free", is_free_paused)) if holds]
     assert gates.held_among([BOUND, FREE]) == held
-    detail = f"{kind} {name} is paused since 2030-01-01T12:00:00+00:00"
+    detail = f"{kind} {name} is paused since 2030-01-01T12:00:00Z"
     assert gates.why_held(BOUND, "") == (Hold(kind, name, detail) if is_paused else None)
 
 
@@ -142,7 +142,7 @@ PROBED = "limit crm waits for a probe of its upstream, which failed 10 times"
             resting(90),
             0,
             0,
-            "limit crm rests until 2030-01-01T12:01:30+00:00: its upstream failed 10 times",
+            "limit crm rests until 2030-01-01T12:01:30Z: its upstream failed 10 times",
         ),
         (resting(0), 0, 0, PROBED),
         (resting(0), 1, 1, PROBED),
@@ -163,14 +163,32 @@ def test_the_sentence_names_the_limit_and_why(
     assert hold == (detail and Hold(PausedKind.LIMIT, "crm", detail))
 
 
-@pytest.mark.parametrize(("allowed_in", "is_held"), [(-3, False), (0.3, False), (0.6, True)])
-def test_a_rate_holds_once_its_burst_is_used(allowed_in: float, is_held: bool):
-    limit = Limit.model_validate({"name": "crm", "ratePerSecond": 2, "burst": 2})
-    hold = hold_by_limit(
-        state(limit, allowed_in_seconds=allowed_in),
-        fair_key="",
-        running=9,
-        running_of_key=9,
-        now=NOON,
+RATED = Limit.model_validate({"name": "crm", "ratePerSecond": 2.5, "burst": 9})
+RATED_BY_KEY = Limit.model_validate(
+    {"name": "crm", "fairBy": "tenant", "perKey": {"ratePerSecond": 2}}
+)
+
+
+@pytest.mark.parametrize(
+    ("limit", "detail"),
+    [
+        (RATED, "limit crm: 2.5 start a second"),
+        (RATED_BY_KEY, "limit crm: 2 start a second for 'acme'"),
+    ],
+)
+async def test_what_waits_for_its_turn_at_a_rate_says_so_even_while_starts_are_left(
+    limit: Limit, detail: str
+):
+    gates = (await known({"crm": state(limit)})).gates
+    assert gates.why_held(BOUND, "acme") == Hold(PausedKind.LIMIT, "crm", detail)
+
+
+async def test_what_binds_for_longer_is_told_before_a_rate():
+    both = operation("both", limits=["rated", "crm"])
+    table = Table(
+        Standing({"rated": state(RATED), "crm": state()}, Pauses(), running={"crm": {"": 40}})
     )
-    assert (hold and hold.detail) == ("limit crm: 2 start a second" if is_held else None)
+    await table.gates.refresh()
+    hold = table.gates.why_held(both, "")
+    assert hold is not None
+    assert hold.name == "crm"

@@ -6,7 +6,7 @@ import pytest
 
 from asynctasks.errors import LimitInvalidError, Violation
 from asynctasks.limits.limit import Limit
-from asynctasks.limits.limit_change import check_change, read_change
+from asynctasks.limits.limit_change import read_change
 
 PLAIN = Limit(name="crm", concurrency=40)
 RATED = Limit.model_validate({"name": "ocr", "ratePerSecond": 2.5, "burst": 5})
@@ -26,7 +26,7 @@ RATED = Limit.model_validate({"name": "ocr", "ratePerSecond": 2.5, "burst": 5})
 def test_null_takes_the_files_again_and_what_is_left_out_stays(
     given: dict[str, Any], after: dict[str, Any]
 ):
-    assert read_change(given).after({"concurrency": 5, "burst": 2}) == after
+    assert read_change(given).after(RATED, {"concurrency": 5, "burst": 2}) == after
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,23 @@ def test_what_cannot_be_set_is_told_by_its_place(given: Any, pointer: str, detai
 
 
 def test_a_burst_needs_a_rate_of_the_file_or_one_that_is_set():
-    check_change(RATED, {"burst": 9})
-    check_change(PLAIN, {"burst": 9, "ratePerSecond": 1.0})
-    check_change(PLAIN, {"concurrency": 1})
-    with pytest.raises(LimitInvalidError, match="/burst: it goes with a rate"):
-        check_change(PLAIN, {"burst": 9})
+    assert read_change({"burst": 9}).after(RATED, {}) == {"burst": 9}
+    both = {"burst": 9, "ratePerSecond": 1.0}
+    assert read_change(both).after(PLAIN, {}) == both
+    assert read_change({"burst": 9}).after(PLAIN, {"ratePerSecond": 1.0}) == both
+    for given in ({"burst": 9}, {"burst": 9, "ratePerSecond": None}):
+        with pytest.raises(LimitInvalidError, match="/burst: it goes with a rate"):
+            read_change(given).after(PLAIN, {"ratePerSecond": None})
+
+
+@pytest.mark.parametrize(
+    ("given", "after"),
+    [
+        ({"concurrency": 3}, {"concurrency": 3}),
+        ({"ratePerSecond": None}, {}),
+        ({"ratePerSecond": 2.0}, {"burst": 7, "ratePerSecond": 2.0}),
+    ],
+)
+def test_a_burst_that_was_set_goes_with_its_rate(given: dict[str, Any], after: dict[str, Any]):
+    """The file may have lost its rate since: that keeps nobody from setting something else."""
+    assert read_change(given).after(PLAIN, {"burst": 7}) == after

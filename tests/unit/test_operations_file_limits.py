@@ -1,6 +1,7 @@
 """What is wrong with limits is told by line, key and what was expected."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from asynctasks.limits.limit import Limit
 from asynctasks.operations.operations_file import parse_operations
@@ -58,6 +59,23 @@ def test_a_limit_that_says_nothing_bounds_nothing():
     (_, mail) = parse_operations(text, name="ops.yaml")["create-client"].declared_limits
     assert mail == Limit(name="mail")
     assert (mail.concurrency, mail.rate_per_second, mail.breaker) == (None, None, None)
+
+
+def test_a_limit_that_no_operation_names_is_told_in_the_log():
+    with capture_logs() as logs:
+        parse_operations(GOOD.replace("[crm, mail]", "[crm]"), name="ops.yaml")
+    assert [line["limit"] for line in logs] == ["mail"]
+    with capture_logs() as logs:
+        parse_operations(GOOD, name="ops.yaml")
+    assert logs == []
+
+
+def test_in_a_json_schema_null_is_a_value():
+    text = GOOD.replace(
+        "    priority: 7", "    arguments: {type: object, properties: {a: {default: null}}}"
+    )
+    arguments = parse_operations(text, name="ops.yaml")["create-client"].arguments
+    assert arguments["properties"] == {"a": {"default": None}}
 
 
 @pytest.mark.parametrize("limits", ["", "limits:\n", "limits: {}\n"])
@@ -134,6 +152,18 @@ FAULTS = {
     "a burst of each without a rate": (
         ("perKey: {concurrency: 10, ratePerSecond: 1, burst: 2}", "perKey: {burst: 2}"),
         "21: limits.crm.perKey: `burst` goes with a rate: expected `ratePerSecond`, too",
+    ),
+    "nothing that each of those who share it may have": (
+        ("perKey: {concurrency: 10, ratePerSecond: 1, burst: 2}", "perKey: {}"),
+        "15: limits.crm: `perKey` bounds nothing: expected `concurrency` or `ratePerSecond`",
+    ),
+    "a breaker without a value": (
+        ("breaker: {failures: 5, withinSeconds: 30, openSeconds: [1, 60]}", "breaker:"),
+        "22: limits.crm.breaker: has no value; leave it out, or say what it is",
+    ),
+    "an operation's key without a value": (
+        ("    priority: 7", "    delaySeconds:"),
+        "6: operations.create-client.delaySeconds: has no value; leave it out, or say what it is",
     ),
     "shared by nobody that is known": (
         ("fairBy: tenant", "fairBy: team"),

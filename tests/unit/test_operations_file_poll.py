@@ -44,6 +44,10 @@ FAULTS = {
         poll(until="{pointer: /status, failed: [failed]}"),
         f"{PLACE}.until: expected `succeeded`: what stands at the pointer in the end",
     ),
+    "a word for both ends": (
+        poll(until="{pointer: /status, succeeded: [a, b], failed: [c, b]}"),
+        f"{PLACE}.until: 'b' stands in `succeeded` and in `failed`",
+    ),
     "a success that is an object": (
         poll(until="{pointer: /status, succeeded: [{a: 1}]}"),
         f"{PLACE}.until.succeeded: expected texts, numbers or booleans",

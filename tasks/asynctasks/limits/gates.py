@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from asynctasks.instants import utc_now
 from asynctasks.limit_rows import PausedKind
-from asynctasks.limits.hold import hold_by_limit, hold_by_pause
+from asynctasks.limits.hold import hold_by_limit, hold_by_pause, hold_by_rate
 from asynctasks.limits.limit_state import BreakerState, Standing
 from asynctasks.limits.pauses import Pauses
 from asynctasks.loop import Loop
@@ -103,12 +103,18 @@ class Gates:
         return self._state(limit).breaker if limit in self._standing.states else BreakerState()
 
     def why_held(self, operation: _Bounded, fair_key: str) -> Hold | None:
-        """What a queued task of it waits for; None where it is about to start."""
+        """What a held task of it waits for; None where it is about to start.
+
+        A rate is told last, of which the next may start at any moment: whatever else holds it does
+        so for longer.
+        """
         pause = self._pause(operation)
         if pause is not None:
             return hold_by_pause(pause)
-        holds = (self._hold(name, fair_key) for name in operation.limits)
-        return next((hold for hold in holds if hold is not None), None)
+        known = [name for name in operation.limits if name in self._standing.states]
+        holds = [self._hold(name, fair_key) for name in known]
+        rates = [hold_by_rate(self._state(name).limit, fair_key=fair_key) for name in known]
+        return next((hold for hold in (*holds, *rates) if hold is not None), None)
 
     def _lets_start(self, operation: _Bounded) -> bool:
         rests = (self.breaker(name).most_at_once == 0 for name in operation.limits)
@@ -139,8 +145,6 @@ class Gates:
         )
 
     def _hold(self, name: str, fair_key: str) -> Hold | None:
-        if name not in self._standing.states:
-            return None
         running = self._standing.running.get(name, {})
         return hold_by_limit(
             self._state(name),

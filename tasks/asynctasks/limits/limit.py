@@ -73,6 +73,8 @@ class Limit(Bounds):
         for name, key in (("weights", "weights"), ("per_key", "perKey")):
             if self.fair_by is None and name in self.model_fields_set:
                 raise ValueError(f"`{key}` goes with `fairBy`, which says who shares it")
+        if self.per_key is not None and not self.per_key.model_fields_set:
+            raise ValueError("`perKey` bounds nothing: expected `concurrency` or `ratePerSecond`")
         return self
 
     def weight_of(self, key: str) -> float:

@@ -24,11 +24,21 @@ class LimitChange(Declared):
     rate_per_second: Rate | None = None
     burst: Burst | None = None
 
-    def after(self, changed: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is set once this is, too."""
+    def after(self, declared: Limit, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is set once this is, too; raises LimitInvalidError.
+
+        A burst that was set before goes with the rate that it was for.
+        """
         given = {key: getattr(self, name) for key, name in self._given()}
         merged = {**changed, **given}
-        return {key: value for key, value in merged.items() if value is not None}
+        after = {key: value for key, value in merged.items() if value is not None}
+        if "burst" in after and in_effect(declared, after).rate_per_second is None:
+            if self.burst is not None:
+                raise LimitInvalidError(
+                    [Violation("/burst", "it goes with a rate: expected `ratePerSecond`, too")]
+                )
+            del after["burst"]
+        return after
 
     def __str__(self) -> str:
         """For people, what it sets."""
@@ -45,15 +55,6 @@ def read_change(given: Any) -> LimitChange:
         return LimitChange.model_validate(given)
     except ValidationError as error:
         raise LimitInvalidError(list(map(_violation, error.errors()))) from error
-
-
-def check_change(declared: Limit, changed: Mapping[str, Any]) -> None:
-    """Raise LimitInvalidError where the limit makes no sense with all that is set of it."""
-    limit = in_effect(declared, changed)
-    if "burst" in changed and limit.rate_per_second is None:
-        raise LimitInvalidError(
-            [Violation("/burst", "it goes with a rate: expected `ratePerSecond`, too")]
-        )
 
 
 def _violation(fault: Any) -> Violation:

@@ -43,6 +43,9 @@ def parse_operations(text: str, *, name: str) -> Operations:
     report.raise_if_any()
     for operation in operations.values():
         _warn_of_booleans(operation)
+    named = {limit for operation in operations.values() for limit in operation.limits}
+    for limit in (as_object(document.get("limits")) or {}).keys() - named:
+        log.warning("no operation names this limit: it bounds nothing", limit=limit)
     return operations
 
 
@@ -93,9 +96,12 @@ def _limit(name: str, declaration: Any, report: Report) -> Limit | None:
         report.add((*key, "name"), "unknown key; the name is the key above")
     else:
         try:
-            return Limit.model_validate({**settings, "name": name})
+            limit = Limit.model_validate({**settings, "name": name})
         except ValidationError as error:
             report.add_all(error, Limit, at=key, hidden=frozenset({"name"}))
+        else:
+            report.add_empty(settings, at=key)
+            return limit
     return None
 
 
@@ -147,6 +153,8 @@ def _operation(name: str, declaration: Any, report: Report) -> Operation | None:
     except ValidationError as error:
         report.add_all(error, Operation, at=key, hidden=frozenset({"name"}))
         return None
+    # In a JSON Schema null is a value as any.
+    report.add_empty({**settings, "arguments": {}, "response": {}}, at=key)
     return operation.stands_at(report.place)
 
 

@@ -111,6 +111,8 @@ class PollUntil(Declared):
             raise ValueError("expected `succeeded`: what stands at the pointer in the end")
         if self.status is not None and (self.succeeded or self.failed or self.error is not None):
             raise ValueError("`succeeded`, `failed` and `error` go with `pointer`")
+        if both := [repr(one) for one in self.failed if one in self.succeeded]:
+            raise ValueError(f"{both[0]} stands in `succeeded` and in `failed`")
         return self
 
 

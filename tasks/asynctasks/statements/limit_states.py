@@ -19,7 +19,6 @@ from sqlmodel import SQLModel
 from asynctasks.instants import UtcDateTime, seconds_between, seconds_from_now, seconds_since
 from asynctasks.limit_rows import LimitRow, PausedKind, PauseRow
 from asynctasks.limits.breaker import after_failure, after_success
-from asynctasks.limits.limit_change import check_change
 from asynctasks.limits.limit_state import (
     BreakerKind,
     BreakerState,
@@ -81,8 +80,7 @@ class LimitStates:
         """Set this in place of what the file says of the limit; raises LimitInvalidError."""
         async with self._database.write() as connection:
             standing = await lock_and_read(connection, {declared.name: declared})
-            changed = change.after(standing.states[declared.name].changed)
-            check_change(declared, changed)
+            changed = change.after(declared, standing.states[declared.name].changed)
             await connection.execute(
                 _CHANGE, {"of_name": declared.name, "new_changed": changed or None}
             )
