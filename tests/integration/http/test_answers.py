@@ -247,12 +247,23 @@ async def test_an_answer_that_breaks_off_is_a_connection_that_failed(
             await got(client, call_of(port))
 
 
-async def test_a_connection_on_which_more_has_begun_to_come_is_used_no_more():
-    # By aiohttp it would be: that counts whole answers only.
-    upstream = Scripted(OK + b"HTTP/1.1 20")
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (OK + b"HTTP/1.1 20", 200),
+        (head(status=b"101 Switching Protocols"), 101),
+        (head(status=b"101 Switching Protocols") + b"x", 101),
+    ],
+    ids=["the begin of an answer", "another protocol", "what may be another protocol"],
+)
+async def test_a_connection_that_may_bear_something_else_is_used_no_more(
+    answer: bytes, status: int
+):
+    # By aiohttp it would be: that counts whole answers, and protocols by their name.
+    upstream = Scripted(answer)
     async with serving(upstream) as port, http_client("plain") as client:
         for _ in range(2):
-            assert (await got(client, call_of(port))).body == b"ok"
+            assert (await got(client, call_of(port))).status == status
     assert upstream.connections == 2
 
 

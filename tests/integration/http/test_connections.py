@@ -307,7 +307,8 @@ async def test_an_idle_connection_is_closed_after_a_while(monkeypatch: pytest.Mo
         await within_patience(upstream.is_gone.wait())
 
 
-async def test_what_comes_on_an_idle_connection_ends_it():
+async def test_what_comes_on_an_idle_connection_ends_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 3600.0)
     connections = 0
     gone = asyncio.Event()
 
