@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urlencode
 
-import aiohttp
 import orjson
 from yarl import URL
 
 from asyncexecutor.failures import UpstreamAuthError
+from asyncexecutor.http.faults import CallFailedError
 from asyncexecutor.upstream_connections import tls_context
-from asyncexecutor.upstream_faults import FOREIGN, failure
+from asyncexecutor.upstream_faults import failure
 from asyncexecutor.upstream_request import Request
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import as_object
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
+    from asyncexecutor.http.call import HttpAnswer
     from asyncexecutor.upstream_connections import UpstreamConnections
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_auth import ClientCredentials
@@ -148,20 +149,19 @@ class AccessToken:
         self._good_until = self._fetched_at + lifetime_seconds - early
 
     async def _fetched(self) -> tuple[str, float]:
-        timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
         try:
-            async with await self._connections.send(
-                "POST", self._request, timeout=timeout, tls=self._tls
-            ) as answer:
-                body = await _read(answer)
+            async with (
+                asyncio.timeout(FETCH_SECONDS),
+                self._connections.send("POST", self._request, tls=self._tls) as answer,
+            ):
+                status, body = answer.status, await _read(answer)
         except TimeoutError:
             raise UpstreamAuthError(
                 f"The token endpoint did not answer within {FETCH_SECONDS:g} s."
             ) from None
-        except FOREIGN as error:
-            # Without the cause, whose text holds the URL.
+        except CallFailedError as error:
             raise UpstreamAuthError(str(failure(error, whose="The token endpoint"))) from None
-        return _granted(answer.status, body)
+        return _granted(status, body)
 
 
 def _request(values: Mapping[str, str], scopes: tuple[str, ...]) -> Request:
@@ -183,12 +183,10 @@ def _request(values: Mapping[str, str], scopes: tuple[str, ...]) -> Request:
     return Request(url, headers, urlencode(form).encode())
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: HttpAnswer) -> bytes:
     body = b""
-    async for chunk in answer.content.iter_any():
+    while len(body) <= MAX_ANSWER_BYTES and (chunk := await answer.more()):
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            break
     return body
 
 

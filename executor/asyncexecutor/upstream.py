@@ -1,4 +1,4 @@
-"""Calls the upstream of an operation, by aiohttp (ADR 0003 says why not by httpx)."""
+"""Calls the upstream of an operation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import aiohttp
 from multidict import CIMultiDict
 
 from asyncexecutor.attempt_bodies import ResponseBody
@@ -17,11 +16,12 @@ from asyncexecutor.failures import (
     UpstreamResponseUnreadableError,
     UpstreamTimeoutError,
 )
+from asyncexecutor.http.faults import CallFailedError
 from asyncexecutor.kept_headers import KeptHeaders
 from asyncexecutor.runner import Answer, is_storable_status
 from asyncexecutor.upstream_addresses import UpstreamAddresses, target_of_same_origin
-from asyncexecutor.upstream_connections import tls_context
-from asyncexecutor.upstream_faults import FOREIGN, failure
+from asyncexecutor.upstream_connections import CONNECT_SECONDS, tls_context
+from asyncexecutor.upstream_faults import failure
 from asyncexecutor.upstream_request import RequestTemplate
 from asynctasks.response import Response
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from asyncexecutor.access_tokens import AccessTokens
     from asyncexecutor.attempt_bodies import ResponsePlace
+    from asyncexecutor.http.call import HttpAnswer
     from asyncexecutor.runner import Attempt
     from asyncexecutor.upstream_connections import UpstreamConnections
     from asyncexecutor.upstream_request import Request
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
 
-CONNECT_SECONDS = 10.0
 MAX_FOLLOWED = 5
 FOLLOWED = frozenset({HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT})
 ELSEWHERE = frozenset(range(300, 400)) - {HTTPStatus.NOT_MODIFIED}
@@ -69,9 +69,7 @@ class Upstream:
         self._tls = tls_context(operation, call)
         self._redirects = call.redirects
         self._timeout_seconds = call.timeout_seconds
-        self._timeout = aiohttp.ClientTimeout(
-            total=call.timeout_seconds, sock_connect=min(CONNECT_SECONDS, call.timeout_seconds)
-        )
+        self._connect_seconds = min(CONNECT_SECONDS, call.timeout_seconds)
         self._max_response_bytes = call.max_response_bytes or max_response_bytes
 
     async def run(self, attempt: Attempt) -> Answer:
@@ -98,18 +96,15 @@ class Upstream:
         self, method: str, request: Request, attempt: Attempt, place: ResponsePlace | None
     ) -> Answer:
         try:
-            if self._token is None and self._redirects != "follow":
-                return await self._called(method, request, place)
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._authorized(method, request, place)
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 f"The upstream did not answer within {self._timeout_seconds:g} s."
             ) from error
-        except FOREIGN as error:
+        except CallFailedError as error:
             if attempt.body is not None and attempt.body.fault is not None:
                 raise attempt.body.fault from None
-            # Without the cause, whose text holds the URL, and so secrets and arguments.
             raise failure(error) from None
 
     async def _authorized(
@@ -128,11 +123,11 @@ class Upstream:
     async def _called(
         self, method: str, request: Request, place: ResponsePlace | None, *, followed: int = 0
     ) -> Answer:
-        async with await self._connections.send(
+        async with self._connections.send(
             method,
             request,
-            timeout=self._timeout,
             tls=self._tls if request.is_own else None,
+            connect_seconds=self._connect_seconds,
         ) as answer:
             target = None
             if self._redirects == "follow" and followed < MAX_FOLLOWED:
@@ -142,9 +137,7 @@ class Upstream:
         redirected = replace(request, url=target)
         return await self._called(method, redirected, place, followed=followed + 1)
 
-    async def _answer(
-        self, answer: aiohttp.ClientResponse, called: URL, place: ResponsePlace | None
-    ) -> Answer:
+    async def _answer(self, answer: HttpAnswer, called: URL, place: ResponsePlace | None) -> Answer:
         if not is_storable_status(answer.status):
             raise UpstreamResponseUnreadableError(
                 f"The upstream answered {answer.status}, which ends no exchange (RFC 9110 §15)."
@@ -165,13 +158,11 @@ class Upstream:
         )
 
     async def _read(
-        self, answer: aiohttp.ClientResponse, place: ResponsePlace | None
+        self, answer: HttpAnswer, place: ResponsePlace | None
     ) -> tuple[bytes, str | None]:
         body = ResponseBody(place, max_bytes=self._max_response_bytes, status=answer.status)
-        # HEAD's says how long the body of a GET would be.
-        if answer.method != "HEAD":
-            body.expect(answer.content_length or 0)
-        async for chunk in answer.content.iter_any():
+        body.expect(answer.body_bytes)
+        while chunk := await answer.more():
             await body.add(chunk)
         return await body.finish()
 
@@ -182,7 +173,7 @@ def _bearing(request: Request, token: str) -> Request:
     return replace(request, headers=headers)
 
 
-def _target(answer: aiohttp.ClientResponse, called: URL) -> URL | None:
+def _target(answer: HttpAnswer, called: URL) -> URL | None:
     """Where the same call is to be made instead (RFC 9110 §15.4.8, §15.4.9)."""
     location = answer.headers.get("location")
     if answer.status not in FOLLOWED or location is None:
@@ -202,6 +193,6 @@ def retry_after_seconds(header: str | None) -> float | None:
         return None
 
 
-def _content_type(answer: aiohttp.ClientResponse) -> str:
+def _content_type(answer: HttpAnswer) -> str:
     given = answer.headers.get("content-type", "application/octet-stream")
     return given if given.isascii() and given.isprintable() else "application/octet-stream"

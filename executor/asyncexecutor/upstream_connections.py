@@ -2,161 +2,159 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import ssl
 import time
 from contextlib import AsyncExitStack
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Self
-from urllib.request import (
-    proxy_bypass_environment,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - typeshed lacks it
-)
-
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 from asyncexecutor.attempt_bodies import RequestBody
+from asyncexecutor.http.aiohttp_client import AiohttpClient
+from asyncexecutor.http.call import Call, is_plain
+from asyncexecutor.http.egress_proxies import EgressProxies
+from asyncexecutor.http.faults import KeptConnectionClosedError
+from asyncexecutor.http.plain_client import PlainClient
 from asynctasks.errors import OperationsFileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from asyncexecutor.http.call import HttpAnswer
     from asyncexecutor.upstream_request import Request
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
 
-MAX_HEADER_BYTES = 65_536
-MAX_HEADERS = 512
-AUTHORIZATION = "Proxy-Authorization"
-PROXY_AUTHENTICATION_REQUIRED = 407
-"""Never an upstream's to say where a proxy stands before it (RFC 9110 §15.5.8)."""
+CONNECT_SECONDS = 10.0
 RACE_SECONDS = 1.0
 """A kept connection that ends without an answer so soon was closed before the call reached it."""
-
-
-@dataclass(slots=True)
-class _Sending:
-    """What became of one sending of a call."""
-
-    started_at: float = field(default_factory=time.monotonic)
-    made_a_connection: bool = False
-
-    def met_a_closed_connection(self, error: aiohttp.ClientError) -> bool:
-        """Whether the upstream closed an idle connection while the call was on its way there."""
-        has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
-            error.message, str
-        )
-        took_seconds = time.monotonic() - self.started_at
-        return not self.made_a_connection and not has_begun and took_seconds < RACE_SECONDS
-
-
-_SENDING: ContextVar[_Sending] = ContextVar("sending")
-"""Whom a new connection is made for. Asking by a trace of aiohttp would cost each call 70 µs."""
 
 
 class UpstreamConnections:
     """One pool for all upstreams: as many connections as there can be attempts at a time.
 
-    It keeps no cookies: what an upstream sets for one caller is not for the next.
+    Two clients share it: a cheap one for plain calls, and aiohttp for what that cannot do.
     """
 
     def __init__(self, *, limit: int, environment: Mapping[str, str]) -> None:
         self._limit = limit
-        self._proxies = _proxies(environment)
+        self._in_use = 0
+        self._slots = asyncio.Semaphore(limit)
+        self._proxies = EgressProxies(environment)
         self._opened = AsyncExitStack()
-        self._session: aiohttp.ClientSession | None = None
+        self._plain = PlainClient(room=lambda: self._limit - self._in_use)
+        self._aiohttp: AiohttpClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = await self._opened.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._limit, socket_factory=_new_socket),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # An answer that is packed all the same is kept so, with its Content-Encoding.
-                auto_decompress=False,
-                headers={
-                    "User-Agent": f"AsyncApiProxy/{version('asyncapiproxy')}",
-                    "Accept-Encoding": "identity",
-                },
-                # A call without a type has none: it has no body, or its caller gave it none.
-                skip_auto_headers=("Content-Type",),
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-                max_headers=MAX_HEADERS,
-            )
-        )
+        self._aiohttp = await self._opened.enter_async_context(AiohttpClient.opened())
+        self._opened.callback(self._plain.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
 
-    async def send(
+    def send(
         self,
         method: str,
         request: Request,
         *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
         tls: ssl.SSLContext | None,
-    ) -> aiohttp.ClientResponse:
-        """The answer's head; raises what aiohttp raises.
+        connect_seconds: float = CONNECT_SECONDS,
+    ) -> Exchange:
+        """One call, made when it is entered; see `Exchange`."""
+        return Exchange(self, method, request, tls=tls, connect_seconds=connect_seconds)
 
-        Sent once more where a kept connection was closed just then: nothing of an answer has come,
-        and the call bears the same Idempotency-Key.
-        """
-        assert self._session is not None
-        request = _authorized_once(request)
-        given: dict[str, Any] = {
-            "headers": request.headers,
-            # A redirect is an answer: who called may follow it.
-            "allow_redirects": False,
-            "timeout": timeout,
-            **self._way_to(request),
-        }
-        if tls is not None:
-            given["ssl"] = tls
-        sending = _Sending()
-        _SENDING.set(sending)
-        try:
-            return await self._send_once(method, request, given)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not sending.met_a_closed_connection(error):
-                raise
-        return await self._send_once(method, request, given)
+    async def take_place(self) -> None:
+        """Wait until a connection may be used, and count it."""
+        await self._slots.acquire()
+        self._in_use += 1
 
-    async def _send_once(
-        self, method: str, request: Request, given: dict[str, Any]
-    ) -> aiohttp.ClientResponse:
-        assert self._session is not None
+    def leave_place(self) -> None:
+        """Count a connection as used no longer."""
+        self._in_use -= 1
+        self._slots.release()
+
+    async def make(self, call: Call, *, afresh: bool) -> HttpAnswer:
+        """The answer's head, by the client that can make the call; see `HttpClient.send`."""
+        if is_plain(call):
+            return await self._plain.send(call, afresh=afresh)
+        assert self._aiohttp is not None
+        self._plain.make_room()
+        return await self._aiohttp.send(call, afresh=afresh)
+
+    async def call(
+        self, method: str, request: Request, *, tls: ssl.SSLContext | None, connect_seconds: float
+    ) -> Call:
+        """The request as it goes out, its body from the start; raises AttemptFailedError."""
         body = request.body
+        size = 0
         if isinstance(body, RequestBody):
             size, body = await body.sent()
-            headers = CIMultiDict(given["headers"])
-            headers["Content-Length"] = str(size)
-            given = {**given, "headers": headers}
-        answer = await self._session.request(method, request.url, data=body, **given)
-        if answer.status == PROXY_AUTHENTICATION_REQUIRED and "proxy" in given:
-            answer.close()
-            raise aiohttp.ClientHttpProxyError(answer.request_info, (), status=answer.status)
-        return answer
+        elif body is not None:
+            size = len(body)
+        return Call(
+            method=method,
+            url=request.url,
+            headers=request.headers,
+            body=body,
+            body_bytes=size,
+            tls=tls,
+            proxy=self._proxies.of(request.url),
+            connect_seconds=connect_seconds,
+        )
 
-    def _way_to(self, request: Request) -> dict[str, Any]:
-        url = request.url
-        proxy = self._proxies.get(url.scheme)
-        if proxy is None or proxy_bypass_environment(f"{url.host}:{url.port}", self._proxies):
-            return {}
-        address = URL(proxy if "://" in proxy else f"http://{proxy}")
-        way: dict[str, Any] = {"proxy": address.with_user(None)}
-        if address.user is not None:
-            basic = aiohttp.encode_basic_auth(address.user, address.password or "")
-            # What asks a proxy for a tunnel is a request of its own; a plain call is the request.
-            if url.scheme == "https":
-                way["proxy_headers"] = {AUTHORIZATION: basic}
-            else:
-                way["headers"] = CIMultiDict(request.headers)
-                way["headers"][AUTHORIZATION] = basic
-        return way
+
+class Exchange:
+    """One call and its answer, which use one of the connections from entering to leaving.
+
+    Entering gives the answer's head. It raises CallFailedError, and TimeoutError where no
+    connection was made in time. A call is made once more where a kept connection was closed just
+    then: nothing of an answer has come, and it bears the same Idempotency-Key.
+    """
+
+    def __init__(
+        self,
+        connections: UpstreamConnections,
+        method: str,
+        request: Request,
+        *,
+        tls: ssl.SSLContext | None,
+        connect_seconds: float,
+    ) -> None:
+        self._connections = connections
+        self._method = method
+        self._request = _authorized_once(request)
+        self._tls = tls
+        self._connect_seconds = connect_seconds
+        self._answer: HttpAnswer | None = None
+
+    async def __aenter__(self) -> HttpAnswer:
+        await self._connections.take_place()
+        try:
+            started_at = time.monotonic()
+            try:
+                self._answer = await self._made(afresh=False)
+            except KeptConnectionClosedError:
+                if time.monotonic() - started_at >= RACE_SECONDS:
+                    raise
+                self._answer = await self._made(afresh=True)
+        except BaseException:
+            self._connections.leave_place()
+            raise
+        return self._answer
+
+    async def __aexit__(self, *raised: object) -> None:
+        assert self._answer is not None
+        try:
+            await self._answer.__aexit__(*raised)
+        finally:
+            self._connections.leave_place()
+
+    async def _made(self, *, afresh: bool) -> HttpAnswer:
+        call = await self._connections.call(
+            self._method, self._request, tls=self._tls, connect_seconds=self._connect_seconds
+        )
+        return await self._connections.make(call, afresh=afresh)
 
 
 def _authorized_once(request: Request) -> Request:
@@ -190,18 +188,3 @@ def tls_context(operation: Operation, call: UpstreamCall) -> ssl.SSLContext | No
                 f"unencrypted, can be read: {error}"
             ) from error
     return context
-
-
-def _new_socket(address: tuple[Any, ...]) -> socket.socket:
-    _SENDING.get().made_a_connection = True
-    family, kind, protocol, _, _ = address
-    return socket.socket(family, kind, protocol)
-
-
-def _proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not, as urllib calls them."""
-    found: dict[str, str] = {}
-    for scheme, name in (("http", "http_proxy"), ("https", "https_proxy"), ("no", "no_proxy")):
-        if value := (environment.get(name) or environment.get(name.upper(), "")).strip():
-            found[scheme] = value
-    return found
