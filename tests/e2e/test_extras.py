@@ -58,3 +58,28 @@ def test_what_needs_no_extra_runs_without(tmp_path: Path, arguments: tuple[str])
     done = run_bare(*arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+LIBRARY = """
+import sys
+of_services = (
+    "aiohttp", "aiormq", "alembic", "cryptography", "fastapi", "kopf", "kubernetes",
+    "prometheus_client", "pydantic", "sqlalchemy", "sqlmodel", "structlog", "uvloop",
+    "rich", "typer",
+)
+for module in of_services:
+    sys.modules[module] = None
+from asyncapiproxy import AsyncClient, Client
+with Client("http://127.0.0.1:1", patience_seconds=0) as client:
+    try:
+        client.get("a")
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+def test_the_client_library_needs_nothing_of_the_services():
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("ProxyUnreachableError", "")

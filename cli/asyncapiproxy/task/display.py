@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from asyncapiproxy.task.declared_operation import Document
+    from asyncapiproxy.client.declared_operation import Document
 
 STYLES: dict[str, str] = {
     "queued": "yellow",

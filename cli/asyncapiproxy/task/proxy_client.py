@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from asyncapiproxy.task.declared_operation import DeclaredOperation, Document, declared_operations
+from asyncapiproxy.client.declared_operation import DeclaredOperation, Document, declared_operations
 from asynctasks.errors import AsyncApiProxyError
 from asynctasks.json_values import read_json, write_json
 

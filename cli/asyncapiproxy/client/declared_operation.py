@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncapiproxy.task.written_parameters import DeclaredParameter
-from asynctasks.errors import AsyncApiProxyError
+from asyncapiproxy.client.errors import ArgumentUnknownError, PathArgumentMissingError
+from asyncapiproxy.client.written_parameters import DeclaredParameter
 from asynctasks.json_values import as_object, found_at
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ OF_THE_PROXY = frozenset(
 """Headers that say how the task is to be run: the document lists them beside the arguments."""
 MAX_REFERENCES = 20
 """From one schema to the next; more are a circle."""
-
-
-class PathArgumentMissingError(AsyncApiProxyError):
-    """An argument that stands in the operation's path is missing."""
-
-
-class ArgumentUnknownError(AsyncApiProxyError):
-    """An argument has no place in a call of the operation."""
 
 
 @dataclass(frozen=True, slots=True)
