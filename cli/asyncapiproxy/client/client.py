@@ -54,6 +54,15 @@ class Client:
         self._is_ours = http is None
         self._sender = Sender(self._proxy, where, http or httpx.Client(**http_options()))
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a proxy that is away or busy is waited for."""
+        return self._proxy.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._proxy.patience_seconds = seconds
+
     def submit(
         self,
         operation: str,
@@ -133,6 +142,10 @@ class Client:
         """One page of tasks, which goes on where the page of the token has ended."""
         query = which.query(page_size=page_size, page_token=page_token)
         return self._sender.run(calls.page(self._proxy, query))
+
+    def operation(self, name: str) -> DeclaredOperation:
+        """The operation of this name; raises OperationUnknownError."""
+        return self._sender.run(calls.operation(self._proxy, name))
 
     def operations(self) -> dict[str, DeclaredOperation]:
         """What the proxy serves now, by name."""
