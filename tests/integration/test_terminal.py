@@ -121,12 +121,14 @@ async def test_ctrl_c_before_the_answer_tells_the_key_that_joins_the_task(tmp_pa
     assert "Traceback" not in said
 
 
-async def test_a_list_fits_80_columns_and_cuts_no_id(url: str, tmp_path: Path):
+@pytest.mark.parametrize("columns", [30, 80])
+async def test_a_list_fits_80_columns_and_cuts_no_id(url: str, tmp_path: Path, columns: int):
     async with AsyncClient(url) as client:
         made = [(await client.submit(LONG.name)).id, (await client.submit("create-client")).id]
 
     def listed() -> list[str]:
-        with terminal("task", "list", url=url, folder=tmp_path, NO_COLOR="1") as shown:
+        words = ("task", "list")
+        with terminal(*words, url=url, folder=tmp_path, columns=columns, NO_COLOR="1") as shown:
             assert shown.wait() == 0
             assert "\x1b[3" not in shown.output
             return shown.lines

@@ -23,7 +23,7 @@ from asyncapiproxy import (
     UrlInvalidError,
 )
 from asyncapiproxy.client import calls
-from asyncapiproxy.client.connection import address, unanswered
+from asyncapiproxy.client.connection import address, is_of, unanswered
 from asyncapiproxy.client.repeating import retry_after_seconds
 from asyncapiproxy.client.task_state import TaskState
 from asynctasks.task import TaskStatus as ServersStatus
@@ -297,6 +297,14 @@ def test_it_is_known_whether_the_proxy_may_have_got_a_call(error: Any, was_sent:
     assert isinstance(told, ProxyUnreachableError)
     assert told.was_sent is was_sent
     assert "http://proxy" in str(told)
+
+
+def test_an_error_is_known_to_be_of_a_request():
+    ours, other = (httpx.Request("GET", "http://proxy") for _ in range(2))
+    error = httpx.ReadError("gone", request=ours)
+    assert is_of(error, ours)
+    assert not is_of(error, other)
+    assert not is_of(httpx.ReadError("gone"), ours)
 
 
 def test_a_call_that_cannot_be_sent_is_not_one_that_is_lost():

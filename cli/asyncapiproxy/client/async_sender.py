@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from asyncapiproxy.client.connection import has_to_be_read, time_limits, unanswered
+from asyncapiproxy.client.connection import has_to_be_read, is_of, time_limits, unanswered
 from asyncapiproxy.client.errors import ProxyUnreachableError
 from asyncapiproxy.client.steps import Pause
 
@@ -58,16 +58,18 @@ class AsyncSender:
             content=content,
             timeout=time_limits(call),
         )
-        with self.translating():
+        with self.translating(request):
             response = await self.http.send(request, stream=call.is_streamed)
             if call.is_streamed and has_to_be_read(response):
                 await response.aread()
             return response
 
     @contextmanager
-    def translating(self) -> Generator[None]:
-        """Say httpx's errors in our words."""
+    def translating(self, request: httpx.Request) -> Generator[None]:
+        """Say httpx's errors in our words: those of this request, not of a program's others."""
         try:
             yield
         except httpx.RequestError as error:
+            if not is_of(error, request):
+                raise
             raise unanswered(error, url=self._address.shown) from error

@@ -90,7 +90,7 @@ class AsyncTaskHandle:
         steps = results.result(self._sender.proxy, self.id, seconds=timeout, is_streamed=True)
         response = await self._sender.run(steps)
         try:
-            with self._sender.translating():
+            with self._sender.translating(response.request):
                 yield response
         finally:
             await response.aclose()
@@ -133,7 +133,7 @@ class AsyncTaskHandle:
         try:
             if not following.opens(response):
                 return
-            with self._sender.translating():
+            with self._sender.translating(response.request):
                 async for event in EventSource(response).aiter_sse():
                     state = following.saw(event.id, event.data)
                     if state is not None:

@@ -89,6 +89,14 @@ def unanswered(error: httpx.RequestError, *, url: str) -> ProxyUnreachableError 
     return ProxyUnreachableError(f"No proxy answers at {url}: {told}", url=url, was_sent=was_sent)
 
 
+def is_of(error: httpx.RequestError, request: httpx.Request) -> bool:
+    """Whether the error came of this request."""
+    try:
+        return error.request is request
+    except RuntimeError:  # nobody has said of which
+        return False
+
+
 def has_to_be_read(response: httpx.Response) -> bool:
     """Whether it is ours, which is short and says what follows, and not the upstream's answer."""
     headers = response.headers

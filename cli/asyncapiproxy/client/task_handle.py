@@ -87,7 +87,7 @@ class TaskHandle:
         steps = results.result(self._sender.proxy, self.id, seconds=timeout, is_streamed=True)
         response = self._sender.run(steps)
         try:
-            with self._sender.translating():
+            with self._sender.translating(response.request):
                 yield response
         finally:
             response.close()
@@ -129,7 +129,7 @@ class TaskHandle:
         try:
             if not following.opens(response):
                 return
-            with self._sender.translating():
+            with self._sender.translating(response.request):
                 for event in EventSource(response).iter_sse():
                     state = following.saw(event.id, event.data)
                     if state is not None:

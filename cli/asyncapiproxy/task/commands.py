@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.task_handle import TaskHandle
     from asyncapiproxy.client.task_state import TaskPage, TaskStatus
 
+LEAST_WIDTH = 80
+"""Into which a list of tasks fits."""
+
 task_app = new_app(
     help="""Submit, show and watch tasks through a running proxy.
 
@@ -235,8 +238,8 @@ def _show_page(page: TaskPage, shown_as: ListFormat) -> None:
 
         view = tasks_view if shown_as is ListFormat.TEXT else wide_tasks_view
         out = console()
-        if shown_as is ListFormat.WIDE:
-            out.width = UNBOUNDED_WIDTH
+        # A narrower terminal folds lines by itself; Rich would cut ids.
+        out.width = UNBOUNDED_WIDTH if shown_as is ListFormat.WIDE else max(out.width, LEAST_WIDTH)
         out.print(view(task.document for task in page.tasks))
 
 

@@ -30,7 +30,6 @@ STYLES: dict[str, str] = {
     "cancelled": "magenta",
     "expired": "red",
 }
-ID_WIDTH = 36
 DEFAULT_PRIORITY = 5
 """Which most tasks have, and which is not worth a line."""
 LONGEST_BODY = 20_000
@@ -70,7 +69,7 @@ def _while_waiting(task: Document) -> Iterator[str]:
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, within 80 columns: a long operation is folded, an id never cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True, min_width=ID_WIDTH)
+    table.add_column("task", no_wrap=True)
     table.add_column("operation", overflow="fold")
     for title in ("status", "attempt", "age"):
         table.add_column(title, no_wrap=True)
