@@ -1,4 +1,85 @@
-"""The `asyncapiproxy` command: starts each service, shows tasks, and brings a demo upstream.
+"""The client library, and the `asyncapiproxy` command.
 
-What a person types belongs here; what it starts is the services' own.
+The command starts each service, shows tasks, and brings a demo upstream. What a person types
+belongs here; what it starts is the services' own. Programs call a proxy by `Client` or
+`AsyncClient`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncapiproxy.client.async_client import AsyncClient
+    from asyncapiproxy.client.async_task_handle import AsyncTaskHandle
+    from asyncapiproxy.client.client import Client
+    from asyncapiproxy.client.errors import (
+        BusyError,
+        CallerRefusedError,
+        CallInvalidError,
+        CallRefusedError,
+        ClientError,
+        ConflictError,
+        NotAProxyError,
+        NotFoundError,
+        OperationUnknownError,
+        ProblemError,
+        ProxyUnreachableError,
+        TaskCancelledError,
+        TaskExpiredError,
+        TaskFailedError,
+        TaskUnfinishedError,
+        TokenUnusableError,
+        UrlInvalidError,
+    )
+    from asyncapiproxy.client.problem import Fault, Problem
+    from asyncapiproxy.client.task_filter import TaskFilter
+    from asyncapiproxy.client.task_handle import TaskHandle
+    from asyncapiproxy.client.task_state import TaskPage, TaskState, TaskStatus
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTaskHandle",
+    "BusyError",
+    "CallInvalidError",
+    "CallRefusedError",
+    "CallerRefusedError",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "Fault",
+    "NotAProxyError",
+    "NotFoundError",
+    "OperationUnknownError",
+    "Problem",
+    "ProblemError",
+    "ProxyUnreachableError",
+    "TaskCancelledError",
+    "TaskExpiredError",
+    "TaskFailedError",
+    "TaskFilter",
+    "TaskHandle",
+    "TaskPage",
+    "TaskState",
+    "TaskStatus",
+    "TaskUnfinishedError",
+    "TokenUnusableError",
+    "UrlInvalidError",
+]
+
+_MODULES = (
+    *("client", "async_client", "task_handle", "async_task_handle"),
+    *("errors", "problem", "task_filter", "task_state"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the library, imported when it is asked for: the command starts without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in _MODULES:
+        found = getattr(import_module(f"{__name__}.client.{module}"), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(name)

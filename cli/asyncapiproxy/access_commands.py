@@ -6,16 +6,21 @@ from pathlib import Path  # noqa: TC003 - Typer reads the annotation
 from typing import Annotated
 
 import typer
-import yaml
-from pydantic import ValidationError
 
-from asyncapiproxy.process import FAILURE, show_error
-from asyncapiproxy.task.session import LOCAL, AsJson, Token, Url, console, open_proxy
+from asyncapiproxy.lazy_command import needing_services
+from asyncapiproxy.task.quick_client import LOCAL
+from asyncapiproxy.task.session import (
+    AsDocument,
+    DocumentFormat,
+    ExitCode,
+    Token,
+    Url,
+    console,
+    open_proxy,
+    show_error,
+)
 from asyncapiproxy.typer_app import new_app
-from asyncproxy.access.access_file import load_access_file
-from asyncproxy.access.api_keys import BEGINNING, NAME, DeclaredKey, new_key, sha256_of
 from asynctasks.errors import AccessFileError, in_our_words
-from asynctasks.instants import utc_now
 
 access_app = new_app(
     help="""Say who may call a proxy, and as whom it knows you.
@@ -30,11 +35,13 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The access 
 
     Exits with 0 if a proxy would take it, 1 if not.
     """
+    with needing_services():
+        from asyncproxy.access.access_file import load_access_file  # noqa: PLC0415 - an extra
     try:
         found = load_access_file(file)
     except AccessFileError as error:
-        show_error(error)
-        raise typer.Exit(FAILURE) from error
+        show_error(str(error))
+        raise typer.Exit(ExitCode.FAILED) from error
     ways = found.authentication
     console().print(f"{file}: can be used", soft_wrap=True)
     for issuer in ways.jwt:
@@ -66,6 +73,18 @@ def new_key_command(
 
     The key is shown this once; the file has its SHA-256 alone.
     """
+    with needing_services():
+        import yaml  # noqa: PLC0415 - an extra
+        from pydantic import ValidationError  # noqa: PLC0415 - an extra
+
+        from asyncproxy.access.api_keys import (  # noqa: PLC0415 - an extra
+            BEGINNING,
+            NAME,
+            DeclaredKey,
+            new_key,
+            sha256_of,
+        )
+        from asynctasks.instants import utc_now  # noqa: PLC0415 - an extra
     if not NAME.fullmatch(name):
         raise typer.BadParameter(
             f"expected letters, digits and . _ @ -, 128 at most, and not {BEGINNING} before them",
@@ -93,19 +112,22 @@ def new_key_command(
 
 
 @access_app.command()
-def whoami(*, as_json: AsJson = False, url: Url = LOCAL, token: Token = None) -> None:
+def whoami(
+    *, shown_as: AsDocument = DocumentFormat.TEXT, url: Url = LOCAL, token: Token = None
+) -> None:
     """Ask a proxy as whom it knows the caller that shows this token or key.
 
         ASYNCAPIPROXY_TOKEN=aap_… asyncapiproxy access whoami
 
     Exits with 0 if it knows one, 1 if it refuses the token, 2 where no proxy answers.
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        caller = client.whoami()
-    if as_json:
+    is_json = shown_as is DocumentFormat.JSON
+    with open_proxy(url, token=token, is_json=is_json) as client:
+        caller = client.ask("GET", "/whoami")
+    if is_json:
         typer.echo(caller.text)
         return
-    said = caller.document
+    said = caller.json()
     console().print(f"principal  {said['principal'] or '(anonymous)'}", markup=False)
     console().print(f"tenant     {said['tenant'] or '(none)'}", markup=False)
     console().print(f"groups     {', '.join(said['groups']) or '(none)'}", markup=False)

@@ -2,39 +2,75 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from functools import partial
+from importlib import import_module
+from typing import Annotated, Any
 
+import typer
 import typer.main
-from typer.core import TyperGroup
 
-from asyncapiproxy.operating_commands import limit_app, operations_app, queue_app
-from asyncapiproxy.task.commands import task_app
+from asyncapiproxy.lazy_command import LazyCommand, LazyGroup, needing_services
 from asyncapiproxy.typer_app import new_app
 
+SERVICES = {
+    "up": "Run everything in one process: proxy, executor, demo Customer API, on SQLite.",
+    "proxy": "Run a proxy: it accepts calls, stores and publishes them as tasks, and waits for "
+    "replies.",
+    "executor": "Run an executor: it takes one queue's tasks and calls the upstream for each.",
+    "operator": "Run an operator: it shows tasks in Kubernetes as AsyncTasks, and scales "
+    "executors.",
+    "migrate": "Create or upgrade the task database. Safe to run many times, and by many at once.",
+    "demo-api": "Run the demo Customer API: an upstream that is slow or fails where an email asks "
+    "for it.",
+    "sealing-key": "Print a new key for ASYNCAPIPROXY_SEALING_KEYS, which seals `writeOnly` "
+    "arguments.",
+}
+"""What `asyncapiproxy --help` says of each, without the second that their imports take."""
+CALLERS = {
+    "access": ("access_commands", "Say who may call a proxy, and as whom it knows you."),
+    "task": ("task.commands", "Submit, show and watch tasks through a running proxy."),
+    "operations": (
+        "operations_commands",
+        "See what a proxy serves, pause and resume it.",
+    ),
+    "queue": ("operating_commands", "See what waits and runs on each queue, pause and resume it."),
+    "limit": (
+        "operating_commands",
+        "See what limits hold, change them without a rollout, pause and resume them.",
+    ),
+}
 
-class CommandGroup(TyperGroup):
-    """Loads the services' commands when one is asked for.
 
-    They import all that a service stands on, which takes a second: `task` starts without.
-    """
+class CommandGroup(LazyGroup):
+    """The services in the order in which a newcomer needs them; then what any client has."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The services first, in the order in which a newcomer needs them."""
-        return [*_service_commands().commands, *super().list_commands(ctx)]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Our own command, else a service's."""
-        return super().get_command(ctx, cmd_name) or _service_commands().commands.get(cmd_name)
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        for name, told in SERVICES.items():
+            self.add_command(LazyCommand(name, help=told, load=partial(_service_command, name)))
+        for name, (module, told) in CALLERS.items():
+            load = partial(_caller_command, module, f"{name.replace('-', '_')}_app")
+            self.add_command(LazyCommand(name, help=told, load=load))
 
 
-@cache
-def _service_commands() -> TyperGroup:
-    from asyncapiproxy.service_commands import add_service_commands  # noqa: PLC0415 - see above
-
+def _service_command(name: str) -> Any:
+    with needing_services():
+        from asyncapiproxy.service_commands import add_service_commands  # noqa: PLC0415
     services = new_app(help="")
     add_service_commands(services)
-    return typer.main.get_group(services)
+    return typer.main.get_group(services).commands[name]
+
+
+def _caller_command(module: str, name: str) -> Any:
+    return typer.main.get_group(getattr(import_module(f"asyncapiproxy.{module}"), name))
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - takes longer than all else here
+
+        typer.echo(f"asyncapiproxy {version('asyncapiproxy')}")
+        raise typer.Exit
 
 
 app = new_app(
@@ -46,7 +82,14 @@ app = new_app(
     `migrate` prepares the database. Settings come from the environment (ASYNCAPIPROXY_…) or from
     the options below.""",
 )
-app.add_typer(task_app, name="task")
-app.add_typer(queue_app, name="queue")
-app.add_typer(limit_app, name="limit")
-app.add_typer(operations_app, name="operations")
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """See the help above, which is the application's."""

@@ -1,4 +1,4 @@
-"""`asyncapiproxy queue`, `limit` and `operations`: what is held and why, and pauses, by HTTP."""
+"""`asyncapiproxy queue` and `limit`: what is held and why, and pauses, by HTTP."""
 
 from __future__ import annotations
 
@@ -7,121 +7,100 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncapiproxy.operating_display import limit_view, limits_view, operation_view, queues_view
-from asyncapiproxy.task.session import LOCAL, AsJson, Token, Url, console, open_proxy
+from asyncapiproxy.proxy_documents import EXITS, place, show_answer
+from asyncapiproxy.task.quick_client import LOCAL
+from asyncapiproxy.task.session import AsDocument, DocumentFormat, Token, Url
 from asyncapiproxy.typer_app import new_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import RenderableType
 
-    from asyncapiproxy.task.proxy_client import Seen
-
-_EXITS = """The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
-    Exit codes: **0**; **1** where the proxy answered with a problem; **2** for wrong usage, or
-    where no proxy answers."""
 queue_app = new_app(
     help=f"""See what waits and runs on each queue, pause and resume it.
 
-    {_EXITS}"""
+    {EXITS}"""
 )
 limit_app = new_app(
     help=f"""See what limits hold, change them without a rollout, pause and resume them.
 
-    {_EXITS}"""
-)
-operations_app = new_app(
-    help=f"""Pause and resume operations; `queue list` shows them.
-
-    {_EXITS}"""
+    {EXITS}"""
 )
 FILE = "file"
 """In place of a number: what the operations file says is to hold again."""
 
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 Limit = Annotated[str, typer.Argument(metavar="LIMIT", help="The limit's name.")]
-Operation = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's name.")]
 
 
 @queue_app.command(name="list")
-def list_queues(*, as_json: AsJson = False, url: Url = LOCAL, token: Token = None) -> None:
+def list_queues(
+    *, shown_as: AsDocument = DocumentFormat.TEXT, url: Url = LOCAL, token: Token = None
+) -> None:
     """List the queues and their operations: what waits, is held and runs, and what is paused.
 
     asyncapiproxy queue list
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.queues(), lambda seen: queues_view(seen["queues"]), as_json=as_json)
+    show_answer("GET", "/queues", _queues, shown_as=shown_as, url=url, token=token)
 
 
 @queue_app.command(name="pause")
 def pause_queue(
-    *, name: Queue, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    name: Queue,
+    shown_as: AsDocument = DocumentFormat.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Let none of its tasks start until it is resumed. What runs goes on, calls are taken.
 
     asyncapiproxy queue pause clients
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("queues", name, "pause"), _one_queue, as_json=as_json)
+    show_answer(
+        "POST", place("queues", name, "pause"), _one_queue, shown_as=shown_as, url=url, token=token
+    )
 
 
 @queue_app.command(name="resume")
 def resume_queue(
-    *, name: Queue, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    name: Queue,
+    shown_as: AsDocument = DocumentFormat.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Let its tasks start again.
 
     asyncapiproxy queue resume clients
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("queues", name, "resume"), _one_queue, as_json=as_json)
-
-
-@operations_app.command(name="pause")
-def pause_operation(
-    *, name: Operation, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
-) -> None:
-    """Let none of its tasks start until it is resumed. What runs goes on, calls are taken.
-
-    asyncapiproxy operations pause create-client
-    """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("operations", name, "pause"), operation_view, as_json=as_json)
-
-
-@operations_app.command(name="resume")
-def resume_operation(
-    *, name: Operation, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
-) -> None:
-    """Let its tasks start again.
-
-    asyncapiproxy operations resume create-client
-    """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("operations", name, "resume"), operation_view, as_json=as_json)
+    show_answer(
+        "POST", place("queues", name, "resume"), _one_queue, shown_as=shown_as, url=url, token=token
+    )
 
 
 @limit_app.command(name="list")
-def list_limits(*, as_json: AsJson = False, url: Url = LOCAL, token: Token = None) -> None:
+def list_limits(
+    *, shown_as: AsDocument = DocumentFormat.TEXT, url: Url = LOCAL, token: Token = None
+) -> None:
     """List the limits: how much of each is used, what it holds, and whether its upstream is up.
 
     asyncapiproxy limit list
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.limits(), lambda seen: limits_view(seen["limits"]), as_json=as_json)
+    show_answer("GET", "/limits", _limits, shown_as=shown_as, url=url, token=token)
 
 
 @limit_app.command(name="show")
 def show_limit(
-    *, name: Limit, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    name: Limit,
+    shown_as: AsDocument = DocumentFormat.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Show a limit: what it bounds, in the file and now, and what of that is used.
 
     asyncapiproxy limit show crm
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.limit(name), limit_view, as_json=as_json)
+    show_answer("GET", place("limits", name), _limit, shown_as=shown_as, url=url, token=token)
 
 
 @limit_app.command(name="set")
@@ -137,7 +116,7 @@ def set_limit(
     burst: Annotated[
         str | None, typer.Option(metavar="N|file", help="How many start at once after a pause.")
     ] = None,
-    as_json: AsJson = False,
+    shown_as: AsDocument = DocumentFormat.TEXT,
     url: Url = LOCAL,
     token: Token = None,
 ) -> None:
@@ -157,43 +136,72 @@ def set_limit(
     change = {key: _of_file(value) for key, value in given.items() if value is not None}
     if not change:
         raise typer.BadParameter("give --concurrency, --rate-per-second or --burst")
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.change_limit(name, change), limit_view, as_json=as_json)
+    show_answer(
+        *("PATCH", place("limits", name), _limit),
+        json=change,
+        shown_as=shown_as,
+        url=url,
+        token=token,
+    )
 
 
 @limit_app.command(name="pause")
 def pause_limit(
-    *, name: Limit, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    name: Limit,
+    shown_as: AsDocument = DocumentFormat.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Let nothing that keeps it start until it is resumed. What runs goes on.
 
     asyncapiproxy limit pause crm
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("limits", name, "pause"), limit_view, as_json=as_json)
+    show_answer(
+        "POST", place("limits", name, "pause"), _limit, shown_as=shown_as, url=url, token=token
+    )
 
 
 @limit_app.command(name="resume")
 def resume_limit(
-    *, name: Limit, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    name: Limit,
+    shown_as: AsDocument = DocumentFormat.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Let what keeps it start again, as it bounds that.
 
     asyncapiproxy limit resume crm
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        _show(client.operate("limits", name, "resume"), limit_view, as_json=as_json)
+    show_answer(
+        "POST", place("limits", name, "resume"), _limit, shown_as=shown_as, url=url, token=token
+    )
 
 
-def _show(seen: Seen, view: Callable[[Any], RenderableType], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(seen.text)
-    else:
-        console().print(view(seen.document))
+# Rich is imported where something is shown by it.
+def _queues(seen: Any) -> RenderableType:
+    from asyncapiproxy.operating_display import queues_view  # noqa: PLC0415
+
+    return queues_view(seen["queues"])
 
 
 def _one_queue(queue: Any) -> RenderableType:
+    from asyncapiproxy.operating_display import queues_view  # noqa: PLC0415
+
     return queues_view([queue])
+
+
+def _limits(seen: Any) -> RenderableType:
+    from asyncapiproxy.operating_display import limits_view  # noqa: PLC0415
+
+    return limits_view(seen["limits"])
+
+
+def _limit(limit: Any) -> RenderableType:
+    from asyncapiproxy.operating_display import limit_view  # noqa: PLC0415
+
+    return limit_view(limit)
 
 
 def _number(option: str, text: str | None, kind: type[int | float]) -> float | str | None:

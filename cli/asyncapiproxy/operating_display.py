@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from asyncapiproxy.task.declared_operation import Document
+    from asyncapiproxy.client.task_state import Document
 
 _COUNTS = ("queued", "held", "published", "running")
 _BREAKERS = {"open": "red", "recovering": "yellow"}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import structlog
 import typer
 
-from asyncapiproxy.access_commands import access_app
 from asyncapiproxy.data_folder import own_data_folder
 from asyncapiproxy.process import run
 from asyncexecutor.executor import run_executor
@@ -54,7 +53,6 @@ def add_service_commands(app: typer.Typer) -> None:
     """Add the commands to the application, in the order in which a newcomer needs them."""
     for command in (up, proxy, executor, operator, migrate_command, demo_api, sealing_key):
         app.command(name=command.__name__.removesuffix("_command").replace("_", "-"))(command)
-    app.add_typer(access_app, name="access")
 
 
 def up(

@@ -69,11 +69,12 @@ class AttemptMetrics:
         """Count an attempt, if it has ended; without an outcome its task was no longer ours."""
         if outcome is not None and outcome.goes_on:
             return
-        self._ended[_word(outcome)].inc()
+        self._ended[word_of(outcome)].inc()
         self._seconds.observe(seconds)
 
 
-def _word(outcome: Outcome | None) -> str:
+def word_of(outcome: Outcome | None) -> str:
+    """How an attempt ended, in one of OUTCOMES; without an outcome its task was not ours."""
     if outcome is None:
         return "lost"
     if outcome.status is TaskStatus.QUEUED:

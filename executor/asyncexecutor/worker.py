@@ -10,7 +10,7 @@ import structlog
 from asyncexecutor.attempt import attempt_at, run_attempt
 from asyncexecutor.database_waits import when_there
 from asyncexecutor.failures import ArgumentsUnreadableError, AttemptFailedError
-from asyncexecutor.metrics import DEAD_LETTERS, AttemptMetrics
+from asyncexecutor.metrics import DEAD_LETTERS, AttemptMetrics, word_of
 from asyncexecutor.misses import Miss
 from asyncexecutor.runner import JobRunner
 from asyncexecutor.running_attempts import StopReason, stopped
@@ -21,6 +21,7 @@ from asynctasks.instants import utc_now
 from asynctasks.outcome import Outcome
 from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import TaskStatus
+from asynctasks.task_log import log_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,6 +134,7 @@ class Worker:
 
     async def _run(self, task: ClaimedTask) -> Problem | None:
         """Bring the task to the end of this attempt; its error, where it has failed for good."""
+        began = time.perf_counter()
         outcome = await self._attempt(task)
         if outcome is not None:
             ended = outcome
@@ -140,10 +142,9 @@ class Worker:
         if outcome is None:
             log.warning("attempt abandoned: the task is no longer ours", task_id=str(task.id))
             return None
+        _log_end(task, outcome, began=began)
         if not outcome.status.is_final:
             return None
-        if outcome.status is TaskStatus.FAILED:
-            _log_failure(task, outcome)
         if task.reply_to is not None:
             reply = Reply(task.id, outcome.status, outcome.response, outcome.error)
             await self._broker.reply(task.reply_to, reply)
@@ -189,13 +190,21 @@ class Worker:
             log.warning("upstream job not cancelled", task_id=str(task.id), reason=error.type)
 
 
-def _log_failure(task: ClaimedTask, outcome: Outcome) -> None:
-    """Without the problem's text, which may quote arguments; the task has it."""
-    log.warning(
-        "task failed",
-        task_id=str(task.id),
+def _log_end(task: ClaimedTask, outcome: Outcome, *, began: float) -> None:
+    """Tell how the attempt ended, but not of each time that its upstream's job was asked for."""
+    if outcome.goes_on:
+        return
+    seconds = time.perf_counter() - began
+    if task.upstream_job is not None:
+        seconds = (utc_now() - task.attempt_started_at).total_seconds()
+    log_task(
+        word_of(outcome),
+        task_id=task.id,
         operation=task.operation,
+        status=outcome.status.value,
         attempt=task.attempt,
+        seconds=seconds,
+        principal=task.principal,
         error=outcome.error.type if outcome.error else None,
         response_status=outcome.response.status if outcome.response else None,
     )

@@ -34,6 +34,7 @@ from asyncproxy.probes import Probe
 from asyncproxy.queue_windows import QueueWindows
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
+from asyncproxy.request_log import with_request_log
 from asyncproxy.server import serve, url_of
 from asyncproxy.settings import AuditPlace
 from asyncproxy.stranded import StrandedQueues
@@ -224,7 +225,9 @@ class Proxy:
         if self._access_watch is not None:
             app = without_claims(app, self._access_watch.header_reader)
         await serve(
-            with_cors(app, self._settings.cors_origins),
+            with_request_log(
+                with_cors(app, self._settings.cors_origins), is_on=self._settings.request_log
+            ),
             listener=listener,
             stop=stop,
             limits=_limits(self._settings),

@@ -42,6 +42,7 @@ from asynctasks.broker.messages import Reply
 from asynctasks.response import Problem
 from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
+from asynctasks.task_log import log_task
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -264,6 +265,14 @@ class TaskEndpoints:
             return accepted_response(
                 task, retry_after_seconds=1, prefix=self.public.prefix(request)
             )
+        log_task(
+            task.status.value,
+            task_id=task.id,
+            operation=task.operation,
+            status=task.status.value,
+            attempt=task.attempt,
+            principal=task.principal,
+        )
         if task.reply_to is not None and task.error is not None:
             reply = Reply(task.id, task.status, error=Problem(**task.error))
             await self.broker.reply(task.reply_to, reply)

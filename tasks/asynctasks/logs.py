@@ -21,7 +21,15 @@ _FORMATS: dict[str, LogFormat] = {"json": "json", "text": "text"}
 OURS = ("asynctasks", "asyncproxy", "asyncexecutor", "asyncoperator", "asyncapiproxy")
 """`debug` is for these alone: libraries write all they pass on, callers' arguments too."""
 AUDIT = "audit"
-"""The logger of what callers have changed, which no level silences. Its messages are dicts."""
+"""The logger of what callers have changed, which no level silences."""
+TASKS = "tasks"
+"""The logger of how tasks and their attempts end."""
+REQUESTS = "requests"
+"""The logger of each request, where that is asked for, which no level silences."""
+OF_LINES = (AUDIT, TASKS, REQUESTS)
+"""Loggers that a busy process writes a line to for each call. Their messages are dicts."""
+SHORT_TIME = "%H:%M:%S"
+"""On a terminal, where a person reads what happens now."""
 LIBRARIES = {
     "aiormq": logging.CRITICAL,  # tells a lost connection by a traceback; we in one line
     "httpx": logging.WARNING,  # logs each call
@@ -46,7 +54,7 @@ def configure_logging(*, level: str, log_format: LogFormat) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _time_stamper(as_text=as_text),
         structlog.stdlib.PositionalArgumentsFormatter(),
     ]
     structlog.configure(
@@ -83,42 +91,54 @@ def configure_logging(*, level: str, log_format: LogFormat) -> None:
     logging.basicConfig(level=quiet, handlers=[handler], force=True)
     for package in OURS:
         logging.getLogger(package).setLevel(level.upper())
-    _configure_audit(renderers[-1] if as_text else None)
+    _configure_lines(renderers[-1] if as_text else None)
+    logging.getLogger(TASKS).setLevel(level.upper())
     for logger, lowest in LIBRARIES.items():
         logging.getLogger(logger).setLevel(lowest)
 
 
-def _configure_audit(as_text: Processor | None) -> None:
-    """Straight to standard error: a busy proxy writes a line for each call."""
+def _time_stamper(*, as_text: bool) -> Processor:
+    if as_text and sys.stderr.isatty():
+        return structlog.processors.TimeStamper(fmt=SHORT_TIME, utc=False)
+    return structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _configure_lines(as_text: Processor | None) -> None:
+    """Straight to standard error: a busy process writes a line for each call."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_AuditFormatter(as_text))
-    audit = logging.getLogger(AUDIT)
-    audit.handlers = [handler]
-    audit.propagate = False
+    handler.setFormatter(_LineFormatter(as_text, is_short=sys.stderr.isatty()))
+    for name in OF_LINES:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
 
 
-_OF_EACH_LINE = logging.LogRecord(AUDIT, logging.INFO, "", 0, None, (), None).__dict__
+_OF_EACH_LINE = logging.LogRecord("", logging.INFO, "", 0, None, (), None).__dict__
 
 
-class AuditRecord(logging.LogRecord):
-    """A line of the audit. To find out where it was made takes as long as all the rest."""
+class LineRecord(logging.LogRecord):
+    """A line of one of OF_LINES. To find out where it was made takes as long as all the rest."""
 
-    def __init__(self, told: dict[str, Any]) -> None:  # pyright: ignore[reportMissingSuperCall]
-        self.__dict__ = _OF_EACH_LINE | {"msg": told, "created": time.time()}
+    def __init__(self, logger: str, told: dict[str, Any], level: int = logging.INFO) -> None:  # pyright: ignore[reportMissingSuperCall]
+        own = {"name": logger, "levelno": level, "msg": told, "created": time.time()}
+        self.__dict__ = _OF_EACH_LINE | own
 
 
-class _AuditFormatter(logging.Formatter):
+class _LineFormatter(logging.Formatter):
     """Makes a line in a fifth of the time that it takes by way of all that other logs may need."""
 
-    def __init__(self, as_text: Processor | None) -> None:
+    def __init__(self, as_text: Processor | None, *, is_short: bool) -> None:
         super().__init__()
         self._as_text = as_text
+        self._is_short = is_short
 
     def format(self, record: logging.LogRecord) -> str:
         told: Any = record.msg
+        level = logging.getLevelName(record.levelno).lower()
         at = datetime.fromtimestamp(record.created, UTC)
-        line = {**told, "level": "info", "logger": AUDIT, "timestamp": at}
+        line = {**told, "level": level, "logger": record.name, "timestamp": at}
         if self._as_text is None:
             return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode()
-        line["timestamp"] = at.isoformat().replace("+00:00", "Z")
-        return str(self._as_text(None, "info", line))
+        short = at.astimezone().strftime(SHORT_TIME)
+        line["timestamp"] = short if self._is_short else at.isoformat().replace("+00:00", "Z")
+        return str(self._as_text(None, level, line))

@@ -17,7 +17,7 @@ app(sys.argv[1:])
 
 
 def run_bare(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """The command as `pip install asyncapiproxy` leaves it."""
+    """The command as `pip install asyncapiproxy[executor]` leaves it."""
     return subprocess.run(
         [sys.executable, "-c", BARE, *arguments],
         env={
@@ -58,3 +58,86 @@ def test_what_needs_no_extra_runs_without(tmp_path: Path, arguments: tuple[str])
     done = run_bare(*arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+OF_SERVICES = """
+import sys
+of_services = (
+    "aiohttp", "aiormq", "alembic", "cryptography", "fastapi", "kopf", "kubernetes",
+    "prometheus_client", "yaml", "sqlalchemy", "sqlmodel", "structlog", "uvloop",
+)
+for module in of_services:
+    sys.modules[module] = None
+"""
+LIBRARY = """
+sys.modules["rich"] = sys.modules["typer"] = None
+from asyncapiproxy import AsyncClient, Client
+with Client("http://127.0.0.1:1", patience_seconds=0) as client:
+    try:
+        client.get("a")
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+def test_the_client_library_needs_nothing_of_the_services():
+    done = subprocess.run(
+        [sys.executable, "-c", OF_SERVICES + LIBRARY], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("ProxyUnreachableError", "")
+
+
+def run_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as `pip install asyncapiproxy` leaves it."""
+    command = "from asyncapiproxy.main import app\napp(sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", OF_SERVICES + command, *arguments],
+        env={"ASYNCAPIPROXY_URL": "http://127.0.0.1:1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *((), ("task",), ("task", "submit"), ("task", "list"), ("operations", "show")),
+        *(("queue", "list"), ("limit", "set"), ("access", "whoami")),
+    ],
+)
+def test_what_asks_a_proxy_needs_no_service(arguments: tuple[str, ...]):
+    done = run_alone(*arguments, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("task", "get", "a"), ("task", "list"), ("queue", "list"), ("access", "whoami")]
+)
+def test_it_asks_without_them(arguments: tuple[str, ...]):
+    done = run_alone(*arguments)
+    assert done.returncode == 2
+    assert "No proxy answers at http://127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("up",), ("proxy",), ("executor", "--queue", "a"), ("migrate",), ("access", "new-key", "a")],
+)
+def test_a_service_that_is_not_installed_is_told_in_one_line(arguments: tuple[str, ...]):
+    done = run_alone(*arguments)
+    assert done.returncode == 2
+    assert "pip install 'asyncapiproxy[all]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_shown_first_imports_neither_client_nor_services():
+    told = "from asyncapiproxy.main import app\n"
+    told += "for words in (['--help'], ['task', 'get', '--help']):\n"
+    told += "    try: app(words)\n    except SystemExit: pass\n"
+    told += "heavy = {'httpx', 'structlog', 'sqlalchemy', 'asyncproxy'} & set(sys.modules)\n"
+    told += "print(sorted(heavy), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + told], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == "[]"

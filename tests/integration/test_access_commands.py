@@ -89,7 +89,7 @@ async def test_the_command_shows_its_token_to_the_proxy(sqlite_url: str, tmp_pat
         assert known.exit_code == 0, known.output
         assert "key:shop" in known.stdout
         assert "acme" in known.stdout
-        shown = await asked("access", "whoami", "--json", "--token", key)
+        shown = await asked("access", "whoami", "-o", "json", "--token", key)
         assert yaml.safe_load(shown.stdout)["principal"] == "key:shop"
         refused = await asked("access", "whoami", ASYNCAPIPROXY_TOKEN="wrong")
         assert refused.exit_code == 1
@@ -97,5 +97,5 @@ async def test_the_command_shows_its_token_to_the_proxy(sqlite_url: str, tmp_pat
         no_token = await asked("access", "whoami", ASYNCAPIPROXY_TOKEN="wröng")
         assert no_token.exit_code == 2
         assert "wröng" not in no_token.output
-        listed = await asked("task", "list", "--json", ASYNCAPIPROXY_TOKEN=key)
+        listed = await asked("task", "list", "-o", "json", ASYNCAPIPROXY_TOKEN=key)
         assert listed.exit_code == 0, listed.output

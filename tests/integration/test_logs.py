@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 SCRIPT = """
 import logging, sys, warnings
 import structlog
+from uuid import UUID
 from asynctasks.logs import configure_logging
+from asynctasks.task_log import log_task
 
 configure_logging(level=sys.argv[2], log_format=sys.argv[1])
 log = structlog.get_logger("ours")
@@ -32,6 +35,7 @@ try:
     call_upstream("correct horse " + "battery staple")
 except ValueError:
     log.exception("attempt failed")
+    log_task("failed", task_id=UUID(int=1), operation="a", status="failed", attempt=2, principal="")
     logging.getLogger("a.library").exception("theirs failed")
 """
 
@@ -54,10 +58,13 @@ def test_json_is_one_object_a_line_of_ours_and_of_libraries():
         "task stored",
         "it speaks",
         "attempt failed",
+        "task failed",
         "theirs failed",
     ]
     assert entries[1]["name"] == "Żółć"
-    assert [entry["level"] for entry in entries] == [*("info", "info", "warning", "error", "error")]
+    assert [entry["level"] for entry in entries] == [
+        *("info", "info", "warning", "error", "warning", "error")
+    ]
     assert all({"timestamp", "logger"} <= set(entry) for entry in entries)
     assert entries[3]["exception"][0]["exc_value"] == "no answer"
 
@@ -74,6 +81,8 @@ def test_the_level_decides_what_is_written():
     assert "our detail" in output("json", "debug")
     assert "our detail" not in output("json", "info")
     assert "task stored" not in output("json", "warning")
+    assert "task failed" in output("json", "warning")
+    assert "task failed" not in output("json", "error")
 
 
 def test_debug_is_ours_alone():
@@ -96,6 +105,11 @@ def test_a_terminal_gets_colours_unless_it_wants_none(no_color: str, *, has_colo
             os.close(terminal)
     assert "task stored" in text
     assert ("\x1b[" in text) is has_colours
+    # The time of day, and no date.
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
+    stored = [line for line in lines if "task stored" in line or "task failed" in line]
+    assert len(stored) == 2
+    assert all(re.match(r"\d\d:\d\d:\d\d \[", line) for line in stored)
 
 
 FAULT = """

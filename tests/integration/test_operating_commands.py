@@ -36,7 +36,7 @@ class Command:
         return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
     async def document(self, *words: str) -> Any:
-        done = await self(*words, "--json")
+        done = await self(*words, "-o", "json")
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 

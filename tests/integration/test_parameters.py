@@ -1,6 +1,5 @@
 """Operations whose arguments stand in path, query, headers and cookies: GET and HEAD too."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from asyncapiproxy.task.proxy_client import ProxyClient, SeenTask
+from asyncapiproxy import AsyncClient
 from asynctestkit.inside import ASYNC, Inside, inside, one_of_each, operation
 
 ARGUMENTS: dict[str, Any] = {
@@ -219,13 +218,13 @@ async def test_task_commands_call_it_as_the_document_says(reports: Inside):
     reports.upstream.will(told)
     arguments = {"year": 2020, "format": "csv", "pages": [1, 2], "language": "de", "session": "a b"}
 
-    def submit() -> SeenTask:
-        with ProxyClient(proxy.url) as client:
-            return client.submit(client.operation("report"), arguments, wait_seconds=20)
-
-    task = (await asyncio.to_thread(submit)).document
-    assert task["arguments"] == arguments
-    assert task["response"]["body"]["call"] == "GET /reports/2020?format=csv&pages=1&pages=2"
+    async with AsyncClient(proxy.url) as client:
+        task = await client.submit("report", arguments, wait=20)
+        state = await task.refresh()
+    assert state.arguments == arguments
+    assert (
+        state.document["response"]["body"]["call"] == "GET /reports/2020?format=csv&pages=1&pages=2"
+    )
 
 
 async def test_the_document_describes_each_parameter(reports: Inside):

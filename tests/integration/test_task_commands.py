@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +18,7 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner, Result
 
-from asyncapiproxy.main import app
+from asyncapiproxy.main import SERVICES, app
 from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 COMMAND = str(Path(sys.executable).with_name("asyncapiproxy"))
@@ -78,7 +80,8 @@ def test_a_fast_task_shows_its_answer_and_exits_0(url: str):
     assert "● succeeded" in result.stdout
     assert "201 application/json" in result.stdout
     assert '"name": "Ann"' in result.stdout
-    assert result.stderr == ""
+    assert result.stderr.startswith("task 01")
+    assert result.stderr.split()[1] in result.stdout
 
 
 def test_a_password_reaches_the_upstream_and_is_never_shown(url: str):
@@ -93,10 +96,10 @@ def test_a_password_reaches_the_upstream_and_is_never_shown(url: str):
 
 
 def test_json_is_the_raw_document_and_nothing_else(url: str):
-    submitted = task("submit", "create-client", email(), "name=Ann", "--json", url=url)
+    submitted = task("submit", "create-client", email(), "name=Ann", "-o", "json", url=url)
     assert submitted.exit_code == 0
     assert document(submitted)["response"]["body"]["name"] == "Ann"
-    got = task("get", document(submitted)["id"], "--json", url=url)
+    got = task("get", document(submitted)["id"], "-o", "json", url=url)
     assert got.stdout == submitted.stdout
     assert got.stderr == submitted.stderr == ""
 
@@ -118,14 +121,14 @@ def test_a_wait_that_ends_too_early_exits_3_and_says_how_to_go_on(url: str):
 
 def test_async_exits_0_at_once_and_watch_shows_the_end(url: str):
     accepted = task(
-        "submit", "create-client", email("slow+0.5"), "name=Sam", "--async", "--json", url=url
+        "submit", "create-client", email("slow+0.5"), "name=Sam", "--async", "-o", "json", url=url
     )
     assert accepted.exit_code == 0
     assert not document(accepted)["done"]
     watched = task("watch", document(accepted)["id"], url=url)
     assert watched.exit_code == 0
     assert "● succeeded" in watched.stdout
-    again = task("watch", document(accepted)["id"], "--json", url=url)
+    again = task("watch", document(accepted)["id"], "-o", "json", url=url)
     assert (again.exit_code, document(again)["status"]) == (0, "succeeded")
 
 
@@ -135,7 +138,7 @@ def test_a_failed_task_exits_1_and_shows_why(url: str):
     assert result.exit_code == 1
     assert "● failed" in result.stdout
     assert "418 application/problem+json" in result.stdout
-    failed = task(*given, "--json", url=url)
+    failed = task(*given, "-o", "json", url=url)
     assert failed.exit_code == 1
     assert task("watch", document(failed)["id"], url=url).exit_code == 1
     assert task("get", document(failed)["id"], url=url).exit_code == 0
@@ -153,7 +156,15 @@ def test_what_is_missing_is_told_field_by_field(url: str):
 def test_arguments_may_come_from_stdin_and_those_typed_win(url: str):
     given = json.dumps({"email": email().partition("=")[2], "name": "Ann", "password": PASSWORD})
     result = task(
-        "submit", "create-client", "--arguments", "-", "name=Bob", "--json", url=url, stdin=given
+        "submit",
+        "create-client",
+        "--arguments",
+        "-",
+        "name=Bob",
+        "-o",
+        "json",
+        url=url,
+        stdin=given,
     )
     assert document(result)["arguments"]["name"] == "Bob"
     assert "password" not in document(result)["arguments"]
@@ -163,7 +174,7 @@ def test_an_unknown_operation_exits_2_and_lists_those_there_are(url: str):
     result = task("submit", "create-clint", url=url)
     assert result.exit_code == 2
     assert "no operation 'create-clint'" in result.stderr
-    assert "create-client  Create a client in the Customer API" in result.stderr
+    assert "It has: create-client, get-client" in result.stderr
 
 
 @pytest.mark.parametrize("task_id", [UNKNOWN_ID, "nonsense", "../ping"])
@@ -175,7 +186,7 @@ def test_an_unknown_id_exits_1(url: str, command: str, task_id: str):
 
 
 def test_a_problem_is_a_document_too(url: str):
-    result = task("get", UNKNOWN_ID, "--json", url=url)
+    result = task("get", UNKNOWN_ID, "-o", "json", url=url)
     assert result.exit_code == 1
     assert document(result)["type"].endswith("/task-not-found")
     assert result.stderr == ""
@@ -193,6 +204,11 @@ def test_no_proxy_exits_2_and_says_how_to_start_one():
     [
         ("submit", "create-client", "--wait", "3", "--async"),
         ("submit", "create-client", "--wait", "-1"),
+        ("submit", "create-client", "--wait", "inf"),
+        ("submit", "create-client", "--delay", "soon"),
+        ("submit", "create-client", "--deadline", "2026-01-31T12:00:00"),
+        ("submit", "create-client", "--label", "team"),
+        ("submit", "create-client", "--priority", "10"),
         ("submit", "create-client", "ann@example.com"),
         ("submit", "create-client", "--arguments", "no such file"),
         ("submit",),
@@ -207,7 +223,7 @@ def test_wrong_usage_exits_2(url: str, arguments: tuple[str, ...]):
 
 
 async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
-    submit = ("submit", "create-client", email("slow+60"), "name=Sam", "--async", "--json")
+    submit = ("submit", "create-client", email("slow+60"), "name=Sam", "--async", "-o", "json")
     task_id = document(await asyncio.to_thread(task, *submit, url=url))["id"]
     # With an environment of a terminal Rich draws at once, so there is something to wait for.
     environment = os.environ | {
@@ -224,13 +240,14 @@ async def test_ctrl_c_leaves_the_watch_cleanly_and_the_task_alone(url: str):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert process.stdout is not None
+    assert process.stderr is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await process.stdout.readuntil(b"Ctrl-C leaves")
+        await process.stderr.readuntil(b"Ctrl-C leaves")
     stderr = await interrupted(process)
     assert process.returncode == 130, stderr.decode()
+    assert f"The task goes on: asyncapiproxy task watch {task_id}" in stderr.decode()
     assert b"Traceback" not in stderr
-    left_alone = await asyncio.to_thread(task, "get", task_id, "--json", url=url)
+    left_alone = await asyncio.to_thread(task, "get", task_id, "-o", "json", url=url)
     assert document(left_alone)["done"] is False
     await asyncio.to_thread(task, "cancel", task_id, url=url)
 
@@ -253,11 +270,125 @@ async def interrupted(process: asyncio.subprocess.Process) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("submit",), ("get",), ("watch",), ("cancel",), ("retry",)]
+    "command", [(), ("submit",), ("get",), ("watch",), ("cancel",), ("retry",), ("delete",)]
 )
 def test_help_tells_the_exit_codes(command: tuple[str, ...]):
     text = " ".join(task(*command, "--help", url="").stdout.split())
     assert "130" in text or "Exits with 0" in text
+
+
+def test_a_task_is_named_by_how_its_id_begins(url: str):
+    given = ("submit", "create-client", "name=Ann", "--async", "-o", "name")
+    first, second = (task(*given, email(), url=url).stdout.strip() for _ in range(2))
+    length = next(n for n in range(36) if first[:n] != second[:n])
+    beginning = second[:length]
+    assert task("get", beginning, "-o", "name", url=url).stdout.strip() == second
+    assert task("get", beginning.replace("-", "").upper(), "-o", "name", url=url).exit_code == 0
+    several = task("get", first[: length - 1], url=url)
+    assert several.exit_code == 2
+    assert first in several.stderr
+    assert second in several.stderr
+    none = task("get", "0000", url=url)
+    assert none.exit_code == 1
+    assert "begins with 0000" in none.stderr
+
+
+def test_how_a_task_is_to_be_run_is_said_by_options(url: str):
+    result = task(
+        *("submit", "create-client", email(), "name=Ann", "--async", "-o", "json"),
+        *("--delay", "1h", "--deadline", "1d", "--label", "team=a", "--label", "n=1"),
+        *("--priority", "7"),
+        url=url,
+    )
+    made = document(result)
+    assert (made["labels"], made["priority"]) == ({"team": "a", "n": "1"}, 7)
+    assert made["nextAttemptAt"] > made["createdAt"]
+    assert made["deadline"] > made["nextAttemptAt"]
+    shown = task("get", made["id"], url=url).stdout
+    assert "next       in 59m" in shown
+    assert "labels     team=a, n=1" in shown
+    assert task("cancel", made["id"], url=url).exit_code == 0
+
+
+def test_a_finished_task_is_forgotten(url: str):
+    task_id = task(
+        "submit", "create-client", email(), "name=Ann", "-o", "name", url=url
+    ).stdout.strip()
+    assert task("delete", task_id, url=url).exit_code == 0
+    assert task("get", task_id, url=url).exit_code == 1
+    assert "(404)" in task("delete", task_id, url=url).stderr
+
+
+def test_an_answer_is_written_to_a_file_as_it_came(url: str, tmp_path: Path):
+    scan, answer = tmp_path / "a.pdf", tmp_path / "answer.json"
+    scan.write_bytes(b"%PDF\r\n")
+    words = ("submit", "scan", "--body", str(scan), "--output", str(answer), "-o", "json")
+    done = task(*words, url=url)
+    assert done.exit_code == 0, done.output
+    assert json.loads(answer.read_bytes()) == document(done)["response"]["body"]
+
+
+def test_operations_are_listed_and_shown(url: str):
+    def operations(*words: str) -> Result:
+        environment = {"ASYNCAPIPROXY_URL": url, "COLUMNS": "80", "TERM": "dumb"}
+        return CliRunner().invoke(app, ["operations", *words], env=environment)
+
+    names = operations("list", "-o", "name").stdout.split()
+    assert names == ["create-client", "get-client", "scan", "create-report"]
+    assert "POST /clients" in operations("list").stdout
+    (first, *_) = json.loads(operations("list", "-o", "json").stdout)
+    assert (first["method"], first["path"], first["required"]) == (
+        "POST",
+        "/clients",
+        ["email", "name"],
+    )
+    shown = [
+        " ".join(line.split()) for line in operations("show", "get-client").stdout.splitlines()
+    ]
+    assert "call GET /clients/{id}" in shown
+    assert "id path string" in shown
+    assert "asyncapiproxy task submit get-client id=…" in shown
+    assert json.loads(operations("show", "scan", "-o", "json").stdout)["contentTypes"]
+    unknown = operations("show", "nobody")
+    assert unknown.exit_code == 2
+    assert "create-client" in unknown.stderr
+
+
+def test_the_shell_completes_operations_arguments_statuses_and_ids(url: str):
+    def offered(*words: str) -> set[str]:
+        line = " ".join(("asyncapiproxy", *words))
+        environment = {
+            "ASYNCAPIPROXY_URL": url,
+            "_ASYNCAPIPROXY_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words)),
+        }
+        return set(
+            CliRunner().invoke(app, [], env=environment, prog_name="asyncapiproxy").stdout.split()
+        )
+
+    assert offered("ta") == {"task"}
+    assert offered("task", "sub") == {"submit"}
+    assert offered("task", "submit", "create-") == {"create-client", "create-report"}
+    assert offered("task", "submit", "create-client", "na") == {"name="}
+    assert offered("task", "list", "--status", "f") == {"failed"}
+    given = ("submit", "create-client", email(), "name=Ann", "--async", "-o", "name")
+    task_id = task(*given, url=url).stdout.strip()
+    assert task_id in offered("task", "get", task_id[:10])
+    assert offered("task", "get", "zz") == set()
+
+
+def test_the_version_is_told():
+    assert (
+        CliRunner().invoke(app, ["--version"]).stdout
+        == f"asyncapiproxy {version('asyncapiproxy')}\n"
+    )
+
+
+def test_help_says_of_each_command_what_the_command_says():
+    for name in SERVICES:
+        told = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+        assert SERVICES[name].replace("`", "") in " ".join(told.split())
 
 
 def test_the_services_commands_are_there_too():
@@ -267,7 +398,7 @@ def test_the_services_commands_are_there_too():
 
 
 def test_a_running_task_is_cancelled_and_runs_again_when_retried(url: str):
-    given = ("submit", "create-client", email("slow+20"), "name=Sam", "--async", "--json")
+    given = ("submit", "create-client", email("slow+20"), "name=Sam", "--async", "-o", "json")
     task_id = document(task(*given, url=url))["id"]
     assert task("retry", task_id, url=url).exit_code == 1
     assert task("cancel", task_id, url=url).exit_code == 0
@@ -277,14 +408,14 @@ def test_a_running_task_is_cancelled_and_runs_again_when_retried(url: str):
     again = task("cancel", task_id, url=url)
     assert again.exit_code == 1
     assert "(409)" in again.stderr
-    retried = task("retry", task_id, "--json", url=url)
+    retried = task("retry", task_id, "-o", "json", url=url)
     assert retried.exit_code == 0
     assert document(retried)["status"] in {"queued", "running"}
     assert task("cancel", task_id, url=url).exit_code == 0
 
 
 def test_tasks_are_listed_newest_first_in_pages(url: str):
-    given = ("submit", "create-client", "name=Ann", "--json")
+    given = ("submit", "create-client", "name=Ann", "-o", "json")
     first, second = (document(task(*given, email(), url=url))["id"] for _ in range(2))
     page = task("list", "--limit", "1", url=url)
     assert page.exit_code == 0
@@ -292,7 +423,7 @@ def test_tasks_are_listed_newest_first_in_pages(url: str):
     assert first not in page.stdout
     token = page.stderr.split()[-1]
     assert first in task("list", "--page-token", token, url=url).stdout
-    listed = document(task("list", "--status", "failed", "--limit", "5", "--json", url=url))
+    listed = document(task("list", "--status", "failed", "--limit", "5", "-o", "json", url=url))
     assert {it["status"] for it in listed["tasks"]} <= {"failed"}
     refused = task("list", "--status", "nonsense", url=url)
     assert refused.exit_code == 1
@@ -300,14 +431,14 @@ def test_tasks_are_listed_newest_first_in_pages(url: str):
 
 
 def test_the_same_key_joins_the_first_task(url: str):
-    given = ("submit", "create-client", email(), "name=Ann", "--key", uuid4().hex, "--json")
+    given = ("submit", "create-client", email(), "name=Ann", "--key", uuid4().hex, "-o", "json")
     assert document(task(*given, url=url))["id"] == document(task(*given, url=url))["id"]
 
 
 def test_a_file_is_submitted_as_it_is_and_its_answer_written(url: str, tmp_path: Path):
     scan = bytes(range(256)) * 1_000
     (tmp_path / "a.pdf").write_bytes(scan)
-    found = task("submit", "scan", "--body", str(tmp_path / "a.pdf"), "--json", url=url)
+    found = task("submit", "scan", "--body", str(tmp_path / "a.pdf"), "-o", "json", url=url)
     assert found.exit_code == 0, found.output
     (file,) = json.loads(found.stdout)["response"]["body"]["files"]
     assert (file["bytes"], file["contentType"]) == (256_000, "application/pdf")
@@ -347,3 +478,18 @@ def test_an_answer_that_is_not_there_is_a_problem(url: str):
     refused = task("response", UNKNOWN_ID, url=url)
     assert refused.exit_code == 1
     assert UNKNOWN_ID in refused.output
+
+
+def test_the_document_tells_of_every_command_and_option():
+    text = (Path(__file__).parents[2] / "docs/command.md").read_text()
+    helps = {"": CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout}
+    for group in ("task", "operations", "queue", "limit", "access"):
+        listed = CliRunner().invoke(app, [group, "--help"], env={"COLUMNS": "200"}).stdout
+        for name in re.findall(r"^│ ([a-z][a-z-]+) ", listed, re.MULTILINE):
+            assert f"{group} {name}" in text, (group, name)
+            words = [group, name, "--help"]
+            helps[f"{group} {name}"] = CliRunner().invoke(app, words, env={"COLUMNS": "200"}).stdout
+    known = set(re.findall(r"--[a-z-]+", "".join(helps.values())))
+    assert set(re.findall(r"(?<!-)--[a-z][a-z-]+", text)) <= known
+    submit = set(re.findall(r"--[a-z-]+", helps["task submit"])) - {"--help", "--format"}
+    assert [option for option in sorted(submit) if option not in text] == []

@@ -8,19 +8,18 @@ from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from asyncapiproxy.task.declared_operation import (
-    ArgumentUnknownError,
+from asyncapiproxy.client.declared_operation import (
     DeclaredOperation,
-    PathArgumentMissingError,
     Request,
     declared_operations,
 )
+from asyncapiproxy.client.errors import ArgumentUnknownError, PathArgumentMissingError
+from asyncapiproxy.client.written_parameters import DeclaredParameter
 from asyncapiproxy.task.typed_arguments import (
     ArgumentTextError,
     arguments_from_json,
     arguments_from_text,
 )
-from asyncapiproxy.task.written_parameters import DeclaredParameter
 from asynctasks.errors import SchemaInvalidError
 from asynctasks.operations.call_parameters import CallParameters
 from asynctasks.operations.parameter import STYLES, Parameter, Place, Style

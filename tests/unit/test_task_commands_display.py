@@ -1,17 +1,20 @@
 """How tasks and problems look."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
+from asyncapiproxy.shown_text import in_short, printable
 from asyncapiproxy.task.display import (
     STYLES,
     problem_view,
-    progress_view,
     task_view,
     tasks_view,
+    waiting_view,
+    wide_tasks_view,
 )
 from asynctasks.task import TaskStatus
 
@@ -71,8 +74,63 @@ def test_a_failed_task_shows_its_error():
 
 def test_a_watched_task_says_for_how_long_and_what_ctrl_c_does():
     running = TASK | {"status": "running", "done": False, "finishedAt": None, "response": None}
-    assert "watched for 3 s; Ctrl-C leaves" in shown(progress_view(running, seconds=3.2))
-    assert "watched" not in shown(progress_view(TASK, seconds=3.2))
+    text = shown(waiting_view(running | {"progress": 40, "message": "step 2"}, seconds=3.2))
+    assert "01a20d2b-c3ed-76f0-8622-758cfbed0d1d" in text
+    assert "running, 3s, attempt 2 of 5, 40 %, step 2" in text
+    assert "Ctrl-C leaves, the task goes on" in text
+
+
+def test_why_a_task_waits_is_told():
+    due_at = (datetime.now(UTC) + timedelta(seconds=90.5)).isoformat()
+    queued = TASK | {"status": "queued", "done": False, "finishedAt": None, "response": None}
+    queued |= {"nextAttemptAt": due_at, "heldBy": {"kind": "limit", "name": "crm"}}
+    queued |= {"message": "as many run as it lets", "cancelRequested": True}
+    lines = [" ".join(line.split()) for line in shown(task_view(queued)).splitlines()]
+    assert any(line.startswith("next in 90s, 20") for line in lines)
+    assert {"held by limit crm", "message as many run as it lets"} <= set(lines)
+    assert "cancel asked for; its executor stops it" in lines
+    assert "next in 90s, held by limit crm" in shown(waiting_view(queued, seconds=3))
+
+
+def test_a_long_name_is_folded_and_an_id_never_cut():
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(tasks_view([TASK | {"operation": "a-name-of-more-than-thirty-letters" * 2}]))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert TASK["id"] in lines[1]
+    assert "● succeeded" in lines[1]
+    assert "2 of 5" in lines[1]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_wide_line_has_all_of_a_task():
+    failed = TASK | {"error": {"title": "No", "detail": "It answered\n503."}, "labels": {"a": "b"}}
+    console = Console(file=io.StringIO(), width=1_000, color_system=None)
+    console.print(wide_tasks_view([failed | {"principal": "ann", "priority": 7}]))
+    assert isinstance(console.file, io.StringIO)
+    (line,) = console.file.getvalue().splitlines()[1:]
+    for told in (
+        TASK["id"],
+        "2 of 5",
+        "7",
+        "2026-11-24 10:48:21 UTC",
+        "ann",
+        "a=b",
+        "It answered 503.",
+    ):
+        assert told in line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (7_200, "2h"), (172_800, "2d")],
+)
+def test_times_are_short(seconds: float, told: str):
+    assert in_short(seconds) == told
+
+
+def test_lines_may_end_as_windows_ends_them():
+    assert printable("a\r\nb\rc") == "a\nb\N{REPLACEMENT CHARACTER}c"
 
 
 def test_text_from_elsewhere_steers_neither_terminal_nor_markup():
@@ -84,7 +142,7 @@ def test_text_from_elsewhere_steers_neither_terminal_nor_markup():
 
 def test_a_huge_body_is_cut():
     text = shown(task_view(TASK | {"response": TASK["response"] | {"body": "x" * 30_000}}))
-    assert "(30000 characters; --json shows all)" in text
+    assert "(30000 characters; `task response` gives all)" in text
 
 
 def test_a_problem_shows_each_field_by_its_pointer():

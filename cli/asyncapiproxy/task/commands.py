@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-import time
+from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path  # noqa: TC003 - Typer reads the annotation
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.live import Live
 
-from asyncapiproxy.task.display import progress_view, tasks_view
-from asyncapiproxy.task.following import follow
+from asyncapiproxy.task.completion import complete_operations, complete_statuses
+from asyncapiproxy.task.quick_client import LOCAL
 from asyncapiproxy.task.session import (
-    LOCAL,
-    AsJson,
+    UNBOUNDED_WIDTH,
     ExitCode,
+    Format,
+    ListFormat,
+    TaskFormat,
     TaskId,
     Token,
     Url,
@@ -25,26 +25,29 @@ from asyncapiproxy.task.session import (
     hint,
     open_proxy,
     show,
+    show_error,
 )
-from asyncapiproxy.task.typed_arguments import (
-    ArgumentTextError,
-    arguments_from_json,
-    arguments_from_text,
-)
-from asyncapiproxy.task.typed_body import typed_body, write_answer
+from asyncapiproxy.task.submit_command import PATIENCE_SECONDS, finish, submit
+from asyncapiproxy.task.typed_body import write_answer
+from asyncapiproxy.task.typed_options import labels_typed, seconds_typed
 from asyncapiproxy.typer_app import new_app
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Generator
 
-    from asyncapiproxy.task.proxy_client import ProxyClient, SeenTask
+    from asyncapiproxy.client.task_filter import TaskFilter
+    from asyncapiproxy.client.task_handle import TaskHandle
+    from asyncapiproxy.client.task_state import TaskPage, TaskStatus
+
+LEAST_WIDTH = 80
+"""Into which a list of tasks fits."""
 
 task_app = new_app(
     help="""Submit, show and watch tasks through a running proxy.
 
     The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
     `asyncapiproxy up` starts one. Where it wants to know who calls, it is shown the token or API
-    key in ASYNCAPIPROXY_TOKEN.
+    key in ASYNCAPIPROXY_TOKEN. An ID may be shortened to its beginning.
 
     Exit codes of `submit` and `watch`: **0** succeeded (or accepted, with `--async`);
     **1** failed, cancelled or expired, or the proxy answered with a problem;
@@ -52,101 +55,23 @@ task_app = new_app(
     **130** left with Ctrl-C, while the task goes on. The other commands: **0**, **1** for a
     problem, **2**."""
 )
+task_app.command()(submit)
 
 
 @task_app.command()
-def submit(
-    *,
-    operation: Annotated[
-        str, typer.Argument(metavar="OPERATION", help="The operation's name: create-client.")
-    ],
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME=VALUE]…", help="Its arguments. NAME:=JSON takes raw JSON."),
-    ] = None,
-    wait: Annotated[
-        float | None,
-        typer.Option(
-            min=0, metavar="SECONDS", help="How long to wait; else as long as the operation says."
-        ),
-    ] = None,
-    respond_async: Annotated[
-        bool, typer.Option("--async", help="Do not wait: exit when the task is accepted.")
-    ] = False,
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="An Idempotency-Key: a repeat joins the first task."),
-    ] = None,
-    arguments_file: Annotated[
-        str | None,
-        typer.Option(
-            "--arguments",
-            metavar="FILE",
-            help="A JSON object with arguments, - for stdin: the place for a secret.",
-        ),
-    ] = None,
-    body: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The body, of an operation that takes one as it comes; - for stdin.",
-        ),
-    ] = None,
-    content_type: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE", help="What the body is; else by the ending of its name."),
-    ] = None,
-    as_json: AsJson = False,
-    url: Url = LOCAL,
-    token: Token = None,
+def get(
+    *, task_id: TaskId, shown_as: TaskFormat = Format.TEXT, url: Url = LOCAL, token: Token = None
 ) -> None:
-    """Submit a task, wait for its answer and show the task.
-
-    A value is read as the operation's schema says: text, number or boolean. For example
-
-        asyncapiproxy task submit create-client email=ann@example.com name=Ann
-
-        asyncapiproxy task submit create-client email=slow+3@example.com name=Sam --wait 10
-
-        asyncapiproxy task submit create-client --arguments ann.json --async --json
-
-        asyncapiproxy task submit scan --body invoice.pdf
-
-    Exits with 0 if the task succeeded (with `--async`: was accepted), 1 if it failed, was
-    cancelled or expired or if the proxy refused it, 2 for wrong usage or where no proxy answers,
-    3 if it is still running when the wait ends. Then `task watch` waits on.
-    """
-    if respond_async and wait is not None:
-        raise typer.BadParameter("--wait and --async exclude each other", param_hint="--async")
-    window = 0.0 if respond_async else wait
-    began = time.monotonic()
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        declared = client.operation(operation)
-        given = {} if arguments_file is None else arguments_from_json(_read(arguments_file))
-        given |= arguments_from_text(arguments or [], declared.schemas)
-        with typed_body(declared, body, content_type=content_type) as typed:
-            task = client.submit(declared, given, wait_seconds=window, key=key, body=typed)
-        if wait is not None:
-            # The proxy may wait for a shorter time than it was asked to.
-            *_, task = follow(client, task, seconds=wait - (time.monotonic() - began))
-        show(task, as_json=as_json)
-        if not (task.is_done or as_json):
-            hint(f"The task goes on: asyncapiproxy task watch {task.id}")
-    raise typer.Exit(exit_code(task, accepted=respond_async))
-
-
-@task_app.command()
-def get(*, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None) -> None:
-    """Show a task: where it stands and, once it is done, its response or its error.
+    """Show a task: where it stands, why it waits and, once it is done, its response or its error.
 
         asyncapiproxy task get 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
-        asyncapiproxy task get 01a20d27-4842-7030-8580-6a45b8f6a9d0 --json | jq .response.body
+        asyncapiproxy task get 01a20d27-4842-7030 -o json | jq .response.body
 
     Exits with 0 if there is such a task, wherever it stands; 1 if not; 2 where no proxy answers.
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        show(client.task(task_id), as_json=as_json)
+    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+        show(task.state, shown_as=shown_as)
 
 
 @task_app.command()
@@ -167,40 +92,58 @@ def response(
     Exits with 0 if the upstream answered with a status below 400, 1 if not, or where there is no
     such task or it has not finished; 2 where no proxy answers.
     """
-    with open_proxy(url, token=token, as_json=False) as client, client.response(task_id) as answer:
-        write_answer(answer.iter_raw(), output)
-        is_good = answer.status_code < HTTPStatus.BAD_REQUEST
+    with _task(task_id, url=url, token=token) as task:
+        from asyncapiproxy.client.errors import TaskFailedError, TaskUnfinishedError  # noqa: PLC0415
+
+        try:
+            with task.response(timeout=0) as answer:
+                write_answer(answer.iter_raw(), output)
+                is_good = answer.status_code < HTTPStatus.BAD_REQUEST
+        except (TaskFailedError, TaskUnfinishedError) as error:
+            show_error(str(error))
+            is_good = False
     raise typer.Exit(ExitCode.SUCCEEDED if is_good else ExitCode.FAILED)
 
 
 @task_app.command()
 def watch(
-    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *,
+    task_id: TaskId,
+    wait: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long to wait, 30 or 5m; else until it is done."),
+    ] = None,
+    shown_as: TaskFormat = Format.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
-    """Show a task while it changes, until it is done. With `--json`: the finished task alone.
+    """Wait until a task is done, show that it waits on a terminal, and then the task.
 
         asyncapiproxy task watch 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
     Exits with 0 if the task succeeded, 1 if it failed, was cancelled or expired or if there is no
-    such task, 2 where no proxy answers, 130 after Ctrl-C, which leaves the task alone.
+    such task, 2 where no proxy answers, 3 if it still runs when the wait ends, 130 after Ctrl-C,
+    which leaves the task alone.
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        task = client.task(task_id)
-        if console().is_terminal and not as_json:
-            task = _follow_live(client, task)
-        else:
-            *_, task = follow(client, task)
-            show(task, as_json=as_json)
-    raise typer.Exit(exit_code(task))
+    seconds = seconds_typed(wait, "--wait")
+    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+        finish(task, seconds=seconds, shown_as=shown_as)
+    raise typer.Exit(exit_code(task.state))
 
 
 @task_app.command(name="list")
 def list_tasks(
     *,
     status: Annotated[
-        str | None, typer.Option(help="Only those that are queued, running, failed, …")
+        str | None,
+        typer.Option(
+            help="Only those that are queued, running, failed, …", autocompletion=complete_statuses
+        ),
     ] = None,
-    operation: Annotated[str | None, typer.Option(help="Only those of this operation.")] = None,
+    operation: Annotated[
+        str | None,
+        typer.Option(help="Only those of this operation.", autocompletion=complete_operations),
+    ] = None,
     label: Annotated[
         str | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
     ] = None,
@@ -208,7 +151,15 @@ def list_tasks(
     page_token: Annotated[
         str | None, typer.Option(metavar="TOKEN", help="Goes on where a page has ended.")
     ] = None,
-    as_json: AsJson = False,
+    shown_as: Annotated[
+        ListFormat,
+        typer.Option(
+            "--format",
+            "-o",
+            help="text, wide: all that fits into a line, json: the page as the proxy gives it, "
+            "or name: ids alone.",
+        ),
+    ] = ListFormat.TEXT,
     url: Url = LOCAL,
     token: Token = None,
 ) -> None:
@@ -216,25 +167,17 @@ def list_tasks(
 
     asyncapiproxy task list --status failed --operation create-client
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        page = client.tasks(
-            status=status,
-            operation=operation,
-            label=label,
-            page_size=limit,
-            page_token=page_token,
-        )
-        if as_json:
-            typer.echo(page.text)
-            return
-        console().print(tasks_view(page.tasks))
-        if page.next_token:
+    with open_proxy(url, token=token, is_json=shown_as is ListFormat.JSON) as client:
+        which = task_filter(status=status, operation=operation, label=label)
+        page = client.page(which, page_size=limit, page_token=page_token)
+        _show_page(page, shown_as)
+        if page.next_token and shown_as in {ListFormat.TEXT, ListFormat.WIDE}:
             hint(f"There may be more: --page-token {page.next_token}")
 
 
 @task_app.command()
 def cancel(
-    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *, task_id: TaskId, shown_as: TaskFormat = Format.TEXT, url: Url = LOCAL, token: Token = None
 ) -> None:
     """End a task: at once where it is queued; where it runs its executor stops the call.
 
@@ -243,13 +186,13 @@ def cancel(
     Exits with 0 if its end is asked for, 1 if it has finished already or there is no such task, 2
     where no proxy answers.
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        show(client.cancel(task_id), as_json=as_json)
+    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+        show(task.cancel(), shown_as=shown_as)
 
 
 @task_app.command()
 def retry(
-    *, task_id: TaskId, as_json: AsJson = False, url: Url = LOCAL, token: Token = None
+    *, task_id: TaskId, shown_as: TaskFormat = Format.TEXT, url: Url = LOCAL, token: Token = None
 ) -> None:
     """Run a failed, cancelled or expired task once more, under the same id.
 
@@ -258,26 +201,60 @@ def retry(
     Exits with 0 if it is queued anew, 1 if it has not finished or has succeeded or there is no such
     task, 2 where no proxy answers.
     """
-    with open_proxy(url, token=token, as_json=as_json) as client:
-        show(client.retry(task_id), as_json=as_json)
+    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+        show(task.retry(), shown_as=shown_as)
 
 
-def _follow_live(client: ProxyClient, task: SeenTask) -> SeenTask:
-    began = time.monotonic()
-    shown = task
+@task_app.command()
+def delete(*, task_id: TaskId, url: Url = LOCAL, token: Token = None) -> None:
+    """Forget a finished task and its answer, and its idempotency key with it.
 
-    def view() -> RenderableType:
-        return progress_view(shown.document, seconds=time.monotonic() - began)
+        asyncapiproxy task delete 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
-    with Live(get_renderable=view, console=console(), refresh_per_second=8):
-        for seen in follow(client, task):
-            shown = seen
-    return shown
+    Exits with 0 if it is gone, 1 if it has not finished or there is no such task, 2 where no proxy
+    answers.
+    """
+    with _task(task_id, url=url, token=token) as task:
+        task.delete()
+        hint(f"Forgotten: task {task.id}")
 
 
-def _read(file: str) -> str:
-    try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ArgumentTextError(f"--arguments: {file}: {reason}") from error
+def task_filter(*, status: str | None, operation: str | None, label: str | None) -> TaskFilter:
+    """Which tasks are asked for; a status that is none is the proxy's to refuse."""
+    from asyncapiproxy.client.task_filter import TaskFilter  # noqa: PLC0415 - see session
+
+    found = None if label is None else next(iter(labels_typed([label]).items()))
+    return TaskFilter(status=cast("TaskStatus | None", status), operation=operation, label=found)
+
+
+def _show_page(page: TaskPage, shown_as: ListFormat) -> None:
+    if shown_as is ListFormat.JSON:
+        typer.echo(page.text)
+    elif shown_as is ListFormat.NAME:
+        for task in page.tasks:
+            typer.echo(task.id)
+    else:
+        from asyncapiproxy.task.display import tasks_view, wide_tasks_view  # noqa: PLC0415
+
+        view = tasks_view if shown_as is ListFormat.TEXT else wide_tasks_view
+        out = console()
+        # A narrower terminal folds lines by itself; Rich would cut ids.
+        out.width = UNBOUNDED_WIDTH if shown_as is ListFormat.WIDE else max(out.width, LEAST_WIDTH)
+        out.print(view(task.document for task in page.tasks))
+
+
+@contextmanager
+def _task(
+    typed: str, *, url: str, token: str | None, shown_as: Format = Format.TEXT
+) -> Generator[TaskHandle]:
+    """The task that the typed id, or its beginning, names."""
+    with open_proxy(url, token=token, is_json=shown_as is Format.JSON) as client:
+        from asyncapiproxy.task.task_ids import TaskIdUnknownError, whole_id  # noqa: PLC0415 - imports the client
+
+        try:
+            task = client.get(whole_id(client, typed))
+        except TaskIdUnknownError as error:
+            show_error(str(error))
+            raise typer.Exit(ExitCode.FAILED) from error
+        client.patience_seconds = PATIENCE_SECONDS
+        yield task

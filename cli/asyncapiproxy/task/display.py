@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from asyncapiproxy.shown_text import instant, plain, printable
+from asyncapiproxy.shown_text import age, due, in_short, instant, plain, printable
 from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from asyncapiproxy.task.declared_operation import Document
+    from asyncapiproxy.client.task_state import Document
 
 STYLES: dict[str, str] = {
     "queued": "yellow",
@@ -33,7 +33,7 @@ STYLES: dict[str, str] = {
 DEFAULT_PRIORITY = 5
 """Which most tasks have, and which is not worth a line."""
 LONGEST_BODY = 20_000
-"""Characters of a response that are shown; all of it is at `--json`."""
+"""Characters of a response that are shown; all of it is at `task response`."""
 
 
 def task_view(task: Document) -> RenderableType:
@@ -45,18 +45,33 @@ def task_view(task: Document) -> RenderableType:
     return Group(*parts)
 
 
-def progress_view(task: Document, *, seconds: float) -> RenderableType:
-    """A task that is watched for so long."""
-    if task["done"]:
-        return task_view(task)
-    watched = Text(f" watched for {seconds:.0f} s; Ctrl-C leaves, the task goes on", style="dim")
-    return Group(task_view(task), "", Spinner("dots", text=watched))
+def waiting_view(task: Document, *, seconds: float) -> RenderableType:
+    """A task that a person waits for, for so long now: where it stands, on a few lines."""
+    told = [f"{task['status']}, {in_short(seconds)}", *_while_waiting(task)]
+    spinner = Spinner("dots", text=Text.assemble(" ", ", ".join(map(printable, told))))
+    leaving = Text("  Ctrl-C leaves, the task goes on", style="dim")
+    return Group(Text.assemble(("task ", "dim"), task["id"]), spinner, leaving)
+
+
+def _while_waiting(task: Document) -> Iterator[str]:
+    if task.get("attempt", 0) > 1 or task.get("nextAttemptAt"):
+        yield f"attempt {task['attempt']} of {task['maxAttempts']}"
+    if task.get("nextAttemptAt"):
+        yield f"next {due(task['nextAttemptAt']).partition(',')[0]}"
+    if held := task.get("heldBy"):
+        yield f"held by {held['kind']} {held['name']}"
+    if task.get("progress") is not None:
+        yield f"{task['progress']} %"
+    if task.get("message"):
+        yield task["message"]
 
 
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:
-    """A line for each task."""
+    """A line for each task, within 80 columns: a long operation is folded, an id never cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("task", "operation", "status", "attempt", "created"):
+    table.add_column("task", no_wrap=True)
+    table.add_column("operation", overflow="fold")
+    for title in ("status", "attempt", "age"):
         table.add_column(title, no_wrap=True)
     for task in tasks:
         table.add_row(
@@ -64,7 +79,29 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
             plain(task["operation"]),
             _status(task["status"]),
             plain(f"{task['attempt']} of {task['maxAttempts']}"),
-            plain(instant(task["createdAt"])),
+            plain(age(task["createdAt"])),
+        )
+    return table
+
+
+def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
+    """A line for each task, with all that fits into one."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    titles = ("task", "operation", "status", "attempt", "priority", "created", "finished")
+    for title in (*titles, "principal", "labels", "message"):
+        table.add_column(title, no_wrap=True)
+    for task in tasks:
+        cells = (
+            f"{task['attempt']} of {task['maxAttempts']}",
+            str(task.get("priority", "")),
+            instant(task["createdAt"]),
+            instant(task["finishedAt"]) if task.get("finishedAt") else "",
+            task.get("principal") or "",
+            _labels(task),
+            (_message(task) or _problem_detail(task)).replace("\n", " "),
+        )
+        table.add_row(
+            plain(task["id"]), plain(task["operation"]), _status(task["status"]), *map(plain, cells)
         )
     return table
 
@@ -103,25 +140,34 @@ def _origin(task: Document) -> Iterator[tuple[str, str]]:
     yield "operation", task["operation"]
     if task.get("arguments"):
         yield "arguments", write_json(task["arguments"]).decode()
-    labels: dict[str, str] = task.get("labels") or {}
+    if task.get("principal"):
+        yield "principal", task["principal"]
     if task.get("priority") not in (None, DEFAULT_PRIORITY):
         yield "priority", str(task["priority"])
-    yield "labels", ", ".join(f"{name}={value}" for name, value in labels.items())
+    yield "labels", _labels(task)
 
 
 def _course(task: Document) -> Iterator[tuple[str, str]]:
     """How it went so far."""
-    yield "created", instant(task["createdAt"])
+    if task.get("createdAt"):
+        yield "created", instant(task["createdAt"])
     if task.get("deadline"):
         yield "deadline", instant(task["deadline"])
-    yield "attempt", f"{task['attempt']} of {task['maxAttempts']}"
+    if task.get("maxAttempts"):
+        yield "attempt", f"{task['attempt']} of {task['maxAttempts']}"
     attempts: list[Document] = task.get("attempts") or []
     for attempt in attempts:
         if attempt.get("detail"):
             yield "", f"{attempt['number']}: {attempt['detail']}"
+    if task.get("nextAttemptAt"):
+        yield "next", due(task["nextAttemptAt"])
+    if held := task.get("heldBy"):
+        yield "held by", f"{held['kind']} {held['name']}"
+    if task.get("cancelRequested") and not task["done"]:
+        yield "cancel", "asked for; its executor stops it"
     if task.get("progress") is not None:
         yield "progress", f"{task['progress']} %"
-    yield "message", task.get("message") or ""
+    yield "message", _message(task)
 
 
 def _outcome(task: Document) -> Iterator[tuple[str, str]]:
@@ -137,12 +183,26 @@ def _outcome(task: Document) -> Iterator[tuple[str, str]]:
 def _body(body: Any) -> RenderableType:
     text = body if isinstance(body, str) else write_json(body, orjson.OPT_INDENT_2).decode()
     if len(text) > LONGEST_BODY:
-        return plain(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; --json shows all)")
+        return plain(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; `task response` gives all)")
     return plain(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
 
 
 def _status(status: str) -> Text:
     return Text(f"● {printable(status)}", style=STYLES.get(status, ""))
+
+
+def _labels(task: Document) -> str:
+    labels: dict[str, str] = task.get("labels") or {}
+    return ", ".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _message(task: Document) -> str:
+    return task.get("message") or ""
+
+
+def _problem_detail(task: Document) -> str:
+    error: Document = task.get("error") or {}
+    return error.get("detail", "")
 
 
 def _took(task: Document) -> str:

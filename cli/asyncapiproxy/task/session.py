@@ -1,36 +1,61 @@
-"""What every `task` command shares: its options, the proxy it talks to, how it shows and ends."""
+"""What every command that asks a proxy shares: its options, the client, how it shows and ends."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from asyncapiproxy.task.display import problem_view, task_view
-from asyncapiproxy.task.proxy_client import ProblemError, ProxyClient
+from asyncapiproxy.task.completion import complete_ids
+from asyncapiproxy.task.quick_client import quick_client
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from asyncapiproxy.task.proxy_client import SeenTask
+    from rich.console import Console
 
+    from asyncapiproxy.client.client import Client
+    from asyncapiproxy.client.task_state import TaskState
 
-PIPE_WIDTH = 160
+UNBOUNDED_WIDTH = 10_000
+"""A pipe has no width of its own: nothing is cut or folded there."""
 
 
 class ExitCode(IntEnum):
-    """What a `task` command tells the shell."""
+    """What a command tells the shell."""
 
     SUCCEEDED = 0
     FAILED = 1
     USAGE = 2
     STILL_RUNNING = 3
     INTERRUPTED = 130
+
+
+class Format(StrEnum):
+    """How what is found is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    NAME = "name"
+
+
+class ListFormat(StrEnum):
+    """How a list is shown."""
+
+    TEXT = "text"
+    WIDE = "wide"
+    JSON = "json"
+    NAME = "name"
+
+
+class DocumentFormat(StrEnum):
+    """How a document is shown."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 Url = Annotated[
@@ -46,47 +71,89 @@ Token = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Only the document, as the proxy gives it, on stdout.")
+TaskFormat = Annotated[
+    Format,
+    typer.Option(
+        "--format", "-o", help="text, json: the document as the proxy gives it, or name: the id."
+    ),
 ]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
-
-LOCAL = "http://localhost:8080"
+AsDocument = Annotated[
+    DocumentFormat,
+    typer.Option("--format", "-o", help="text, or json: the document as the proxy gives it."),
+]
+TaskId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The task's id, or how it begins.", autocompletion=complete_ids
+    ),
+]
 
 
 @contextmanager
-def open_proxy(url: str, *, token: str | None, as_json: bool) -> Generator[ProxyClient]:
-    """The proxy at the URL; what goes wrong with it ends the command."""
+def open_proxy(url: str, *, token: str | None, is_json: bool = False) -> Generator[Client]:
+    """A client of the proxy at the URL; what goes wrong with it ends the command.
+
+    It is not patient until it is told to be: a person wants to know at once that nothing answers.
+    """
+    client_of = quick_client()
+    from asyncapiproxy.client.errors import ProblemError, ProxyUnreachableError  # noqa: PLC0415
+
     try:
-        with ProxyClient(url, token=token) as client:
+        with client_of(url, token=token, patience_seconds=0) as client:
             yield client
     except ProblemError as error:
-        if as_json:
-            typer.echo(error.text)
-        else:
-            console(stderr=True).print(problem_view(error.problem))
+        show_problem(error.problem.document, is_json=is_json)
         raise typer.Exit(ExitCode.FAILED) from error
+    except ProxyUnreachableError as error:
+        show_error(
+            f"{error}\n"
+            "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPIPROXY_URL."
+        )
+        raise typer.Exit(ExitCode.USAGE) from error
     except AsyncApiProxyError as error:
-        text = Text.assemble(("Error:", "bold red"), " ", str(error))
-        console(stderr=True).print(text, soft_wrap=True)
+        show_error(str(error))
         raise typer.Exit(ExitCode.USAGE) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(ExitCode.INTERRUPTED) from error
 
 
-def exit_code(task: SeenTask, *, accepted: bool = False) -> ExitCode:
+def exit_code(state: TaskState, *, is_accepted_enough: bool = False) -> ExitCode:
     """What the task's status comes to; one that was only to be accepted may still run."""
-    if task.document["status"] == "succeeded" or (accepted and not task.is_done):
+    if state.status == "succeeded" or (is_accepted_enough and not state.is_done):
         return ExitCode.SUCCEEDED
-    return ExitCode.FAILED if task.is_done else ExitCode.STILL_RUNNING
+    return ExitCode.FAILED if state.is_done else ExitCode.STILL_RUNNING
 
 
-def show(task: SeenTask, *, as_json: bool) -> None:
+def show(state: TaskState, *, shown_as: Format) -> None:
     """The task on stdout."""
-    if as_json:
-        typer.echo(task.text)
+    if shown_as is Format.JSON:
+        typer.echo(state.text)
+    elif shown_as is Format.NAME:
+        typer.echo(state.id)
     else:
-        console().print(task_view(task.document))
+        from asyncapiproxy.task.display import task_view  # noqa: PLC0415 - Rich takes its time
+
+        console().print(task_view(state.document))
+
+
+def show_problem(problem: dict[str, Any], *, is_json: bool = False) -> None:
+    """A problem: the document on stdout, or what was wrong on stderr."""
+    if is_json:
+        from asynctasks.json_values import write_json  # noqa: PLC0415 - seldom needed
+
+        typer.echo(write_json(problem).decode())
+        return
+    from asyncapiproxy.task.display import problem_view  # noqa: PLC0415 - Rich takes its time
+
+    console(stderr=True).print(problem_view(problem))
+
+
+def show_error(text: str) -> None:
+    """What was wrong, on stderr."""
+    from rich.text import Text  # noqa: PLC0415 - Rich takes its time
+
+    said = Text.assemble(("Error:", "bold red"), " ", text)
+    console(stderr=True).print(said, soft_wrap=True)
 
 
 def hint(text: str) -> None:
@@ -96,8 +163,9 @@ def hint(text: str) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """A console for stdout or stderr, made when it is needed; highlights nothing by itself."""
-    made = Console(stderr=stderr, highlight=False)
+    from rich.console import Console  # noqa: PLC0415 - takes its time, and `-o json` needs none
+
+    made = Console(stderr=stderr, highlight=False, emoji=False)
     if not made.is_terminal:
-        # A pipe has no width of its own; an id must not be cut there.
-        made.width = max(made.width, PIPE_WIDTH)
+        made.width = max(made.width, UNBOUNDED_WIDTH)
     return made

@@ -14,7 +14,7 @@ from asynctasks.errors import AsyncApiProxyError
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from asyncapiproxy.task.declared_operation import DeclaredOperation
+    from asyncapiproxy.client.declared_operation import DeclaredOperation
 
 
 class BodyError(AsyncApiProxyError):

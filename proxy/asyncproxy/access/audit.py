@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncproxy.forwarded import TrustedProxies
 from asyncproxy.problems import status_of
-from asynctasks.logs import AUDIT, AuditRecord
+from asynctasks.logs import AUDIT, LineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def log_entry(entry: Entry) -> None:
         "result": entry.result,
         "status": entry.status,
     }
-    _log.handle(AuditRecord(told))
+    _log.handle(LineRecord(AUDIT, told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import structlog
 
 from asyncproxy.metrics import RELAY_RETURNED
 from asyncproxy.relay.bad_rows import BadRows
-from asyncproxy.relay.telling import tell
+from asyncproxy.relay.telling import log_moved, tell
 from asynctasks.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class DeadLeases:
         if moved:
             cancelled = sum(task.status.is_final for task in moved)
             log.warning("tasks of dead executors returned", tasks=len(moved), cancelled=cancelled)
+        log_moved(moved)
         await tell(self._broker, moved)
         # None where another relay has just taken them.
         return bool(moved) and len(batch) == self._batch

@@ -8,10 +8,9 @@ import structlog
 
 from asyncproxy.metrics import RELAY_EXPIRED
 from asyncproxy.relay.bad_rows import BadRows
-from asyncproxy.relay.telling import tell
+from asyncproxy.relay.telling import log_moved, tell
 from asynctasks.broker.messages import TaskMessage
 from asynctasks.errors import BrokerUnavailableError
-from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,9 +36,7 @@ class Expiry:
         batch = self._bad_rows.without(late)[: self._batch]
         ended = await self._bad_rows.apart(batch, self._upkeep.expire)
         RELAY_EXPIRED.inc(len(ended))
-        if ended:
-            cancelled = sum(task.status is TaskStatus.CANCELLED for task in ended)
-            log.info("tasks expired", tasks=len(ended), cancelled=cancelled)
+        log_moved(ended)
         await tell(self._broker, ended)
         await self._leave_behind(ended)
         # None where another relay has just taken them.

@@ -64,6 +64,9 @@ class MovedTask:
     status: TaskStatus
     error: Problem | None
     reply_to: str | None
+    operation: str
+    attempt: int
+    principal: str
     job_left_behind: DueTask | None = None
     """Set where the upstream still works on its job: who is to be told, by the task's message."""
 
@@ -160,7 +163,14 @@ class Upkeep:
                 await connection.execute(_CHANGE, changes)
             return [
                 MovedTask(
-                    row.id, status, _PROBLEMS.get(status), row.reply_to, _left_behind(row, status)
+                    row.id,
+                    status,
+                    _PROBLEMS.get(status),
+                    row.reply_to,
+                    operation=row.operation,
+                    attempt=row.attempt,
+                    principal=row.principal,
+                    job_left_behind=_left_behind(row, status),
                 )
                 for row, status in zip(rows, (one["new_status"] for one in changes), strict=True)
             ]
@@ -290,6 +300,7 @@ _ENDING = select(
     tasks.c.upstream_job,
     tasks.c.operation,
     tasks.c.queue,
+    tasks.c.principal,
 )
 _IS_DEAD = and_(IS_RUNNING, tasks.c.lease_until < NOW)
 _IS_LATE = and_(is_status(TaskStatus.QUEUED, TaskStatus.RUNNING), tasks.c.deadline <= NOW)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncapiproxy.task.written_parameters import DeclaredParameter
-from asynctasks.errors import AsyncApiProxyError
+from asyncapiproxy.client.errors import ArgumentUnknownError, PathArgumentMissingError
+from asyncapiproxy.client.written_parameters import DeclaredParameter
 from asynctasks.json_values import as_object, found_at
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ OF_THE_PROXY = frozenset(
 """Headers that say how the task is to be run: the document lists them beside the arguments."""
 MAX_REFERENCES = 20
 """From one schema to the next; more are a circle."""
-
-
-class PathArgumentMissingError(AsyncApiProxyError):
-    """An argument that stands in the operation's path is missing."""
-
-
-class ArgumentUnknownError(AsyncApiProxyError):
-    """An argument has no place in a call of the operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +48,8 @@ class DeclaredOperation:
     parameters: tuple[DeclaredParameter, ...]
     body_schemas: dict[str, Any] | None
     """The schema of each argument in the body; None where they are all elsewhere."""
+    required: frozenset[str] = frozenset()
+    """The arguments that a call cannot do without."""
     content_types: tuple[str, ...] = ()
     """What a body may be that is taken as it comes; none where it is JSON, or there is none."""
 
@@ -64,6 +58,11 @@ class DeclaredOperation:
         """The schema of each argument."""
         elsewhere = {parameter.argument: parameter.schema for parameter in self.parameters}
         return {**(self.body_schemas or {}), **elsewhere}
+
+    def place_of(self, argument: str) -> str:
+        """Where an argument stands: in the path, the query, a header, a cookie or the body."""
+        places = {parameter.argument: parameter.place for parameter in self.parameters}
+        return places.get(argument, "body")
 
     def request(self, arguments: Document) -> Request:
         """A call with these arguments; raises PathArgumentMissingError, ArgumentUnknownError."""
@@ -119,21 +118,24 @@ def _operation(path: str, method: str, call: Document, openapi: Document) -> Dec
     schema = content.get("application/json", {}).get("schema", {})
     body = as_object(_resolved(schema, openapi)) or {}
     is_json = "properties" in body or body.get("type") == "object"
+    parameters = [
+        parameter
+        for parameter in call.get("parameters", ())
+        if not (parameter["in"] == "header" and parameter["name"] in OF_THE_PROXY)
+    ]
+    named = {one.get("x-argument", one["name"]) for one in parameters if one.get("required")}
     return DeclaredOperation(
         name=call["operationId"],
         summary=call.get("summary", ""),
         method=method.upper(),
         path=path,
-        parameters=tuple(
-            _parameter(parameter, openapi)
-            for parameter in call.get("parameters", ())
-            if not (parameter["in"] == "header" and parameter["name"] in OF_THE_PROXY)
-        ),
+        parameters=tuple(_parameter(parameter, openapi) for parameter in parameters),
         body_schemas={
             name: _resolved(schema, openapi) for name, schema in body.get("properties", {}).items()
         }
         if is_json
         else None,
+        required=frozenset(named.union(body.get("required", ()))),
         content_types=() if is_json else tuple(content),
     )
 

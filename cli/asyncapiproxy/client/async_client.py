@@ -1,0 +1,185 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import httpx
+
+from asyncapiproxy.client import calls
+from asyncapiproxy.client.async_sender import AsyncSender
+from asyncapiproxy.client.async_task_handle import AsyncTaskHandle
+from asyncapiproxy.client.connection import address, http_options
+from asyncapiproxy.client.submission import submission, submit
+from asyncapiproxy.client.task_filter import TaskFilter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from datetime import datetime
+    from types import TracebackType
+
+    from asyncapiproxy.client.declared_operation import DeclaredOperation
+    from asyncapiproxy.client.task_options import Seconds
+    from asyncapiproxy.client.task_state import TaskPage, TaskStatus
+
+
+class AsyncClient:
+    """Calls one proxy. Used as an asynchronous context manager, or closed by `await close()`.
+
+    A call that is lost, and one that the proxy has no time for, is repeated for `patience_seconds`;
+    a task that it submits is made once all the same. Every call raises `ClientError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        patience_seconds: float = 30,
+        answer_seconds: float = 30,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Take `http://host:port`, and a token or API key where the proxy wants one.
+
+        `answer_seconds` is how long an answer may take, on top of the time for which the proxy was
+        asked to wait. `http` is a client of httpx's with certificates or a transport of your own,
+        which is left open. Raises UrlInvalidError, TokenUnusableError.
+        """
+        where = address(url, token=token)
+        self.url = where.shown
+        """Where the proxy is, without a password."""
+        self._proxy = calls.Proxy(
+            where.shown, answer_seconds=answer_seconds, patience_seconds=patience_seconds
+        )
+        self._is_ours = http is None
+        self._sender = AsyncSender(self._proxy, where, http or httpx.AsyncClient(**http_options()))
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a proxy that is away or busy is waited for."""
+        return self._proxy.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._proxy.patience_seconds = seconds
+
+    async def submit(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        wait: float | None = 10,
+        key: str | None = None,
+        delay: Seconds | None = None,
+        deadline: Seconds | datetime | None = None,
+        priority: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        body: bytes | BinaryIO | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> AsyncTaskHandle:
+        """Submit a task, and return when it has finished or after `wait` seconds, as it stands.
+
+        With 0 it returns as soon as the task is accepted, with None it waits for as long as the
+        operation says. Without a key it makes one, so that what it repeats joins the task. One of
+        your own joins what an earlier process has submitted by it. `body` is that of an operation
+        that takes one as it comes; a file is read from where it stands, again for each repeat.
+
+        A task that has failed meanwhile is returned, too. Raises OperationUnknownError,
+        CallRefusedError, CallerRefusedError, BusyError, and ProxyUnreachableError, whose `key`
+        finds out later whether there is a task.
+        """
+        wanted = submission(
+            operation,
+            arguments,
+            wait=wait,
+            key=key,
+            delay=delay,
+            deadline=deadline,
+            priority=priority,
+            labels=labels,
+            body=body,
+            content_type=content_type,
+        )
+        submitted = await self._sender.run(submit(self._proxy, wanted))
+        return AsyncTaskHandle(self._sender, submitted.state, submitted=submitted)
+
+    async def get(self, task_id: str) -> AsyncTaskHandle:
+        """The task of this id; raises NotFoundError."""
+        return AsyncTaskHandle(
+            self._sender, await self._sender.run(calls.task(self._proxy, task_id))
+        )
+
+    async def tasks(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        operation: str | None = None,
+        label: tuple[str, str] | None = None,
+        created_after: datetime | None = None,
+        principal: str | None = None,
+        tenant: str | None = None,
+        page_size: int = 50,
+    ) -> AsyncIterator[AsyncTaskHandle]:
+        """The tasks that you may read, the newest first, a page at a time as they are taken."""
+        which = TaskFilter(
+            status=status,
+            operation=operation,
+            label=label,
+            created_after=created_after,
+            principal=principal,
+            tenant=tenant,
+        )
+        token: str | None = None
+        while True:
+            page = await self.page(which, page_size=page_size, page_token=token)
+            for state in page.tasks:
+                yield AsyncTaskHandle(self._sender, state)
+            token = page.next_token
+            if token is None:
+                return
+
+    async def page(
+        self, which: TaskFilter, *, page_size: int = 50, page_token: str | None = None
+    ) -> TaskPage:
+        """One page of tasks, which goes on where the page of the token has ended."""
+        query = which.query(page_size=page_size, page_token=page_token)
+        return await self._sender.run(calls.page(self._proxy, query))
+
+    async def operation(self, name: str) -> DeclaredOperation:
+        """The operation of this name; raises OperationUnknownError."""
+        return await self._sender.run(calls.operation(self._proxy, name))
+
+    async def operations(self) -> dict[str, DeclaredOperation]:
+        """What the proxy serves now, by name."""
+        return await self._sender.run(calls.operations(self._proxy))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        query: Mapping[str, str | None] | None = None,
+    ) -> httpx.Response:
+        """The successful answer of a path that has no method here: `ask("GET", "/queues")`.
+
+        Raises ProblemError. What may change something is not repeated.
+        """
+        return await self._sender.run(
+            calls.asked(self._proxy, method, path, json=json, query=query)
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._is_ours:
+            await self._sender.http.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before the first call."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.close()

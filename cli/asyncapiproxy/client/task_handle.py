@@ -1,0 +1,142 @@
+"""A task that a program has in hand, for the synchronous client."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from httpx_sse import EventSource
+
+from asyncapiproxy.client import calls, results
+from asyncapiproxy.client.errors import ProxyUnreachableError, TaskFailedError
+from asyncapiproxy.client.following import Following
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    import httpx
+
+    from asyncapiproxy.client.sender import Sender
+    from asyncapiproxy.client.submission import Submitted
+    from asyncapiproxy.client.task_state import TaskState, TaskStatus
+
+
+class TaskHandle:
+    """A task: where it stood when the proxy last said so, and what can be done with it."""
+
+    def __init__(
+        self, sender: Sender, state: TaskState, *, submitted: Submitted | None = None
+    ) -> None:
+        self._sender = sender
+        self.state = state
+        """As of the last call about it."""
+        self.key = submitted and submitted.key
+        """The idempotency key it was submitted by; None where it was not submitted here."""
+        self._answer = submitted and submitted.answer
+
+    def __repr__(self) -> str:
+        """Short, and without what callers have sent."""
+        return f"<TaskHandle {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.state.id
+
+    @property
+    def status(self) -> TaskStatus:
+        """Where it stood."""
+        return self.state.status
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it will not change by itself any more."""
+        return self.state.is_done
+
+    def refresh(self, *, wait: float = 0) -> TaskState:
+        """Where it stands now; with `wait` once that has changed, or after so many seconds."""
+        steps = calls.refreshed(self._sender.proxy, self.state, wait_seconds=wait)
+        self.state = self._sender.run(steps)
+        return self.state
+
+    def result(self, timeout: float | None = None) -> httpx.Response:
+        """The upstream's answer, as soon as the task has succeeded.
+
+        Raises TaskFailedError, also where the upstream has refused (4xx); and TaskUnfinishedError,
+        a TimeoutError, after `timeout` seconds, when the task goes on.
+        """
+        proxy, run = self._sender.proxy, self._sender.run
+        try:
+            if self._answer is None:
+                self._answer = run(results.result(proxy, self.id, seconds=timeout))
+            run(results.raise_failure(proxy, self.id, self._answer))
+        except TaskFailedError as error:
+            self.state = self.state.ended(error.status)
+            raise
+        self.state = self.state.ended("succeeded")
+        return self._answer
+
+    @contextmanager
+    def response(self, timeout: float | None = None) -> Generator[httpx.Response]:
+        """The upstream's answer, whatever its status, its body to be read while the block runs.
+
+        For large ones: `for part in response.iter_bytes()`. Raises as `result`, but where the
+        upstream has refused.
+        """
+        steps = results.result(self._sender.proxy, self.id, seconds=timeout, is_streamed=True)
+        response = self._sender.run(steps)
+        try:
+            with self._sender.translating(response.request):
+                yield response
+        finally:
+            response.close()
+
+    def events(self) -> Iterator[TaskState]:
+        """Where it stands, and then each change of that, until it has finished.
+
+        A connection that ends is opened anew, and misses nothing but what came close together.
+        """
+        following = Following(self._sender.proxy, self.id)
+        while not following.is_over:
+            try:
+                yield from self._events(following)
+            except ProxyUnreachableError as error:
+                following.lost(error)
+            if not following.is_over:
+                time.sleep(following.pause_seconds)
+
+    def cancel(self) -> TaskState:
+        """End it: at once where it is queued; where it runs, its executor stops the call.
+
+        Raises ConflictError where it has finished.
+        """
+        self.state = self._sender.run(calls.cancel(self._sender.proxy, self.id))
+        return self.state
+
+    def retry(self) -> TaskState:
+        """Run it once more, if it has failed, was cancelled or has expired; else ConflictError."""
+        self.state = self._sender.run(calls.retry(self._sender.proxy, self.id))
+        self._answer = None
+        return self.state
+
+    def delete(self) -> None:
+        """Have it forgotten, if it has finished, and its key with it; else ConflictError."""
+        self._sender.run(calls.forget(self._sender.proxy, self.id))
+
+    def _events(self, following: Following) -> Iterator[TaskState]:
+        response = self._sender.send(following.call())
+        try:
+            if not following.opens(response):
+                return
+            with self._sender.translating(response.request):
+                for event in EventSource(response).iter_sse():
+                    state = following.saw(event.id, event.data)
+                    if state is not None:
+                        self.state = state
+                        yield state
+                    if following.is_over:
+                        return
+            following.ended()
+        finally:
+            response.close()
