@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from asyncexecutor.http import host_addresses
 from asyncexecutor.http.faults import ConnectionFailedError
 from asyncexecutor.http.host_addresses import Address, HostAddresses
+from asynctestkit.certificates import write_certificates
 from asynctestkit.http_clients import call_of, got, http_client
 from asynctestkit.ports import free_port
 from asynctestkit.scripted_upstream import OK, Scripted, serving
@@ -41,8 +44,12 @@ def hosts_of(answer: list[Address]) -> list[str]:
 
 async def test_all_who_ask_at_once_share_one_lookup_and_begin_at_another_address():
     resolver = Resolver(address(1), address(2))
+    resolver.gate.clear()
     hosts = HostAddresses(lookup=resolver)
-    found = await asyncio.gather(*[hosts.of("u.example", 80) for _ in range(4)])
+    asking = [asyncio.create_task(hosts.of("u.example", 80)) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    resolver.gate.set()
+    found = await asyncio.gather(*asking)
     assert resolver.lookups == 1
     assert all(sorted(hosts_of(each)) == ["127.0.0.1", "127.0.0.2"] for each in found)
     firsts = [hosts_of(each)[0] for each in found]
@@ -112,3 +119,25 @@ async def test_where_one_address_refuses_the_next_is_tried(monkeypatch: pytest.M
         resolver.found = [address(1, free_port()), address(1, free_port())]
         with pytest.raises(ConnectionFailedError, match="it was refused"):
             await got(client, call_of(f"http://v.example:{port}/x"))
+
+
+async def test_where_tls_fails_at_one_address_the_next_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    async def hangs_up(*_: object) -> None:
+        pass
+
+    server = write_certificates(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    trusting.check_hostname = False
+    resolver = Resolver()
+    monkeypatch.setattr(host_addresses, "_system", resolver)
+    async with (
+        serving(Scripted(OK), server) as port,
+        serving(hangs_up) as broken,
+        http_client("plain") as client,
+    ):
+        resolver.found = [address(1, port), address(1, broken)]
+        for _ in range(2):
+            call = call_of("https://u.example/x", tls=trusting)
+            assert (await got(client, call, afresh=True)).body == b"ok"
