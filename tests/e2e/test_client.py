@@ -64,7 +64,8 @@ async def test_a_task_is_made_once_though_its_proxy_is_killed_while_it_waits(
         service.kill()
         # Long enough for some repeats in vain.
         await asyncio.sleep(0.5)
-        await asyncio.to_thread(service.start)
+        service.launch()
+        await asyncio.to_thread(service.wait_until_ready)
     task = submitting.result()
     assert (await task.result(timeout=PATIENCE_SECONDS)).status_code == 201
     made = [one.id async for one in client.tasks(label=("mark", mark))]
@@ -86,7 +87,8 @@ async def test_an_answer_is_waited_for_and_changes_are_followed_over_a_restart(
         tasks.create_task(follow())
         await begun(service, mark)
         service.kill()
-        await asyncio.to_thread(service.start)
+        service.launch()
+        await asyncio.to_thread(service.wait_until_ready)
     assert waiting.result().status_code == 201
     assert seen[-1].status == "succeeded"
     versions = [int(str(state.etag).strip('"')) for state in seen]
@@ -144,7 +146,8 @@ async def test_who_gives_up_may_ask_later_by_the_key(service: Service, kind: Any
             service.kill()
         key = submitting.result()
         assert key
-        await asyncio.to_thread(service.start)
+        service.launch()
+        await asyncio.to_thread(service.wait_until_ready)
         again = await client.submit("create-client", arguments, key=key, wait=0)
         assert (await again.result(timeout=PATIENCE_SECONDS)).status_code == 201
         assert [one.id async for one in client.tasks(label=("mark", mark))] == [again.id]
