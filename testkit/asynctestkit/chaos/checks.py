@@ -218,7 +218,8 @@ def deadlines_are_kept(evidence: Evidence) -> Iterator[Violation]:
         deadline = row.values["deadline"]
         for before, after in zip(row.changes, row.changes[1:], strict=False):
             is_claim = before.status == "queued" and after.status == "running"
-            if deadline and is_claim and after.at > deadline + timedelta(seconds=1):
+            began_at = after.started_at or after.at
+            if deadline and is_claim and began_at > deadline + timedelta(seconds=1):
                 yield _of(row, f"version {after.version}: claimed after its deadline {deadline}")
 
 

@@ -17,6 +17,7 @@ CREATE TABLE chaos_history (
     version int NOT NULL,
     status text NOT NULL,
     attempt int NOT NULL,
+    started_at timestamptz,
     executor text,
     cancel_requested boolean NOT NULL,
     response_status int,
@@ -32,10 +33,11 @@ CREATE FUNCTION chaos_digest(body bytea, blob text) RETURNS text LANGUAGE sql AS
 $$;
 CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos_history (task_id, version, status, attempt, executor, cancel_requested,
-        response_status, digest, error_type, recorded_number, recorded_executor)
-    VALUES (NEW.id, NEW.version, NEW.status, NEW.attempt, NEW.executor, NEW.cancel_requested,
-        NEW.response_status, chaos_digest(NEW.response_body, NEW.response_blob), NEW.error->>'type',
+    INSERT INTO chaos_history (task_id, version, status, attempt, started_at, executor,
+        cancel_requested, response_status, digest, error_type, recorded_number, recorded_executor)
+    VALUES (NEW.id, NEW.version, NEW.status, NEW.attempt, NEW.attempt_started_at, NEW.executor,
+        NEW.cancel_requested, NEW.response_status,
+        chaos_digest(NEW.response_body, NEW.response_blob), NEW.error->>'type',
         (NEW.attempts->-1->>'number')::int,
         NEW.attempts->-1->>'executor');
     RETURN NULL;
@@ -75,6 +77,9 @@ class Change:
     version: int
     status: str
     attempt: int
+    started_at: datetime | None
+    """When the attempt began, by the row itself: `at` is when the whole statement had ended, which
+    takes seconds where the database is starved."""
     executor: str | None
     cancel_requested: bool
     response_status: int | None
