@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.sections.pairs import Pairs, in_pairs
+from benchmarks.sections.pairs import Pairs, in_pairs, operations_with
 from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
-from benchmarks.systems.systems import OPERATIONS, ours
+from benchmarks.systems.systems import ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,29 +17,14 @@ if TYPE_CHECKING:
 
 PATH = "/clients-with-headers"
 PLAIN = "/clients-without"
-_OPERATION = """
-  create-PATH:
-    route: POST /PATH
-    queue: clients
-    arguments: {type: object, required: [email, name], additionalProperties: false,
-                properties: {email: {type: string, format: email}, name: {type: string}}}
-    upstream:
-      url: "{CUSTOMER_API_URL}/PATH"
-"""
 _HEADERS = """\
       forwardHeaders: [Accept-Language, X-Request-Id, X-Correlation-Id, X-Channel, X-Region]
       responseHeaders: [X-Request-Id, X-Report-Version]   # and ETag, Last-Modified, Cache-Control
 """
-BOTH = (
-    OPERATIONS
-    + _OPERATION.replace("PATH", PLAIN[1:])
-    + _OPERATION.replace("PATH", PATH[1:])
-    + _HEADERS
-)
 
 
 def _run(bench: Bench, asked: Asked) -> Pairs:
-    with ours(bench, operations=BOTH) as running:
+    with ours(bench, operations=operations_with(_HEADERS, more=PATH, less=PLAIN)) as running:
         return in_pairs(bench, running, asked, more=PATH, less=PLAIN)
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from benchmarks.machine.cpu import cpu_times, rss_bytes, used
 from benchmarks.machine.fill import add_held
 from benchmarks.machine.measure import Ratio
-from benchmarks.sections.pairs import Pairs, in_pairs
+from benchmarks.sections.pairs import Pairs, in_pairs, operations_with
 from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
 from benchmarks.sections.table import Table
 from benchmarks.systems.limited import Limited, limited
-from benchmarks.systems.systems import OPERATIONS, ours
+from benchmarks.systems.systems import ours
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -36,24 +36,11 @@ ROUNDS, RELEASE_SECONDS = 5, 5.0
 MOST_RATIO = 1.15
 PARTS = ("proxy", "executor", "postgresql")
 WITH_LIMIT, PLAIN = "/clients-under-a-limit", "/clients-without"
-_OPERATION = """
-  create-PATH:
-    route: POST /PATH
-    queue: clients
-    arguments: {type: object, required: [email, name], additionalProperties: false,
-                properties: {email: {type: string, format: email}, name: {type: string}}}
-    limits: LIMITS
-    upstream: {url: "{CUSTOMER_API_URL}/clients"}
-"""
-WITH_AND_WITHOUT = (
-    OPERATIONS
-    + _OPERATION.replace("PATH", PLAIN[1:]).replace("LIMITS", "[]")
-    + _OPERATION.replace("PATH", WITH_LIMIT[1:]).replace("LIMITS", "[ample]")
-    + """
+_AMPLE = """\
+    limits: [ample]
 limits:
   ample: {concurrency: 1000, ratePerSecond: 100000, burst: 10000, fairBy: principal, breaker: {}}
 """
-)
 MOST_UNREACHED_RATIO = 1.1
 
 
@@ -251,7 +238,8 @@ RELEASE = Section(
 
 
 def _unreached(bench: Bench, asked: Asked) -> Pairs:
-    with ours(bench, operations=WITH_AND_WITHOUT) as running:
+    operations = operations_with(_AMPLE, more=WITH_LIMIT, less=PLAIN)
+    with ours(bench, operations=operations) as running:
         return in_pairs(bench, running, asked, more=WITH_LIMIT, less=PLAIN)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.machine.bench import Bench, console
 from benchmarks.machine.measure import Figures, Measured, Ratio, measure
 from benchmarks.sections.table import Table, warning
+from benchmarks.systems.systems import OPERATIONS
 
 if TYPE_CHECKING:
     from benchmarks.machine.measure import Running
@@ -17,6 +18,15 @@ CALLERS = 32
 ROUNDS, SECONDS = 9, 5.0
 WARM_UP_SECONDS = 2
 SHOWN = ("proxy", "executor", "postgresql")
+_OPERATION = """
+  create-PATH:
+    route: POST /PATH
+    queue: clients
+    arguments: {type: object, required: [email, name], additionalProperties: false,
+                properties: {email: {type: string, format: email}, name: {type: string}}}
+    upstream:
+      url: "{CUSTOMER_API_URL}/PATH"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,12 @@ class Pairs:
     def errors(self) -> dict[str, int]:
         """What was no good answer, of both."""
         return {**self.less.errors, **self.more.errors}
+
+
+def operations_with(text: str, *, more: str, less: str) -> str:
+    """The worked example's file and the operations of two paths: that of `more` has the text."""
+    plain, full = (_OPERATION.replace("PATH", path.removeprefix("/")) for path in (less, more))
+    return OPERATIONS + plain + full + text
 
 
 def in_pairs(bench: Bench, running: Running, asked: Asked, *, more: str, less: str) -> Pairs:

@@ -49,7 +49,7 @@ class CommandGroup(LazyGroup):
         for name, told in SERVICES.items():
             self.add_command(LazyCommand(name, help=told, load=partial(_service_command, name)))
         for name, (module, told) in CALLERS.items():
-            load = partial(_caller_command, module, f"{name.replace('-', '_')}_app")
+            load = partial(_caller_command, module, f"{name}_app")
             self.add_command(LazyCommand(name, help=told, load=load))
 
 

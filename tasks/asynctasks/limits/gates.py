@@ -113,7 +113,8 @@ class Gates:
             return hold_by_pause(pause)
         known = [name for name in operation.limits if name in self._standing.states]
         holds = [self._hold(name, fair_key) for name in known]
-        rates = [hold_by_rate(self._state(name).limit, fair_key=fair_key) for name in known]
+        states = self._standing.states
+        rates = [hold_by_rate(states[name].limit, fair_key=fair_key) for name in known]
         return next((hold for hold in (*holds, *rates) if hold is not None), None)
 
     def _lets_start(self, operation: _Bounded) -> bool:
