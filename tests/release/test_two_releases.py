@@ -122,8 +122,9 @@ async def test_the_end_of_one_leaves_the_tasks_of_the_other_alone(
     bakery: Release, florist: Release
 ):
     async with caller(bakery.url) as client:
+        # Well within an attempt's time, which is 30 s.
         answers = await asyncio.gather(
-            *(create_client(client, new_email("slow+30"), prefer="wait=1") for _ in range(20))
+            *(create_client(client, new_email("slow+25"), prefer="wait=1") for _ in range(20))
         )
         ids = [answer.headers["task-id"] for answer in answers]
         await seen(bakery, {f"t-{task_id}": bakery.full_name for task_id in ids})
