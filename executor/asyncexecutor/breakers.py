@@ -12,7 +12,7 @@ import structlog
 
 from asyncexecutor.database_waits import when_there
 from asyncexecutor.upstream_sign import sign_of
-from asynctasks.limits.limit_state import BreakerKind, BreakerState
+from asynctasks.limits.limit_state import BreakerKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class Breakers:
         return next((limit.name for limit in broken if self._is_open(limit)), None)
 
     def _is_doubted(self, limit: Limit) -> bool:
-        return self._gates.breaker(limit.name) != BreakerState() and not self._rests(limit)
+        return self._gates.breaker(limit.name).is_doubted and not self._rests(limit)
 
     def _rests(self, limit: Limit) -> bool:
         return self._gates.breaker(limit.name).most_at_once == 0

@@ -46,6 +46,11 @@ class BreakerState:
     """While it recovers, since it was closed."""
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether there is something that a success would have it forget."""
+        return self.kind is not BreakerKind.CLOSED or self.failures > 0
+
+    @property
     def most_at_once(self) -> int | None:
         """How many attempts may be in hand because of it; None where it binds nobody."""
         match self.kind:
