@@ -48,6 +48,7 @@ from asynctasks.migration import check_schema
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
 from asynctasks.releases import Releases
+from asynctasks.reserved_places import ReservedPlaces
 from asynctasks.statements.audit_entries import AuditEntries
 from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.proxies import Proxies
@@ -133,6 +134,7 @@ class Proxy:
             database, grace_seconds=settings.publish_grace_seconds, window=settings.queue_window
         )
         self._releases = Releases(held, self._broker, operations)
+        self._places = ReservedPlaces(held, operations)
         self._asgi = FastPath()
         self._queues: set[str] = set()
         self._windows = QueueWindows(held, self._queues)
@@ -196,6 +198,7 @@ class Proxy:
             ),
             self._quotas.shares.counted() if self._quotas else nullcontext(),
             self._releases,
+            self._places,
             asyncio.TaskGroup() as tasks,
         ):
             for probe in (self._database_probe, self._broker_probe):
@@ -262,6 +265,7 @@ class Proxy:
             admission=self._admission,
             gates=self._gates,
             releases=self._releases,
+            places=self._places,
             windows=self._windows,
             sealing=self._sealing,
             blobs=self._blobs,

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from asynctasks.operations.sealing import Header, Sealing
     from asynctasks.operations.task_options import TaskOptions
     from asynctasks.releases import Releases
+    from asynctasks.reserved_places import ReservedPlaces
+    from asynctasks.statements.quotas import Bound
     from asynctasks.statements.store import Added, TaskStore
     from asynctasks.task import Task
 
@@ -101,6 +103,7 @@ class Submission:
     admission: Admission
     gates: Gates
     releases: Releases
+    places: ReservedPlaces
     windows: QueueWindows
     sealing: Sealing
     blobs: Blobs
@@ -217,7 +220,7 @@ class Submission:
         try:
             async with asyncio.timeout(self.settings.write_seconds):
                 bounds = call.allowance.bounds if call.allowance else ()
-                added = await self.store.add(task, bounds)
+                added = await self._add(call, bounds)
                 call.body.release()
                 return added, added.is_new and await self._let_start(task)
         except TimeoutError as error:
@@ -229,6 +232,17 @@ class Submission:
             # Without a word to the database, which may be what is slow: its grace will pass.
             _log_unpublished(task, "its time was over")
             return added, False
+
+    async def _add(self, call: Call, bounds: Sequence[Bound]) -> Added:
+        task, operation = call.task, call.operation
+        if not operation.limits or task.delay_seconds is not None:
+            return await self.store.add(task, bounds)
+        if self._may_publish(operation):
+            self.places.take(operation, task)
+        try:
+            return await self.store.add(task, bounds)
+        finally:
+            self.places.settle(task)
 
     async def _let_start(self, task: NewTask) -> bool:
         """Publish it or have it released; False where the relay has to do it some time later."""

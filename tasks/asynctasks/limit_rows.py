@@ -53,6 +53,23 @@ class LimitKeyRow(SQLModel, table=True):
     allowed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class ReservedPlacesRow(SQLModel, table=True):
+    """The table of places under limits that a process has taken ahead of the tasks it will add.
+
+    They count as in hand, and each task that is added in one of them takes it.
+    """
+
+    __tablename__: ClassVar[Any] = "reserved_places"
+
+    operation: str = Field(primary_key=True)
+    fair_key: str = Field(primary_key=True)
+    holder: str = Field(primary_key=True)
+    """The process that has reserved them."""
+    places: int
+    """How many are left."""
+    reserved_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class PausedKind(StrEnum):
     """What can be paused."""
 

@@ -26,7 +26,7 @@ IDS = ", ".join(f"'00000000-0000-7000-8000-{number:012d}'" for number in range(1
 GROUPS = "ARRAY['clients'], ARRAY['create-client'], ARRAY[5]::smallint[], ARRAY['tenant 7']"
 RELEASE = {
     "heads": "ARRAY['clients'], 10000",
-    "counts": "ARRAY['create-client'], ARRAY['clients']",
+    "counts": "ARRAY['create-client'], ARRAY['clients'], ''",
     "tasks": f"{GROUPS}, 10",
     "release": f"ARRAY[{IDS}]::uuid[], 30",
 }
@@ -70,7 +70,7 @@ async def test_on_sqlite_no_release_reads_the_whole_table(
 ):
     parameters: dict[str, tuple[Any, ...]] = {
         "heads": ('["clients"]', 10),
-        "counts": ('["create-client"]', '["clients"]'),
+        "counts": ('["create-client"]', '["clients"]', ""),
         "tasks": ('[["clients", "create-client", 5, ""]]', 10),
         "release": ('["00"]', 30),
     }

@@ -62,13 +62,15 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "reply_to": "replies",
         "asynctask": "default/mine/uid",
     }
-    seconds: dict[str, Any] = {
+    decided: dict[str, Any] = {
         "publish_in_seconds": 30.0,
+        "publish_grace_seconds": 60.0,
         "delay_seconds": 60.0,
         "deadline_seconds": None,
+        "place_of": None,
     }
-    assert NewTask.__dataclass_fields__.keys() == as_given.keys() | seconds.keys()
-    new = NewTask(**{**as_given, "arguments": written(as_given["arguments"])}, **seconds)
+    assert NewTask.__dataclass_fields__.keys() == as_given.keys() | decided.keys()
+    new = NewTask(**{**as_given, "arguments": written(as_given["arguments"])}, **decided)
     added = await parts.store.add(new)
     assert (added.id, added.is_new) == (new.id, True)
     async with parts.database.read() as connection:

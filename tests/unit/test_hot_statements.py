@@ -10,6 +10,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.conditions import ANSWER_COLUMNS, tasks
 from asynctasks.statements.hot_statements import (
     ADD,
+    ADD_WITH_PLACES,
     FINISH,
     GO_ON,
     MOST_BYTES,
@@ -29,11 +30,14 @@ def assigned(statement: str) -> set[str]:
 
 
 def test_all_that_is_decided_about_a_task_is_given_to_add():
-    assert set(names(r"AS given \((.*?)\)", ADD)) == set(NewTask.__dataclass_fields__)
+    given, fields = set(names(r"AS given \((.*?)\)", ADD)), set(NewTask.__dataclass_fields__)
+    assert given == fields - {"place_of", "publish_grace_seconds"}
+    assert set(names(r"AS given \((.*?)\)", ADD_WITH_PLACES)) == fields
 
 
-def test_add_writes_columns_of_the_table_and_each_that_has_no_default():
-    written = set(names(r"INSERT INTO tasks \((.*?)\)", ADD))
+@pytest.mark.parametrize("add", [ADD, ADD_WITH_PLACES])
+def test_add_writes_columns_of_the_table_and_each_that_has_no_default(add: str):
+    written = set(names(r"INSERT INTO tasks \((.*?)\)", add))
     assert written <= set(tasks.c.keys())
     needed = {column.name for column in tasks.c if column.server_default is None}
     assert {name for name in needed if not tasks.c[name].nullable} <= written

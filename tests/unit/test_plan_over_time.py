@@ -1,11 +1,12 @@
 """What limits promise holds whatever is released, claimed and ended in which order.
 
-The
-The model has what the statements do: it counts rows, spends the rate at the claim, and keeps turns.
+The model has what the statements do: it counts rows and what is reserved, spends the rate at the
+claim, and keeps turns.
 """
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from asynctasks.limits.limit import Limit
 from asynctasks.limits.limit_state import LimitState
 from asynctasks.limits.plan import plan
+from asynctasks.limits.reserve import places_ahead
 from asynctasks.limits.rooms import Group, HeldTask, InHand, KeyState, Rooms, Situation
 
 LIMITS_OF = {"create": ("crm",), "export": ("crm", "exports"), "free": ()}
@@ -60,6 +62,7 @@ class Releasing(RuleBasedStateMachine):
         self.now, self.bounds = 0.0, 0
         self.rows: list[Row] = []
         self.keys: dict[tuple[str, str], KeyState] = {}
+        self.reserved: Counter[tuple[str, str]] = Counter()
         self.kept = kept
 
     def _any_limit(self, data: Any, name: str) -> Limit:
@@ -87,6 +90,24 @@ class Releasing(RuleBasedStateMachine):
             number = UUID(int=len(self.rows))
             self.rows.append(Row(number, operation, key, priority, self.now + delay))
 
+    @rule(operation=st.sampled_from(list(LIMITS_OF)), key=st.sampled_from(KEYS))
+    def reserve(self, operation: str, key: str) -> None:
+        self.reserved.pop((operation, key), None)
+        group = Group(queue="clients", operation=operation, priority=5, fair_key=key, tasks=())
+        before = self._situation()
+        if places := places_ahead(before, group, wanted=5):
+            self.reserved[operation, key] = places
+        self._never_more_than_the_bounds(before)
+
+    @precondition(lambda self: self.reserved)
+    @rule(data=st.data())
+    def submit_in_a_place(self, data: Any) -> None:
+        operation, key = of = data.draw(st.sampled_from(sorted(self.reserved)))
+        self.reserved[of] -= 1
+        self.reserved += Counter[tuple[str, str]]()  # without those of which none is left
+        row = Row(UUID(int=len(self.rows)), operation, key, 5, self.now, "published", self.bounds)
+        self.rows.append(row)
+
     @rule(seconds=st.sampled_from([0.01, 0.1, 1, 30, 400]))
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -96,6 +117,10 @@ class Releasing(RuleBasedStateMachine):
         before = self._situation()
         groups = self._groups(read)
         made = plan(before, groups)
+        free = replace(before, reserved={})
+        if made.waits and len(plan(free, groups).tasks) > len(made.tasks):
+            self.reserved.clear()
+            before, made = free, plan(free, groups)
         held = {row.id: row for row in self.at("queued") if row.due_at <= self.now}
         assert len(set(made.tasks)) == len(made.tasks)
         for task_id in made.tasks:
@@ -129,8 +154,11 @@ class Releasing(RuleBasedStateMachine):
                         for (operation, key), count in before.in_hand.items()
                         if name in LIMITS_OF[operation] and key in keys
                     )
+                    was += self._reserved_of(name, keys, before.reserved)
                     assert self._in_hand_of(name, keys) <= max(was, bound)
-        assert len(self.at("published")) <= WINDOW
+        # What is added in a place that was reserved looks at no window.
+        were = WINDOW - before.queue_rooms["clients"]
+        assert len(self.at("published")) <= max(were, WINDOW)
 
     @precondition(lambda self: self.at("published"))
     @rule(data=st.data())
@@ -167,10 +195,12 @@ class Releasing(RuleBasedStateMachine):
         for kept in self.kept.values():
             kept.starts.clear()
         self.kept[name].limit = self._any_limit(data, name)
+        self.reserved.clear()
 
     @rule(name=st.sampled_from(["crm", "exports"]))
     def pause_or_resume(self, name: str) -> None:
         self.kept[name].paused = not self.kept[name].paused
+        self.reserved.clear()
 
     @rule()
     def forget_keys(self) -> None:
@@ -194,10 +224,18 @@ class Releasing(RuleBasedStateMachine):
         return [row for row in self.rows if row.where in where]
 
     def _in_hand_of(self, limit: str, keys: tuple[str, ...]) -> int:
-        return sum(
+        rows = sum(
             limit in LIMITS_OF[row.operation] and row.key in keys
             for row in self.rows
             if row.where in IN_HAND
+        )
+        return rows + self._reserved_of(limit, keys, self.reserved)
+
+    def _reserved_of(self, limit: str, keys: tuple[str, ...], reserved: Mapping[Any, int]) -> int:
+        return sum(
+            places
+            for (operation, key), places in reserved.items()
+            if limit in LIMITS_OF[operation] and key in keys
         )
 
     def _groups(self, read: int) -> list[Group]:
@@ -237,6 +275,7 @@ class Releasing(RuleBasedStateMachine):
             },
             keys=self.keys,
             queue_rooms={"clients": WINDOW - published.total()},
+            reserved=self.reserved.copy(),
         )
 
 

@@ -52,4 +52,5 @@ class Purge:
     async def turns(self) -> bool:
         """Forget who is ahead of nobody any more of those who share limits."""
         await self.held.forget_turns()
+        await self.held.forget_reserved()
         return False

@@ -100,7 +100,11 @@ class Gates:
 
     def breaker(self, limit: str) -> BreakerState:
         """How the limit's breaker stands by now."""
-        return self._state(limit).breaker if limit in self._standing.states else BreakerState()
+        known = self._standing.states.get(limit)
+        if known is None:
+            return BreakerState()
+        # Of most time changes nothing, and each attempt asks.
+        return self._state(limit).breaker if known.breaker.is_doubted else known.breaker
 
     def why_held(self, operation: _Bounded, fair_key: str) -> Hold | None:
         """What a held task of it waits for; None where it is about to start.

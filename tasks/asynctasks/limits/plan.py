@@ -12,6 +12,10 @@ From the release on a task is in hand of its limits, until its attempt has ended
 are rows, so that nothing can leak. The rate is spent at the claim; what is published and has not
 been claimed counts as about to spend it.
 
+Where nothing waits a task need not be held at all: it is inserted as published in a place that its
+process has reserved (`limits/reserve`). Such places are in hand like what is published, until one
+who waits could start in them: then they are taken back, and the plan is made anew.
+
 The order: priority first, which grows with the time that the longest waiting task of that priority
 has waited, so that none starves. Then whose turn it is: each start moves the turn of its key on by
 one over its weight, and the lowest is next (stride scheduling). Then age.

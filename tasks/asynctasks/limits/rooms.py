@@ -81,6 +81,8 @@ class Situation:
     keys: Mapping[Key, KeyState] = field(default_factory=dict[Key, KeyState])
     queue_rooms: Mapping[str, int]
     """How many more messages each queue may have; one that is missing takes none."""
+    reserved: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    """By operation and key the places that processes have taken ahead: in hand, too."""
 
 
 @dataclass(slots=True)
@@ -184,7 +186,8 @@ def _room(bounds: Bounds, allowed_in_seconds: float, in_hand: InHand) -> Room:
 def _in_hand_of_limits(situation: Situation) -> Mapping[tuple[str, str | None], InHand]:
     """By limit and key; with None as the key of all together."""
     found: defaultdict[tuple[str, str | None], InHand] = defaultdict(InHand)
-    for (operation, key), count in situation.in_hand.items():
+    reserved = {of: InHand(published=places) for of, places in situation.reserved.items()}
+    for (operation, key), count in (*situation.in_hand.items(), *reserved.items()):
         for name in situation.limits_of.get(operation, ()):
             found[name, key] += count
             found[name, None] += count

@@ -47,6 +47,10 @@ class NewTask:
     """Whether a message will have been published: not with a delay, nor with the broker away."""
     publish_in_seconds: float
     """When the relay publishes it; with `published`, if nobody has claimed it by then."""
+    publish_grace_seconds: float = 0.0
+    """And where it is published in a place that was reserved for it."""
+    place_of: str | None = None
+    """Who has reserved a place under its limits, which it takes if it is still there."""
     reply_to: str | None = None
     principal: str = ""
     tenant: str = ""
@@ -68,6 +72,11 @@ class NewTask:
     def let_go(self) -> None:
         """Hold no more of what the caller sent: it is stored, by this task or an earlier one."""
         self.arguments = self.body = None
+
+    def start_at_once(self, *, has_place: bool) -> None:
+        """Whether it has the place that was reserved; without it is held as others are."""
+        self.published = has_place
+        self.publish_in_seconds = self.publish_grace_seconds if has_place else 0.0
 
     def as_accepted(self) -> Task:
         """The task as its row stands once it is stored, by this process's clock."""
@@ -148,6 +157,7 @@ def new_task(
         created_at=created_at,
         published=is_published,
         publish_in_seconds=publish_in_seconds or 0.0,
+        publish_grace_seconds=publish_grace_seconds or 0.0,
         idempotency_key=key,
         fingerprint=None if key is None else fingerprints(arguments, sealing.keys)[0],
         coalescing_key=(

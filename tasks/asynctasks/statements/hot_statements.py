@@ -97,6 +97,62 @@ FROM {_arrays(_GIVEN)}
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
 
+_ADDED_WITH_PLACES = [
+    "taken.holder IS NOT NULL OR published" if name == "published" else f"new.{name}"
+    for name in ADDED
+]
+_GIVEN_WITH_PLACES = {**_GIVEN, "place_of": "TEXT", "publish_grace_seconds": "FLOAT"}
+ADD_WITH_PLACES = f"""
+WITH new AS (
+    SELECT * FROM {_arrays(_GIVEN_WITH_PLACES)}
+),
+asked AS (
+    SELECT operation, fair_key, place_of AS holder, count(*)::integer AS places
+    FROM new
+    WHERE place_of IS NOT NULL
+    GROUP BY operation, fair_key, place_of
+    ORDER BY operation, fair_key, place_of
+),
+free AS (
+    SELECT asked.*
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM reserved_places AS reserved
+        WHERE reserved.operation = asked.operation
+          AND reserved.fair_key = asked.fair_key
+          AND reserved.holder = asked.holder
+          AND reserved.places >= asked.places
+        FOR UPDATE
+    ) AS enough
+    LIMIT cardinality($1::uuid[])
+),
+taken AS (
+    UPDATE reserved_places AS reserved
+    SET places = reserved.places - free.places
+    FROM free
+    WHERE reserved.operation = free.operation
+      AND reserved.fair_key = free.fair_key
+      AND reserved.holder = free.holder
+    RETURNING reserved.operation, reserved.fair_key, reserved.holder
+)
+INSERT INTO tasks ({_names(ADDED)},
+                   status, deadline, run_after, next_publish_at)
+SELECT {_names(_ADDED_WITH_PLACES)},
+       'queued',
+       coalesce(deadline, now() + make_interval(secs => deadline_seconds)),
+       now() + make_interval(secs => delay_seconds),
+       now() + make_interval(secs => CASE WHEN taken.holder IS NULL THEN publish_in_seconds
+                                          ELSE publish_grace_seconds END)
+FROM new
+LEFT JOIN taken ON taken.operation = new.operation
+               AND taken.fair_key = new.fair_key
+               AND taken.holder = new.place_of
+ON CONFLICT DO NOTHING
+RETURNING id, published
+"""  # noqa: S608 - our own names
+"""The same where places were reserved for some; those whose place is gone are held."""
+
 
 def claim(returned: Iterable[str]) -> str:
     """The claim that returns these columns.
@@ -273,13 +329,15 @@ SELECT id, attempt, cancel_requested FROM ours
 """Attempts whose upstream's job has not ended. A task whose cancel was asked for is only told."""
 
 
-def additions(new: Sequence[Mapping[str, Any]]) -> Iterator[list[list[Any] | None]]:
+def additions(
+    new: Sequence[Mapping[str, Any]], *, with_places: bool = False
+) -> Iterator[list[list[Any] | None]]:
     """The parameters of ADD: mostly once, and more often where much is sent with the tasks."""
-    arrays = _parameters(new, _GIVEN)
+    arrays = _parameters(new, _GIVEN_WITH_PLACES if with_places else _GIVEN)
     if len(new) > 1 and _bytes(arrays) > MOST_BYTES:
         half = len(new) // 2
-        yield from additions(new[:half])
-        yield from additions(new[half:])
+        yield from additions(new[:half], with_places=with_places)
+        yield from additions(new[half:], with_places=with_places)
     else:
         yield arrays
 
@@ -311,7 +369,8 @@ def _parameters(
 
 
 def _bytes(arrays: Iterable[list[Any] | None]) -> int:
-    large = [array for array, kind in zip(arrays, _GIVEN.values(), strict=True) if kind in _LARGE]
+    kinds = _GIVEN_WITH_PLACES.values()
+    large = [array for array, kind in zip(arrays, kinds, strict=False) if kind in _LARGE]
     return sum(len(value) for array in large for value in array or () if value is not None)
 
 

@@ -29,6 +29,7 @@ from asynctasks.limits.limit_state import (
 from asynctasks.limits.pauses import Pause, Pauses
 from asynctasks.statements.conditions import IS_RUNNING, NOW, WAITS_FOR_JOB, tasks
 from asynctasks.statements.id_list import is_one_of
+from asynctasks.statements.reserved_places import take_all_back
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -84,6 +85,7 @@ class LimitStates:
             await connection.execute(
                 _CHANGE, {"of_name": declared.name, "new_changed": changed or None}
             )
+            await take_all_back(connection)
 
     async def pause(self, kind: PausedKind, name: str, *, by: str) -> bool:
         """Let nothing of it start; whether it was going on until now. An earlier pause stays."""
@@ -91,6 +93,7 @@ class LimitStates:
             paused = await connection.execute(
                 _PAUSE[connection.dialect.name], {"kind": kind, "name": name, "by": by}
             )
+            await take_all_back(connection)
             return paused.rowcount == 1
 
     async def resume(self, kind: PausedKind, name: str, *, paused_by: str | None = None) -> bool:
@@ -134,6 +137,8 @@ class LimitStates:
                 after = step(limit.breaker, before, ran_seconds=ran_seconds or 0.0)
                 if after != before:
                     await connection.execute(_SET_BREAKER, _set_breaker(name, after))
+                if after.kind is not before.kind:
+                    await take_all_back(connection)
             return dict((await _read(connection, broken)).states)
 
 

@@ -20,8 +20,9 @@ class ReleaseStatements:
     heads: str
     """Queues; how many. The groups that wait: the queue, operation, priority and key of each."""
     counts: str
-    """Operations; queues. What is in hand of the operations by key; of each queue how many messages
-    it has, and how many tasks its executors run at once."""
+    """Operations; queues; who asks. What is in hand of the operations by key, and the places that
+    others than who asks have reserved; of each queue how many messages it has, and how many tasks
+    its executors run at once."""
     keys: str
     """Limits; keys. What is noted of those who share the limits."""
     tasks: str
@@ -66,6 +67,11 @@ SELECT 'capacity', queue, '', sum(concurrency)
 FROM executors
 WHERE consuming AND seen_at >= {seen_since} AND queue {among_queues}
 GROUP BY queue
+UNION ALL
+SELECT 'reserved', operation, fair_key, sum(places)
+FROM reserved_places
+WHERE places > 0 AND holder <> {asking} AND operation {among_operations}
+GROUP BY operation, fair_key
 """
 
 
@@ -89,6 +95,7 @@ def _postgresql(text: str) -> str:
             "is_published": "status = 'queued' AND published",
             "among_operations": "= ANY ($1::text[])",
             "among_queues": "= ANY ($2::text[])",
+            "asking": "$3::text",
             "seen_since": f"now() - make_interval(secs => {_SEEN_SECONDS})",
         },
         columns="queue, operation, priority, fair_key, next_publish_at",
@@ -165,6 +172,7 @@ def _sqlite(text: str) -> str:
             "is_published": "status = 'queued' AND published = 1",
             "among_operations": "IN (SELECT value FROM json_each(?1))",
             "among_queues": "IN (SELECT value FROM json_each(?2))",
+            "asking": "?3",
             "seen_since": f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{_SEEN_SECONDS} seconds')",
             "now": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
         },

@@ -1,4 +1,4 @@
-"""Releases held tasks: the one way by which a task that waits as a row comes to have a message.
+"""Releases held tasks, and reserves places for tasks that are not to be held.
 
 A release is one transaction:
 
@@ -8,6 +8,9 @@ Limits are locked in the order of their names, so that whoever releases next see
 has released; no task's row is waited for. A group is an operation's tasks of one priority and key.
 From one group the index leads straight to the next, and in each to the task that has waited
 longest: the cost goes by the number of groups and of tasks let go, never by how many wait.
+
+Where nothing waits, a process may reserve places, and add its tasks as published while they last.
+They count as in hand. Whoever finds that more could start without them takes all of them back.
 """
 
 from __future__ import annotations
@@ -23,11 +26,14 @@ from sqlalchemy import bindparam, delete, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from asynctasks.limits.plan import Plan, plan
+from asynctasks.limits.reserve import places_ahead
 from asynctasks.limits.rooms import Group, HeldTask, InHand, KeyState, Rooms, Situation
 from asynctasks.statements.conditions import NOW
 from asynctasks.statements.hold import HOLD
 from asynctasks.statements.limit_states import limits_of, lock_and_read
 from asynctasks.statements.release_statements import ON_POSTGRESQL, ON_SQLITE
+from asynctasks.statements.reserved_places import Reservation, forget_idle, lock, take_back
+from asynctasks.statements.reserved_places import reserve as write_reserved
 from asynctasks.statements.start_rates import limit_keys, limits
 from asynctasks.statements.upkeep import DueTask
 
@@ -93,12 +99,36 @@ class HeldTasks:
             going_on = [group for group in known if not _is_paused(group, standing)]
             if not going_on:
                 return Released()
-            situation = await self._situation(connection, going_on, standing, operations)
-            with_tasks = await self._with_tasks(connection, going_on, situation)
-            made = plan(situation, with_tasks)
+            made = await self._plan(connection, _Asked(going_on, standing, operations))
             tasks = await self._mark(connection, made.tasks)
             await _keep_turns(connection, made)
         return Released(tasks, made.waits, made.has_more, made.more_in_seconds)
+
+    async def reserve(
+        self, reservation: Reservation, operations: Mapping[str, Operation], *, wanted: int
+    ) -> int:
+        """Reserve up to so many places in place of what was reserved before; how many there are.
+
+        None where its part of the room is less than one, or what they are for is paused.
+        """
+        operation = operations[reservation.operation]
+        group = Group(
+            queue=operation.queue,
+            operation=operation.name,
+            priority=operation.priority,
+            fair_key=reservation.fair_key,
+            tasks=(),
+        )
+        async with self._database.write() as connection:
+            standing = await lock_and_read(connection, limits_of([operation]))
+            await lock(connection, reservation)
+            places = 0
+            if not _is_paused(group, standing):
+                asked = _Asked([group], standing, operations, by=reservation.holder)
+                situation = await self._situation(connection, asked)
+                places = places_ahead(situation, group, wanted=wanted)
+            await write_reserved(connection, reservation, places)
+        return places
 
     async def full(self, queues: Collection[str]) -> set[str]:
         """Those of the queues that have as many messages as they may."""
@@ -116,43 +146,62 @@ class HeldTasks:
         async with self._database.write() as connection:
             await connection.execute(_FORGET_TURNS)
 
-    async def _situation(
-        self,
-        connection: AsyncConnection,
-        groups: Sequence[Group],
-        standing: Standing,
-        operations: Mapping[str, Operation],
-    ) -> Situation:
-        limits = {name: each.limits for name, each in operations.items()}
-        bounded = [
-            name for name, of_it in limits.items() if not standing.states.keys().isdisjoint(of_it)
-        ]
-        queues = {group.queue for group in groups}
-        counts = await self._counts(connection, bounded, queues)
+    async def forget_reserved(self) -> None:
+        """Take back the places of processes that are gone."""
+        async with self._database.write() as connection:
+            await forget_idle(connection)
+
+    async def _plan(self, connection: AsyncConnection, asked: _Asked) -> Plan:
+        situation = await self._situation(connection, asked)
+        made = plan(situation, await self._with_tasks(connection, asked.groups, situation))
+        if not (made.waits and situation.reserved):
+            return made
+        free = replace(situation, reserved={})
+        most = plan(free, await self._with_tasks(connection, asked.groups, free))
+        if len(most.tasks) <= len(made.tasks):
+            return made
+        await take_back(connection, asked.bounded)
+        # Counted anew: some of the places were taken before that.
+        situation = await self._situation(connection, asked)
+        return plan(situation, await self._with_tasks(connection, asked.groups, situation))
+
+    async def _situation(self, connection: AsyncConnection, asked: _Asked) -> Situation:
+        counts = await self._counts(connection, asked.bounded, asked.queues, asking=asked.by)
         return Situation(
-            limits_of=limits,
-            states=standing.states,
+            limits_of={name: each.limits for name, each in asked.operations.items()},
+            states=asked.standing.states,
             in_hand=counts.in_hand,
-            keys=await self._keys(connection, groups, standing),
-            queue_rooms={queue: counts.queue_room(queue, self._window) for queue in queues},
+            keys=await self._keys(connection, asked),
+            queue_rooms={queue: counts.queue_room(queue, self._window) for queue in asked.queues},
+            reserved=counts.reserved,
         )
 
     async def _counts(
-        self, connection: AsyncConnection, operations: Collection[str], queues: Collection[str]
+        self,
+        connection: AsyncConnection,
+        operations: Collection[str],
+        queues: Collection[str],
+        *,
+        asking: str = "",
     ) -> _Counts:
-        parameters = (list(operations), list(queues))
+        parameters = (list(operations), list(queues), asking)
         counts = _Counts()
         for row in await self._rows(connection, self._statements.counts, *parameters):
             counts.add(**row)
         return counts
 
     async def _keys(
-        self, connection: AsyncConnection, groups: Sequence[Group], standing: Standing
+        self, connection: AsyncConnection, asked: _Asked
     ) -> dict[tuple[str, str], KeyState]:
-        shared = [name for name, state in standing.states.items() if state.limit.fair_by]
+        # For who reserves it is nobody's turn, and only bounds of the key itself matter.
+        shared = [
+            name
+            for name, state in asked.standing.states.items()
+            if (state.limit.per_key if asked.by else state.limit.fair_by)
+        ]
         if not shared:
             return {}
-        keys = list({group.fair_key for group in groups})
+        keys = list({group.fair_key for group in asked.groups})
         rows = await self._rows(connection, self._statements.keys, shared, keys)
         return {
             (row["name"], row["key"]): KeyState(row["turn"], row["allowed_in_seconds"] or 0.0)
@@ -209,13 +258,39 @@ class HeldTasks:
         return await raw.driver_connection.fetch(statement, *parameters)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a release, or a process that reserves places, asks for."""
+
+    groups: Sequence[Group]
+    standing: Standing
+    """Of the limits of these groups, which are locked."""
+    operations: Mapping[str, Operation]
+    by: str = ""
+    """Whose own places are not to be counted."""
+
+    @property
+    def bounded(self) -> list[str]:
+        """The operations that share these limits."""
+        limits = self.standing.states.keys()
+        return [
+            name for name, each in self.operations.items() if not limits.isdisjoint(each.limits)
+        ]
+
+    @property
+    def queues(self) -> set[str]:
+        """Those of the groups."""
+        return {group.queue for group in self.groups}
+
+
 @dataclass(slots=True)
 class _Counts:
-    """What is in hand, and how many messages the queues have and could have."""
+    """What is in hand or reserved, and how many messages the queues have and could have."""
 
     in_hand: dict[tuple[str, str], InHand] = field(default_factory=dict[tuple[str, str], InHand])
     messages: Counter[str] = field(default_factory=Counter[str])
     capacities: Counter[str] = field(default_factory=Counter[str])
+    reserved: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def add(self, *, what: str, name: str, key: str, number: int) -> None:
         match what:
@@ -223,6 +298,8 @@ class _Counts:
                 self.messages[name] = number
             case "capacity":
                 self.capacities[name] = number
+            case "reserved":
+                self.reserved[name, key] = number
             case _:
                 before = self.in_hand.get((name, key), InHand())
                 self.in_hand[name, key] = before + InHand(**{what: number})

@@ -34,11 +34,12 @@ from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
 from asynctasks.statements.conditions import ANSWER_COLUMNS, blobs, is_status, tasks
 from asynctasks.statements.hold import HOLD
-from asynctasks.statements.hot_statements import ADD, ADDED, additions
+from asynctasks.statements.hot_statements import ADD, ADD_WITH_PLACES, ADDED, additions
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.owners import OWNER, Owner
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
 from asynctasks.statements.quotas import Kind, room_for, within_bounds
+from asynctasks.statements.reserved_places import take
 from asynctasks.statements.shown import shown_columns
 from asynctasks.task import Task, TaskStatus, may_move
 
@@ -283,14 +284,28 @@ MAX_ROUNDS = 5
 
 
 async def _add(connection: AsyncConnection, new: Sequence[NewTask]) -> list[Added]:
+    await take(connection, new)
     await connection.execute(_ADD[connection.dialect.name], [vars(task) for task in new])
     return _all_new(new)
 
 
 async def _add_at_once(database: Database, new: Sequence[NewTask]) -> list[Added]:
-    for parameters in additions([vars(task) for task in new]):
-        await database.fetch(ADD, *parameters)
+    if any(task.place_of is not None for task in new):
+        await _add_with_places(database, new)
+    else:
+        for parameters in additions([vars(task) for task in new]):
+            await database.fetch(ADD, *parameters)
     return _all_new(new)
+
+
+async def _add_with_places(database: Database, new: Sequence[NewTask]) -> None:
+    started: set[UUID] = set()
+    for parameters in additions([vars(task) for task in new], with_places=True):
+        rows = await database.fetch(ADD_WITH_PLACES, *parameters)
+        started.update(row["id"] for row in rows if row["published"])
+    for task in new:
+        if task.place_of is not None:
+            task.start_at_once(has_place=task.id in started)
 
 
 def _all_new(new: Sequence[NewTask]) -> list[Added]:
