@@ -30,7 +30,7 @@ from asynctestkit.chaos.history import ORDERS, count_unfinished, read_all, recor
 from asynctestkit.chaos.ledger import Ledger
 from asynctestkit.chaos.limited import Limited, call_limited, read_limited
 from asynctestkit.chaos.load import Load
-from asynctestkit.chaos.machine import slowness
+from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.neighbour import Neighbour, call_neighbour, read_neighbour
 from asynctestkit.chaos.reports import Reports, call_reports, read_reports, record_addresses
 from asynctestkit.chaos.strangers import Strangers, call_as_stranger
@@ -49,15 +49,17 @@ async def run(
     system: System, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
 ) -> Evidence:
     """Load and faults, then quiet; all that is known after that."""
-    slow = slowness()
+    machine = Machine()
     await record_changes(system.postgresql.url)
     await record_addresses(system.postgresql.url)
     await record_runs(system.postgresql.url, operation=ORDERS)
     ledger, stop = Ledger(), asyncio.Event()
-    load = Load(system, ledger, seed=seed, rate=rate)
-    injector = Injector(system, thread, slowness=slow)
+    # Of what an ordinary machine bears, as much as this one does.
+    load = Load(system, ledger, seed=seed, rate=rate / machine.usual)
+    injector = Injector(system, thread, machine)
     neighbour, reports, strangers, limited = Neighbour(), Reports(), Strangers(), Limited()
     async with limited.upstream.serving(system.orders_port), asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(machine.watch())
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
         neighbouring = tasks.create_task(call_neighbour(system, neighbour, stop))
@@ -79,6 +81,7 @@ async def run(
         await limiting
         await _quiet(system)
         supervising.cancel()
+        watching.cancel()
     after = {name: service.rss for name, service in system.services.items()}
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{system.url(DEMO_API)}/stats") as answer:
@@ -105,8 +108,7 @@ async def run(
         strangers=strangers,
         stale=stale,
         waiting=waiting,
-        # The slower of both ends: others may have come to the machine meanwhile.
-        slowness=max(slow, slowness()),
+        machine=machine,
         exceptions=[
             f"{service.name}: {line}"
             for service in system.services.values()

@@ -226,17 +226,17 @@ def deadlines_are_kept(evidence: Evidence) -> Iterator[Violation]:
 def every_caller_is_answered(evidence: Evidence) -> Iterator[Violation]:
     """Within its window and 5 s, unless its own proxy was killed, stopped or told to end.
 
-    Of these the last second is what processes need that may start and share two cores just then: on
-    a slower machine it is as much longer.
+    Of these the last second is what processes need that may start and share two cores just then:
+    while the machine is slower it is as much longer.
     """
-    late_seconds = WRITE_SECONDS + ANSWER_SECONDS * evidence.slowness
     outages = [o for o in evidence.injected.outages if o.service in PROXIES]
     for entry in evidence.ledger.entries:
         if entry.action == "leave" or any(excuses(outage, entry) for outage in outages):
             continue
+        late = (entry.seconds - entry.window_seconds - WRITE_SECONDS) / ANSWER_SECONDS
         if entry.status is None:
             yield _by(entry, f"had no answer: {entry.failure}")
-        elif entry.seconds > entry.window_seconds + late_seconds:
+        elif late > 1 and late > evidence.machine.slowest(entry.started, entry.ended):
             yield _by(entry, f"was answered after {entry.seconds:.1f} s")
         elif entry.status == 500:
             yield _by(entry, f"was answered 500 {entry.problem}")

@@ -8,6 +8,7 @@ from asynctestkit.chaos.faults import Injected
 from asynctestkit.chaos.history import Found
 from asynctestkit.chaos.ledger import Ledger
 from asynctestkit.chaos.limited import Limited
+from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.neighbour import Neighbour
 from asynctestkit.chaos.reports import Reports
 from asynctestkit.chaos.strangers import Strangers
@@ -35,9 +36,8 @@ class Evidence:
     """Proxies that do not serve what the last change of the operations file has added."""
     waiting: dict[str, float]
     """Callers that each proxy says are waiting, when none is."""
-    slowness: float
-    """How many times longer than an ordinary one this machine takes for the same work; 1 at least.
-    """
+    machine: Machine
+    """How fast the machine was meanwhile."""
     exceptions: list[str]
     """The log lines that hold a traceback, each with its process."""
 

@@ -12,6 +12,7 @@ from functools import partial
 import asyncpg
 import structlog
 
+from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.supervised import Death
 from asynctestkit.chaos.system import EXECUTORS, PROXIES, System
 from asynctestkit.servers import ServerCommandError
@@ -119,10 +120,10 @@ def _target(name: str, rng: random.Random) -> str:
 class Injector:
     """Follows a schedule. All that touches processes runs in one thread, in order."""
 
-    def __init__(self, system: System, thread: Executor, *, slowness: float) -> None:
+    def __init__(self, system: System, thread: Executor, machine: Machine) -> None:
         self._system = system
         self._thread = thread
-        self._catch_up_seconds = CATCH_UP_SECONDS * slowness
+        self._machine = machine
         self.injected = Injected()
 
     async def run(self, faults: list[Fault], stop: asyncio.Event) -> None:
@@ -216,7 +217,7 @@ class Injector:
         self._system.services[fault.target].resume()
         for outage in self.injected.outages:
             if outage.service == fault.target and outage.cause == fault.name:
-                outage.until = min(outage.until, time.time() + self._catch_up_seconds)
+                outage.until = min(outage.until, self._caught_up_at())
 
     def _restart_server(self, fault: Fault) -> None:
         is_database = fault.target == "postgresql"
@@ -268,6 +269,10 @@ class Injector:
                     await connection.close()
             await asyncio.sleep(0.2)
 
+    def _caught_up_at(self) -> float:
+        now = time.time()
+        return now + CATCH_UP_SECONDS * self._machine.slowest(now, now)
+
     def _outage(self, service: str, cause: str) -> Outage:
         outage = Outage(service, cause, time.time())
         self.injected.outages.append(outage)
@@ -284,4 +289,4 @@ class Injector:
             elif service.is_ready and not service.is_suspended:
                 for outage in self.injected.outages:
                     if outage.service == service.name and outage.until == float("inf"):
-                        outage.until = time.time() + self._catch_up_seconds
+                        outage.until = self._caught_up_at()

@@ -36,7 +36,7 @@ def show(
     console.print(_checks(violations))
     bad = sum(map(len, violations.values()))
     outcome = f"[red]{bad} violations[/]" if bad else "[green]clean[/]"
-    machine = f"a machine that takes {evidence.slowness:.1f} times as long as an ordinary one"
+    machine = f"a machine that takes {evidence.machine.usual:.1f} times as long as an ordinary one"
     command = f"./dev chaos --minutes {minutes:g} --seed {seed}"
     console.print(f"{outcome}: {command}, on {machine}", soft_wrap=True)
 
