@@ -235,14 +235,17 @@ class Submission:
 
     async def _add(self, call: Call, bounds: Sequence[Bound]) -> Added:
         task, operation = call.task, call.operation
-        if not operation.limits or task.delay_seconds is not None:
+        is_held = bool(task.delay_seconds or not task.publish_grace_seconds)
+        if not operation.limits or is_held:
             return await self.store.add(task, bounds)
-        if self._may_publish(operation):
-            self.places.take(operation, task)
+        self.places.take(operation, task)
+        is_stored = False
         try:
-            return await self.store.add(task, bounds)
+            added = await self.store.add(task, bounds)
+            is_stored = True
+            return added
         finally:
-            self.places.settle(task)
+            self.places.settle(task, is_stored=is_stored)
 
     async def _let_start(self, task: NewTask) -> bool:
         """Publish it or have it released; False where the relay has to do it some time later."""

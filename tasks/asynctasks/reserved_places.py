@@ -113,13 +113,13 @@ class ReservedPlaces:
             self._asking.add(of)
             self._tasks.create_task(self._ask(ahead, task.fair_key, now), name="reserve")
 
-    def settle(self, task: NewTask) -> None:
+    def settle(self, task: NewTask, *, is_stored: bool) -> None:
         """Note what has become of the place that the task was to take."""
         ahead = self._ahead.get((task.operation, task.fair_key))
         if ahead is None or task.place_of is None:
             return
-        ahead.under_way -= 1
-        if not task.published:
+        ahead.under_way = max(0, ahead.under_way - 1)
+        if is_stored and not task.published:
             ahead.left = 0  # they were taken back, for others wait
 
     def _of(self, operation: Operation, fair_key: str, now: float) -> _Ahead | None:

@@ -16,6 +16,7 @@ from asynctasks.operations.operation import Operation
 from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.limit_states import LimitStates
+from asynctasks.statements.releases import HeldTasks
 from asynctasks.task import TaskStatus
 from asynctestkit.calls import finished_task, get_task
 from asynctestkit.eventually import eventually
@@ -100,6 +101,24 @@ async def holding(
         for _ in range(executors):
             await installation.executor(concurrency=concurrency)
         yield held
+
+
+async def test_while_nobody_waits_for_a_limit_tasks_start_without_a_release(
+    servers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    release, let_go = HeldTasks.release, list[Any]()
+
+    async def counted(*given: Any) -> Any:
+        released = await release(*given)
+        let_go.extend(released.tasks)
+        return released
+
+    monkeypatch.setattr(HeldTasks, "release", counted)
+    async with holding(servers, {"concurrency": 1_000}) as held:
+        for _ in range(20):
+            await held.submit(10)
+        await held.all_succeeded(200)
+    assert len(let_go) < 100
 
 
 async def test_of_all_executors_together_no_more_run_than_the_limit_says(servers: dict[str, Any]):

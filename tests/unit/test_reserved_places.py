@@ -63,16 +63,23 @@ class Process:
     def __init__(self, held: Any) -> None:
         self.places = ReservedPlaces(held, LiveOperations(by_name([CREATE])))
 
-    async def call(self, *, is_there: bool = True, fair_key: str = "", after: float = 0.01) -> bool:
+    async def call(
+        self,
+        *,
+        is_there: bool = True,
+        is_stored: bool = True,
+        fair_key: str = "",
+        after: float = 0.01,
+    ) -> bool:
         """Whether the call had a place, which is still there or not when it is added."""
         await asyncio.sleep(after)
         task = new_task(fair_key)
         self.places.take(CREATE, task)
         had_one = task.place_of is not None
         await asyncio.sleep(0)
-        if had_one:
+        if had_one and is_stored:
             task.start_at_once(has_place=is_there)
-        self.places.settle(task)
+        self.places.settle(task, is_stored=is_stored)
         return had_one
 
 
@@ -130,6 +137,18 @@ async def test_where_places_were_taken_back_no_more_is_taken_of_them():
         held.room = 0
         assert await process.call(is_there=False)
         assert not any([await process.call() for _ in range(50)])
+
+
+@in_virtual_time
+async def test_a_task_that_was_refused_says_nothing_of_the_places():
+    held = Held()
+    process = Process(held)
+    async with process.places:
+        while not await process.call():
+            pass
+        for _ in range(10):
+            assert await process.call(is_stored=False)
+    assert len(held.wanted) == 1
 
 
 @in_virtual_time
