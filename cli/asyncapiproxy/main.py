@@ -31,7 +31,7 @@ CALLERS = {
     "task": ("task.commands", "Submit, show and watch tasks through a running proxy."),
     "operations": (
         "operations_commands",
-        "See what a proxy serves, pause and resume it.",
+        "See what a proxy serves, pause and resume it; check the file of it.",
     ),
     "queue": ("operating_commands", "See what waits and runs on each queue, pause and resume it."),
     "limit": (

@@ -1,23 +1,27 @@
-"""`asyncapiproxy operations`: what a proxy serves, and pauses of it, by HTTP."""
+"""`asyncapiproxy operations`: what a proxy serves and pauses of it, by HTTP; and their file."""
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - Typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncapiproxy.lazy_command import needing_services
 from asyncapiproxy.proxy_documents import EXITS, place, show_answer
 from asyncapiproxy.task.completion import complete_operations
 from asyncapiproxy.task.quick_client import LOCAL
 from asyncapiproxy.task.session import (
     AsDocument,
     DocumentFormat,
+    ExitCode,
     Format,
     TaskFormat,
     Token,
     Url,
     console,
     open_proxy,
+    show_error,
 )
 from asyncapiproxy.typer_app import new_app
 
@@ -25,9 +29,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from asyncapiproxy.client.declared_operation import DeclaredOperation
+    from asynctasks.operations.operation import Operations
 
 operations_app = new_app(
     help=f"""See what a proxy serves, pause and resume it; `queue list` shows what waits.
+
+    `check` and `schema` are for the file of operations, and ask no proxy.
 
     {EXITS}"""
 )
@@ -123,6 +130,71 @@ def resume_operation(
         url=url,
         token=token,
     )
+
+
+@operations_app.command(name="check")
+def check_operations(
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The operations file.")],
+    run: Annotated[
+        bool,
+        typer.Option(
+            "--run",
+            help="Say also what an executor would lack here to run them: variables of the "
+            "environment, modules of handlers, certificates.",
+        ),
+    ] = False,
+) -> None:
+    """Read an operations file as proxies and executors do, and say all that is wrong with it.
+
+        asyncapiproxy operations check operations.yaml
+
+    Exits with 0 if it can be used, 1 if not.
+    """
+    with needing_services():
+        from asynctasks.logs import configure_logging_by_environment  # noqa: PLC0415 - an extra
+        from asynctasks.operations.operations_file import load_operations  # noqa: PLC0415
+    from asynctasks.errors import OperationsFileError  # noqa: PLC0415 - seldom needed
+
+    configure_logging_by_environment()
+    try:
+        operations = load_operations(file)
+        if run:
+            _check_runnable(operations)
+    except OperationsFileError as error:
+        show_error(str(error))
+        raise typer.Exit(ExitCode.FAILED) from error
+    console().print(f"{file}: can be used", soft_wrap=True, markup=False)
+    for operation in operations.values():
+        limits = f", limits {', '.join(operation.limits)}" if operation.limits else ""
+        console().print(
+            f"  {operation.name}: {operation.method} {operation.path}, queue {operation.queue}"
+            f"{limits}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _check_runnable(operations: Operations) -> None:
+    with needing_services():
+        from asyncexecutor.runnables import check_runnable  # noqa: PLC0415 - an extra
+    import os  # noqa: PLC0415 - seldom needed
+
+    check_runnable(operations.values(), os.environ)
+
+
+@operations_app.command(name="schema")
+def show_schema() -> None:
+    """Print the JSON Schema of operations files, by which an editor completes and checks them.
+
+        asyncapiproxy operations schema > operations.schema.json
+
+    VS Code and others read it where the file begins with
+    `# yaml-language-server: $schema=operations.schema.json`.
+    """
+    with needing_services():
+        from asynctasks.operations.file_schema import file_schema  # noqa: PLC0415 - an extra
+    typer.echo(_json(file_schema()))
 
 
 def _operation(operation: Any) -> RenderableType:

@@ -18,21 +18,25 @@ KEYS = {
     ),
     "unknown key of an operation": (
         operation(wait_seconds="3"),
-        f"5: operations.a.wait_seconds: unknown key; expected one of {OPERATION_KEYS}",
+        (
+            f"5: operations.a.wait_seconds: unknown key; expected one of {OPERATION_KEYS}; "
+            "did you mean waitSeconds?"
+        ),
     ),
     "unknown key of an upstream": (
         upstream(timeout="3"),
         (
             "6: operations.a.upstream.timeout: unknown key; expected one of "
             "auth, forwardHeaders, headers, maxResponseBytes, method, poll, redirects, "
-            "responseHeaders, rewriteLocation, timeoutSeconds, tls, url"
+            "responseHeaders, rewriteLocation, timeoutSeconds, tls, url; did you mean "
+            "timeoutSeconds?"
         ),
     ),
     "unknown key of a retry": (
         operation(retry="{attempts: 3}"),
         (
             "5: operations.a.retry.attempts: unknown key; expected one of "
-            "backoffSeconds, maxAttempts, onStatus"
+            "backoffSeconds, maxAttempts, onStatus; did you mean maxAttempts?"
         ),
     ),
     "a name where the key above is the name": (

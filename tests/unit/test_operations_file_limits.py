@@ -116,7 +116,7 @@ FAULTS = {
         ("concurrency: 1}", "concurent: 1}"),
         (
             "23: limits.mail.concurent: unknown key; expected one of breaker, burst, concurrency, "
-            "fairBy, perKey, ratePerSecond, weights"
+            "fairBy, perKey, ratePerSecond, weights; did you mean concurrency?"
         ),
     ),
     "unknown key of those who share it": (
@@ -127,10 +127,10 @@ FAULTS = {
         ),
     ),
     "unknown key of a breaker": (
-        ("withinSeconds: 30", "seconds: 30"),
+        ("withinSeconds: 30", "within: 30"),
         (
-            "22: limits.crm.breaker.seconds: unknown key; expected one of failures, openSeconds, "
-            "withinSeconds"
+            "22: limits.crm.breaker.within: unknown key; expected one of failures, openSeconds, "
+            "withinSeconds; did you mean withinSeconds?"
         ),
     ),
     "nobody may run": (

@@ -118,7 +118,7 @@ UPSTREAMS = {
         upstream(auth='{oauth2: {tokenUrl: http://t, clientId: a, clientSecret: "{B}", scope: a}}'),
         (
             "6: operations.a.upstream.auth.oauth2.scope: unknown key; expected one of audience, "
-            "clientId, clientSecret, scopes, tokenUrl"
+            "clientId, clientSecret, scopes, tokenUrl; did you mean scopes?"
         ),
     ),
     "a secret in the file, which is not told": (

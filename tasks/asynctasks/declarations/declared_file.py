@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -146,8 +147,10 @@ def _expected(fault: Any, model: type[BaseModel], hidden: frozenset[str]) -> str
         keys = tuple(key for key in fault["loc"][:-1] if isinstance(key, str))
         fields = _model_at(model, keys).model_fields
         unsaid = hidden if not keys else frozenset[str]()
-        names = (field.validation_alias for name, field in fields.items() if name not in unsaid)
-        return "unknown key; expected one of " + ", ".join(sorted(map(str, names)))
+        names = sorted(str(one.validation_alias) for n, one in fields.items() if n not in unsaid)
+        likely = get_close_matches(str(fault["loc"][-1]), names, n=1)
+        meant = f"; did you mean {likely[0]}?" if likely else ""
+        return f"unknown key; expected one of {', '.join(names)}{meant}"
     if fault["type"] == UNQUOTED:
         return str(fault["msg"])
     message: str = _EXPECTED.get(fault["type"], in_our_words(str(fault["msg"])))

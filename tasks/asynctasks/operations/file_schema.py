@@ -1,0 +1,104 @@
+"""The operations file as a JSON Schema, for editors: keys, kinds of values, what each is for.
+
+What the schema takes may still be refused: some rules are about several keys, and only the file's
+reader knows them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from asynctasks.declarations.declared import Declared
+from asynctasks.limits.limit import Limit
+from asynctasks.operations.operation import NAME, Operation
+from asynctasks.operations.schema_keywords import DRAFT
+
+if TYPE_CHECKING:
+    from asynctasks.operations.write_only import Schema
+
+_DEFINITIONS = "#/$defs/{model}"
+
+
+def file_schema() -> Schema:
+    """The schema; defaults and descriptions are those of the declarations' own classes."""
+    operation, limit = _schema_of(Operation), _schema_of(Limit)
+    definitions = {
+        **operation.pop("$defs"),
+        **limit.pop("$defs"),
+        "Operation": operation,
+        "Limit": limit,
+    }
+    for model in _models(Declared):
+        if model.__name__ in definitions:
+            _describe(definitions[model.__name__], model)
+    return {
+        "$schema": DRAFT,
+        "title": "Operations of AsyncApiProxy",
+        "type": "object",
+        "required": ["operations"],
+        "additionalProperties": False,
+        "properties": {
+            "operations": {
+                **_by_name("Operation"),
+                "description": "What callers may ask for, by its name.",
+                "minProperties": 1,
+            },
+            "limits": {
+                **_by_name("Limit"),
+                "description": "What operations together may ask of their upstreams, by its name.",
+            },
+        },
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _schema_of(model: type[Declared]) -> Schema:
+    """Without the name, which is the key above."""
+    schema = model.model_json_schema(mode="validation", ref_template=_DEFINITIONS)
+    del schema["properties"]["name"]
+    schema["required"] = [key for key in schema.get("required", []) if key != "name"]
+    return schema
+
+
+def _by_name(model: str) -> Schema:
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+        "additionalProperties": {"$ref": _DEFINITIONS.format(model=model)},
+    }
+
+
+def _models(base: type[Declared]) -> list[type[Declared]]:
+    return [each for model in base.__subclasses__() for each in (model, *_models(model))]
+
+
+def _describe(schema: Schema, model: type[Declared]) -> None:
+    """Say of each key what the text below its field says, and name none by Python's words."""
+    schema.pop("title", None)
+    for name, field in model.model_fields.items():
+        described: Any = schema["properties"].get(str(field.validation_alias))
+        if described is None:
+            continue
+        described.pop("title", None)
+        texts = (_texts_below_fields(each).get(name) for each in model.__mro__)
+        if text := next(filter(None, texts), None):
+            described["description"] = text
+
+
+def _texts_below_fields(model: type) -> dict[str, str]:
+    if not issubclass(model, Declared):
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    found: dict[str, str] = {}
+    for field, below in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match below:
+                case ast.Expr(ast.Constant(str(text))):
+                    found[field.target.id] = " ".join(text.split())
+                case _:
+                    pass
+    return found
