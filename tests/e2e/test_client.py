@@ -2,10 +2,11 @@
 
 import asyncio
 import doctest
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -166,3 +167,19 @@ def test_the_document_tells_what_happens(service: Service):
     doctest.DocTestRunner(verbose=False).run(examples, out=told.append, clear_globs=False)
     examples.globs["client"].close()
     assert "".join(told) == ""
+
+
+def test_the_readmes_example_prints_the_task_and_its_answer(
+    service: Service, capsys: pytest.CaptureFixture[str]
+):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for stands, here in (
+        ("http://localhost:8080", service.url),
+        ("slow+20@example.com", f"{uuid4().hex[:8]}.slow+0.5@example.com"),
+    ):
+        assert stands in code
+        code = code.replace(stands, here)
+    exec(code, {})  # noqa: S102 - as a reader would
+    task_id, answer = capsys.readouterr().out.split(maxsplit=1)
+    assert UUID(task_id).version == 7
+    assert "'name': 'Ann'" in answer
