@@ -5,6 +5,7 @@ functions, so that tests with and without a loop share them.
 """
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,17 @@ from asynctestkit.servers import GivenServer, PostgresqlServer, RabbitmqServer
 from asynctestkit.sql import new_database
 
 pytest_plugins = ["asynctestkit.keeping"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_old_garbage() -> None:
+    """Let the collector look no more at what earlier modules have left.
+
+    That comes to millions of objects, and looking at them all holds the event loop for seconds, in
+    which the services under test miss their own deadlines.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

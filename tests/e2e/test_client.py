@@ -179,7 +179,7 @@ def test_the_readmes_example_prints_the_task_and_its_answer(
     ):
         assert stands in code
         code = code.replace(stands, here)
-    exec(code, {})  # noqa: S102 - as a reader would
+    exec(code, {})
     task_id, answer = capsys.readouterr().out.split(maxsplit=1)
     assert UUID(task_id).version == 7
     assert "'name': 'Ann'" in answer

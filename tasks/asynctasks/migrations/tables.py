@@ -5,7 +5,7 @@ from __future__ import annotations
 from asynctasks.audit_entry import AuditEntryRow
 from asynctasks.blob import BlobChunkRow, BlobRow
 from asynctasks.executor import ExecutorRow
-from asynctasks.limit_rows import LimitKeyRow, LimitRow, PauseRow
+from asynctasks.limit_rows import LimitKeyRow, LimitRow, PauseRow, ReservedPlacesRow
 from asynctasks.operation_revision import OperationRevisionRow
 from asynctasks.proxy import ProxyRow
 from asynctasks.task import TaskRow
@@ -21,6 +21,7 @@ TABLES = (
     LimitRow,
     LimitKeyRow,
     PauseRow,
+    ReservedPlacesRow,
 )
 VERSION_TABLE = "asyncapiproxy_schema_version"
 """Of our own: another application in the database may keep its revisions under Alembic's name."""
