@@ -140,8 +140,8 @@ def check_operations(
         bool,
         typer.Option(
             "--run",
-            help="Say also what an executor would lack here to run them: variables of the "
-            "environment, modules of handlers, certificates.",
+            help="Say also what an executor with this environment would lack to run them: "
+            "variables, modules of handlers, certificates, keys.",
         ),
     ] = False,
 ) -> None:
@@ -152,11 +152,11 @@ def check_operations(
     Exits with 0 if it can be used, 1 if not.
     """
     with needing_services():
-        from asynctasks.logs import configure_logging_by_environment  # noqa: PLC0415 - an extra
+        from asynctasks.logs import configure_logging  # noqa: PLC0415 - an extra
         from asynctasks.operations.operations_file import load_operations  # noqa: PLC0415
     from asynctasks.errors import OperationsFileError  # noqa: PLC0415 - seldom needed
 
-    configure_logging_by_environment()
+    configure_logging(level="info", log_format="text")
     try:
         operations = load_operations(file)
         if run:
@@ -180,7 +180,18 @@ def _check_runnable(operations: Operations) -> None:
         from asyncexecutor.runnables import check_runnable  # noqa: PLC0415 - an extra
     import os  # noqa: PLC0415 - seldom needed
 
-    check_runnable(operations.values(), os.environ)
+    from asynctasks.errors import OperationsFileError  # noqa: PLC0415 - seldom needed
+
+    faults: list[str] = []
+    try:
+        check_runnable(operations.values(), os.environ)
+    except OperationsFileError as error:
+        faults.append(str(error))
+    sealed = [name for name, operation in operations.items() if operation.needs_sealing]
+    if sealed and not os.environ.get("ASYNCAPIPROXY_SEALING_KEYS"):
+        faults.append(f"{', '.join(sealed)}: ASYNCAPIPROXY_SEALING_KEYS is not set")
+    if faults:
+        raise OperationsFileError("\n".join(faults))
 
 
 @operations_app.command(name="schema")

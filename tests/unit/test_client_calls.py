@@ -25,6 +25,7 @@ from asyncapiproxy import (
 from asyncapiproxy.client import calls
 from asyncapiproxy.client.connection import address, is_of, unanswered
 from asyncapiproxy.client.repeating import retry_after_seconds
+from asyncapiproxy.client.task_filter import TaskFilter
 from asyncapiproxy.client.task_state import TaskState
 from asynctasks.task import TaskStatus as ServersStatus
 from asynctestkit.scripted_proxy import (
@@ -45,6 +46,32 @@ def test_all_that_is_exported_is_there():
         assert getattr(asyncapiproxy, name) is not None
     with pytest.raises(AttributeError, match="Klient"):
         _ = asyncapiproxy.Klient  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("task_id", ["", None, 7])
+def test_what_is_no_id_at_all_is_not_asked_for(task_id: Any):
+    proxy = ScriptedProxy()
+    with pytest.raises(CallInvalidError, match="expected that of a task"):
+        proxy.run(calls.task(proxy, task_id))
+    assert proxy.asked == []
+
+
+def test_what_is_no_path_or_instant_is_told():
+    proxy = ScriptedProxy()
+    with pytest.raises(CallInvalidError, match="/queues"):
+        proxy.run(calls.asked(proxy, "GET", "queues"))
+    with pytest.raises(CallInvalidError, match="a datetime"):
+        TaskFilter(created_after="yesterday").query(page_size=1, page_token=None)  # type: ignore[arg-type]
+    for url in (None, 5):
+        with pytest.raises(UrlInvalidError):
+            address(url, token=None)  # type: ignore[arg-type]
+    with pytest.raises(TokenUnusableError):
+        address("http://localhost", token=5)  # type: ignore[arg-type]
+
+
+def test_an_answer_in_time_tells_no_labels():
+    assert TaskState({"id": TASK_ID}).labels is None
+    assert TaskState({"id": TASK_ID, "labels": {}}).labels == {}
 
 
 def test_it_knows_the_statuses_that_the_services_know():

@@ -1,8 +1,12 @@
 """A task is made once, however often its call is repeated; its answer is found in the end."""
 
 import io
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
+from unittest.mock import ANY
+from uuid import UUID
 
 import httpx
 import pytest
@@ -20,7 +24,7 @@ from asyncapiproxy import (
     TaskUnfinishedError,
 )
 from asyncapiproxy.client.request_body import request_body
-from asyncapiproxy.client.results import raise_failure, result
+from asyncapiproxy.client.results import raise_failure, result, seconds_of
 from asyncapiproxy.client.submission import Submission, Submitted, submission, submit
 from asyncapiproxy.client.task_options import option_headers
 from asynctestkit.scripted_proxy import (
@@ -203,6 +207,56 @@ def test_options_become_headers():
         "Task-Deadline": "120",
     }
     assert option_headers(labels={}) == {}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"arguments": ["a"]},
+        {"arguments": "a"},
+        {"arguments": {"name": "\ud800"}},
+        {"labels": ["a"]},
+        {"labels": {"a": "1, b=2"}},
+        {"labels": {"a=b": "c"}},
+        {"labels": {"a": "b\r\nX: y"}},
+        {"key": ""},
+        {"key": UUID(int=0)},
+        {"body": "text", "operation": "scan"},
+        {"body": io.StringIO("text"), "operation": "scan"},
+        {"wait": -1},
+        {"wait": math.nan},
+        {"wait": "5"},
+        {"delay": "5"},
+        {"deadline": "soon"},
+    ],
+)
+def test_what_cannot_be_sent_is_told_before_it_is(given: Any):
+    proxy = ScriptedProxy(openapi(), accepted())
+    whole: dict[str, Any] = {
+        "operation": "create-client",
+        "arguments": None,
+        "wait": 10,
+        "key": None,
+        "body": None,
+        "content_type": "application/pdf",
+        **BODY,
+        **given,
+    }
+    with pytest.raises(CallInvalidError):
+        proxy.run(submit(proxy, submission(**whole)))
+    assert not [asked for asked in proxy.asked if asked.startswith("POST")]
+
+
+def test_every_time_may_be_a_timedelta():
+    wait = timedelta(minutes=2)
+    assert submission("a", None, wait=wait, key=None, body=None, content_type="", **BODY) == (
+        replace(
+            submission("a", None, wait=120, key=None, body=None, content_type="", **BODY), key=ANY
+        )
+    )
+    assert (seconds_of(timedelta(seconds=5)), seconds_of(3), seconds_of(None)) == (5, 3, None)
+    with pytest.raises(CallInvalidError, match="timeout"):
+        seconds_of("5")  # type: ignore[arg-type]
 
 
 def going_on(seconds: int = 20) -> httpx.Response:

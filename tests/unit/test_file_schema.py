@@ -54,12 +54,18 @@ def with_one(**operation: Any) -> dict[str, Any]:
         (with_one(name="a"), ["operations", "a"]),
         (with_one(waitSeconds="1"), ["operations", "a", "waitSeconds"]),
         (with_one(waitSeconds=301), ["operations", "a", "waitSeconds"]),
+        (with_one(route="POST a"), ["operations", "a", "route"]),
+        (with_one(arguments={"type": "strng"}), ["operations", "a", "arguments", "type"]),
+        (with_one(deadlineSeconds=None), ["operations", "a", "deadlineSeconds"]),
+        (with_one(response=None), ["operations", "a", "response"]),
+        (with_one(limits=["crm", "crm"]), ["operations", "a", "limits"]),
         (with_one(retry={"backoffSeconds": [1]}), ["operations", "a", "retry", "backoffSeconds"]),
         (with_one(upstream={"urls": "http://a"}), ["operations", "a", "upstream"]),
         (
             {**with_one(), "limits": {"crm": {"concurrency": 0}}},
             ["limits", "crm", "concurrency"],
         ),
+        ({**with_one(), "limits": {"crm": {"fairBy": "tenent"}}}, ["limits", "crm", "fairBy"]),
         ({**with_one(), "limits": {"crm": {"breaker": {"fail": 1}}}}, ["limits", "crm", "breaker"]),
     ],
 )

@@ -248,15 +248,15 @@ NUMBERS = {
     ),
     "a switch in a number's place": (
         operation(maxQueued="true"),
-        "5: operations.a.maxQueued: expected a valid integer (it is True)",
+        "5: operations.a.maxQueued: expected a valid integer (it is true)",
     ),
     "a switch in the place of seconds": (
         operation(waitSeconds="true"),
-        "5: operations.a.waitSeconds: expected a valid number (it is True)",
+        "5: operations.a.waitSeconds: expected a valid number (it is true)",
     ),
     "a switch in the place of backoff": (
         operation(retry="{backoffSeconds: [true, 2]}"),
-        "5: operations.a.retry.backoffSeconds.0: expected a valid number (it is True)",
+        "5: operations.a.retry.backoffSeconds.0: expected a valid number (it is true)",
     ),
     "a number in quotes": (
         operation(maxQueued='"3"'),

@@ -165,6 +165,10 @@ FAULTS = {
         ("    priority: 7", "    delaySeconds:"),
         "6: operations.create-client.delaySeconds: has no value; leave it out, or say what it is",
     ),
+    "a response without a value": (
+        ("    priority: 7", "    response:"),
+        "6: operations.create-client.response: has no value; leave it out, or say what it is",
+    ),
     "shared by nobody that is known": (
         ("fairBy: tenant", "fairBy: team"),
         "19: limits.crm.fairBy: expected principal, tenant or label:NAME (it is 'team')",

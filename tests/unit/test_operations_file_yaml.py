@@ -13,6 +13,14 @@ NO_OPERATIONS = "1: the file: expected `operations:` with at least one operation
 BROKEN = {
     "empty": ("", NO_OPERATIONS),
     "only a comment": ("# nothing\n", NO_OPERATIONS),
+    "another name, and what is wrong elsewhere": (
+        "operation: {}\nlimits: {a: {burst: 2}}\n",
+        (
+            "1: operation: unknown key; expected `operations` or `limits`\n"
+            f"ops.yaml:{NO_OPERATIONS}\n"
+            "ops.yaml:2: limits.a: `burst` goes with a rate: expected `ratePerSecond`, too"
+        ),
+    ),
     "no mapping": ("- operations\n", NO_OPERATIONS),
     "no operation": ("operations: {}\n", NO_OPERATIONS),
     "operations is a list": ("operations: [a]\n", NO_OPERATIONS),

@@ -11,6 +11,7 @@ from httpx_sse import EventSource
 from asyncapiproxy.client import calls, results
 from asyncapiproxy.client.errors import ProxyUnreachableError, TaskFailedError
 from asyncapiproxy.client.following import Following
+from asyncapiproxy.client.task_options import in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from asyncapiproxy.client.async_sender import AsyncSender
     from asyncapiproxy.client.submission import Submitted
+    from asyncapiproxy.client.task_options import Seconds
     from asyncapiproxy.client.task_state import TaskState, TaskStatus
 
 
@@ -54,13 +56,14 @@ class AsyncTaskHandle:
         """Whether it will not change by itself any more."""
         return self.state.is_done
 
-    async def refresh(self, *, wait: float = 0) -> TaskState:
+    async def refresh(self, *, wait: Seconds = 0) -> TaskState:
         """Where it stands now; with `wait` once that has changed, or after so many seconds."""
-        steps = calls.refreshed(self._sender.proxy, self.state, wait_seconds=wait)
+        seconds = in_seconds(wait, "wait")
+        steps = calls.refreshed(self._sender.proxy, self.state, wait_seconds=seconds)
         self.state = await self._sender.run(steps)
         return self.state
 
-    async def result(self, timeout: float | None = None) -> httpx.Response:  # noqa: ASYNC109 - the proxy knows of it
+    async def result(self, timeout: Seconds | None = None) -> httpx.Response:  # noqa: ASYNC109 - the proxy knows of it
         """The upstream's answer, as soon as the task has succeeded.
 
         Raises TaskFailedError, also where the upstream has refused (4xx); and TaskUnfinishedError,
@@ -69,7 +72,9 @@ class AsyncTaskHandle:
         proxy, run = self._sender.proxy, self._sender.run
         try:
             if self._answer is None:
-                self._answer = await run(results.result(proxy, self.id, seconds=timeout))
+                self._answer = await run(
+                    results.result(proxy, self.id, seconds=results.seconds_of(timeout))
+                )
             await run(results.raise_failure(proxy, self.id, self._answer))
         except TaskFailedError as error:
             self.state = self.state.ended(error.status)
@@ -80,14 +85,16 @@ class AsyncTaskHandle:
     @asynccontextmanager
     async def response(
         self,
-        timeout: float | None = None,  # noqa: ASYNC109 - the proxy knows of it
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - the proxy knows of it
     ) -> AsyncGenerator[httpx.Response]:
         """The upstream's answer, whatever its status, its body to be read while the block runs.
 
         For large ones: `async for part in response.aiter_bytes()`. Raises as `result`, but where
         the upstream has refused.
         """
-        steps = results.result(self._sender.proxy, self.id, seconds=timeout, is_streamed=True)
+        steps = results.result(
+            self._sender.proxy, self.id, seconds=results.seconds_of(timeout), is_streamed=True
+        )
         response = await self._sender.run(steps)
         try:
             with self._sender.translating(response.request):

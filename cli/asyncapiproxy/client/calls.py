@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from asyncapiproxy.client.answers import document_of, page_of, raise_problem, task_of
 from asyncapiproxy.client.declared_operation import DeclaredOperation, declared_operations
 from asyncapiproxy.client.errors import (
+    CallInvalidError,
     ConflictError,
     NotFoundError,
     OperationUnknownError,
@@ -118,7 +119,9 @@ def asked(
     query: Mapping[str, str | None] | None = None,
     is_repeatable: bool | None = None,
 ) -> Steps[httpx.Response]:
-    """The successful answer of any path of the proxy; raises ProblemError."""
+    """The successful answer of any path of the proxy; raises ProblemError, CallInvalidError."""
+    if not path.startswith("/"):
+        raise CallInvalidError(f"{path!r} is no path: expected one such as /queues.")
     given = {name: value for name, value in (query or {}).items() if value is not None}
     address = f"{path}?{urlencode(given)}" if given else path
     body = None if json is None else RequestBody(write_json(json), "application/json")
@@ -220,7 +223,9 @@ def forget(proxy: Proxy, task_id: str) -> Steps[None]:
 
 
 def task_path(task_id: str, place: str = "") -> str:
-    """Where a task is, or what belongs to it."""
+    """Where a task is, or what belongs to it; raises CallInvalidError where it is no id at all."""
+    if not task_id or not isinstance(task_id, str):  # pyright: ignore[reportUnnecessaryIsInstance] - whatever a program gives
+        raise CallInvalidError(f"The id is {task_id!r}: expected that of a task.")
     path = f"/tasks/{quote(task_id, safe='')}"
     return f"{path}/{place}" if place else path
 

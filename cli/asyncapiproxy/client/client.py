@@ -68,7 +68,7 @@ class Client:
         operation: str,
         arguments: Mapping[str, Any] | None = None,
         *,
-        wait: float | None = 10,
+        wait: Seconds | None = 10,
         key: str | None = None,
         delay: Seconds | None = None,
         deadline: Seconds | datetime | None = None,

@@ -56,6 +56,8 @@ def address(url: str, *, token: str | None) -> Address:
     The token is shown with each call, in place of a user in the URL. Raises UrlInvalidError,
     TokenUnusableError.
     """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - whatever a program gives
+        raise UrlInvalidError(f"{url!r} is no URL: expected http://host:port")
     try:
         parsed = httpx.URL(url if "://" in url else f"http://{url}")
     except httpx.InvalidURL as error:
@@ -106,6 +108,8 @@ def has_to_be_read(response: httpx.Response) -> bool:
 
 
 def _checked(token: str) -> str:
+    if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance] - whatever a program gives
+        raise TokenUnusableError
     if not token.isascii() or not token.isprintable() or not token.strip():
         raise TokenUnusableError
     return token.strip()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from io import TextIOBase
 from typing import TYPE_CHECKING, BinaryIO
+
+from asyncapiproxy.client.errors import CallInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -54,9 +57,15 @@ class RequestBody:
 
 
 def request_body(content: bytes | BinaryIO, *, content_type: str) -> RequestBody:
-    """The body, which can be sent again: what cannot be read twice is held in memory."""
+    """The body, which can be sent again: what cannot be read twice is held in memory.
+
+    Raises CallInvalidError.
+    """
     if isinstance(content, bytes):
         return RequestBody(content, content_type)
+    if not hasattr(content, "read") or isinstance(content, TextIOBase):
+        kind = type(content).__name__
+        raise CallInvalidError(f"`body` is a {kind}: expected bytes, or a file opened as binary.")
     if not content.seekable():
         return RequestBody(content.read(), content_type)
     return RequestBody(content, content_type, content.tell())

@@ -24,15 +24,22 @@ from asyncapiproxy.client.errors import (
 )
 from asyncapiproxy.client.repeating import retry_after_seconds
 from asyncapiproxy.client.steps import Pause
+from asyncapiproxy.client.task_options import in_seconds
 
 if TYPE_CHECKING:
     import httpx
 
     from asyncapiproxy.client.calls import Proxy
     from asyncapiproxy.client.steps import Call, Steps
+    from asyncapiproxy.client.task_options import Seconds
 
 LONG_POLL_SECONDS = 20
 UNFINISHED = "task-not-finished"
+
+
+def seconds_of(timeout: Seconds | None) -> float | None:
+    """How long a program waits; raises CallInvalidError."""
+    return None if timeout is None else in_seconds(timeout, "timeout")
 
 
 def result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,12 +20,11 @@ from asyncapiproxy.client.calls import answered, operation, operations, prefer, 
 from asyncapiproxy.client.errors import BusyError, CallInvalidError, ProxyUnreachableError
 from asyncapiproxy.client.request_body import RequestBody, request_body
 from asyncapiproxy.client.steps import Call
-from asyncapiproxy.client.task_options import option_headers
+from asyncapiproxy.client.task_options import in_seconds, option_headers
 from asyncapiproxy.client.task_state import TaskState
 from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     import httpx
@@ -68,7 +68,7 @@ def submission(
     operation: str,
     arguments: Mapping[str, Any] | None,
     *,
-    wait: float | None,
+    wait: Seconds | None,
     key: str | None,
     delay: Seconds | None,
     deadline: Seconds | datetime | None,
@@ -77,12 +77,16 @@ def submission(
     body: bytes | BinaryIO | None,
     content_type: str,
 ) -> Submission:
-    """What a program asks for, with a key that nobody else has unless it gives one."""
+    """What a program asks for, with a key that nobody else has unless it gives one.
+
+    Raises CallInvalidError.
+    """
+    _check(arguments, key)
     return Submission(
         operation=operation,
         arguments=dict(arguments or {}),
         headers=option_headers(delay=delay, deadline=deadline, priority=priority, labels=labels),
-        wait_seconds=wait,
+        wait_seconds=None if wait is None else in_seconds(wait, "wait"),
         key=key or str(uuid4()),
         body=None if body is None else request_body(body, content_type=content_type),
     )
@@ -108,13 +112,28 @@ def submit(proxy: Proxy, submission: Submission) -> Steps[Submitted]:
         raise
 
 
+def _check(arguments: Any, key: Any) -> None:
+    if arguments is not None and not isinstance(arguments, Mapping):
+        kind = type(arguments).__name__
+        raise CallInvalidError(f"`arguments` is a {kind}: expected values by their names.")
+    if key is not None and (not isinstance(key, str) or not key):
+        raise CallInvalidError(f"`key` is {key!r}: expected a text, 1 to 255 characters long.")
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return write_json(value)
+    except TypeError as error:
+        raise CallInvalidError(f"The arguments cannot be sent: {error}.") from error
+
+
 def _sent(
     proxy: Proxy, submission: Submission, declared: DeclaredOperation
 ) -> Steps[httpx.Response]:
     request = declared.request(submission.arguments)
     body = submission.body
     if body is None and request.body is not None:
-        body = RequestBody(write_json(request.body), "application/json")
+        body = RequestBody(_json(request.body), "application/json")
     elif body is not None and not declared.content_types:
         raise CallInvalidError(f"{declared.name} takes no body as it comes, but arguments.")
     began = proxy.monotonic()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from asyncapiproxy.client.errors import CallInvalidError
 
+if TYPE_CHECKING:
     from asyncapiproxy.client.task_state import TaskStatus
 
 
@@ -26,6 +27,8 @@ class TaskFilter:
     def query(self, *, page_size: int, page_token: str | None) -> dict[str, str | None]:
         """The parameters of a page, None for what is not asked for."""
         created_after = self.created_after
+        if created_after is not None and not isinstance(created_after, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - whatever a program gives
+            raise CallInvalidError(f"`created_after` is {created_after!r}: expected a datetime.")
         return {
             "status": self.status,
             "operation": self.operation,

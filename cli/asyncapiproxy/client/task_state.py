@@ -93,9 +93,9 @@ class TaskState:
         return None if held is None else Holder(held["kind"], held["name"])
 
     @property
-    def labels(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str] | None:
         """The labels it was submitted with, or its operation's."""
-        return self.document.get("labels") or {}
+        return self.document.get("labels")
 
     @property
     def arguments(self) -> Document | None:

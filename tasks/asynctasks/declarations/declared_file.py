@@ -161,5 +161,6 @@ def _expected(fault: Any, model: type[BaseModel], hidden: frozenset[str]) -> str
 
 
 def _quoted(value: Any) -> str:
-    quoted = repr(value)
+    in_yaml = {None: "null", True: "true", False: "false"}
+    quoted = in_yaml[value] if value is None or isinstance(value, bool) else repr(value)
     return quoted if len(quoted) <= LONGEST_QUOTE else quoted[: LONGEST_QUOTE - 1] + "…"

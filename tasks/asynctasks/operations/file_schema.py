@@ -1,7 +1,7 @@
 """The operations file as a JSON Schema, for editors: keys, kinds of values, what each is for.
 
-What the schema takes may still be refused: some rules are about several keys, and only the file's
-reader knows them.
+What the schema takes may still be refused: it says what a schema says well, and only the file's
+reader knows all rules.
 """
 
 from __future__ import annotations
@@ -12,14 +12,24 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from asynctasks.declarations.declared import Declared
-from asynctasks.limits.limit import Limit
-from asynctasks.operations.operation import NAME, Operation
+from asynctasks.limits.limit import FAIR_BY, Limit
+from asynctasks.operations.operation import HANDLER, NAME, QUEUE, ROUTE, Operation
 from asynctasks.operations.schema_keywords import DRAFT
 
 if TYPE_CHECKING:
     from asynctasks.operations.write_only import Schema
 
 _DEFINITIONS = "#/$defs/{model}"
+_MORE: dict[tuple[str, str], Schema] = {
+    ("Operation", "route"): {"pattern": f"^{ROUTE.pattern}$"},
+    ("Operation", "queue"): {"pattern": f"^{QUEUE.pattern}$"},
+    ("Operation", "handler"): {"pattern": f"^{HANDLER.pattern}$"},
+    ("Operation", "arguments"): {"$ref": DRAFT},
+    ("Operation", "limits"): {"uniqueItems": True},
+    ("DeclaredResponse", "schema"): {"$ref": DRAFT},
+    ("Limit", "fairBy"): {"pattern": f"^({FAIR_BY.pattern})$"},
+}
+"""What the classes check by functions, where a schema can say it."""
 
 
 def file_schema() -> Schema:
@@ -34,6 +44,9 @@ def file_schema() -> Schema:
     for model in _models(Declared):
         if model.__name__ in definitions:
             _describe(definitions[model.__name__], model)
+            _refuse_empty(definitions[model.__name__])
+    for place, more in _MORE.items():
+        definitions[place[0]]["properties"][place[1]] |= more
     return {
         "$schema": DRAFT,
         "title": "Operations of AsyncApiProxy",
@@ -86,6 +99,16 @@ def _describe(schema: Schema, model: type[Declared]) -> None:
         texts = (_texts_below_fields(each).get(name) for each in model.__mro__)
         if text := next(filter(None, texts), None):
             described["description"] = text
+
+
+def _refuse_empty(schema: Schema) -> None:
+    """A key without a value is a fault: what may be left out is left out."""
+    for described in schema["properties"].values():
+        kinds = [kind for kind in described.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1 and len(kinds) < len(described["anyOf"]):
+            del described["anyOf"]
+            described.update(kinds[0])
+            described.pop("default", None)
 
 
 def _texts_below_fields(model: type) -> dict[str, str]:

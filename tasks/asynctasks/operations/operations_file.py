@@ -51,14 +51,14 @@ def parse_operations(text: str, *, name: str) -> Operations:
 
 def _operations(document: Any, report: Report) -> Operations:
     top = as_object(document) or {}
-    declared = as_object(top.get("operations"))
-    if not declared:
-        report.add((), "expected `operations:` with at least one operation below it")
-        return {}
     for key in top:
         if key not in {"operations", "limits"}:
             report.add((key,), "unknown key; expected `operations` or `limits`")
     limits = _limits(top.get("limits"), report)
+    declared = as_object(top.get("operations"))
+    if not declared:
+        report.add((), "expected `operations:` with at least one operation below it")
+        return {}
     operations: Operations = {}
     served: dict[tuple[str, str], str] = {}
     for name, declaration in declared.items():
@@ -154,7 +154,10 @@ def _operation(name: str, declaration: Any, report: Report) -> Operation | None:
         report.add_all(error, Operation, at=key, hidden=frozenset({"name"}))
         return None
     # In a JSON Schema null is a value as any.
-    report.add_empty({**settings, "arguments": {}, "response": {}}, at=key)
+    stated: dict[str, Any] = {**settings, "arguments": {}}
+    if response := as_object(settings.get("response")):
+        stated["response"] = {**response, "schema": {}}
+    report.add_empty(stated, at=key)
     return operation.stands_at(report.place)
 
 
