@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -43,6 +44,12 @@ UNQUOTED = "unquoted"
 
 SCHEMA_FAULT = "json_schema"
 """The type of a pydantic error whose context holds `faults`: of each the path and what is wrong."""
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """What to add to a message about an unknown word: the known one that is most like it."""
+    likely = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {likely[0]}?" if likely else ""
 
 
 class Declared(BaseModel):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from asynctasks.declarations.declared import SCHEMA_FAULT, UNQUOTED
+from asynctasks.declarations.declared import SCHEMA_FAULT, UNQUOTED, did_you_mean
 from asynctasks.declarations.yaml_lines import Key, YamlError, parse_yaml
 from asynctasks.errors import AsyncApiProxyError, in_our_words
 
@@ -148,8 +147,7 @@ def _expected(fault: Any, model: type[BaseModel], hidden: frozenset[str]) -> str
         fields = _model_at(model, keys).model_fields
         unsaid = hidden if not keys else frozenset[str]()
         names = sorted(str(one.validation_alias) for n, one in fields.items() if n not in unsaid)
-        likely = get_close_matches(str(fault["loc"][-1]), names, n=1)
-        meant = f"; did you mean {likely[0]}?" if likely else ""
+        meant = did_you_mean(str(fault["loc"][-1]), names)
         return f"unknown key; expected one of {', '.join(names)}{meant}"
     if fault["type"] == UNQUOTED:
         return str(fault["msg"])

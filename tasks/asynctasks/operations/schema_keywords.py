@@ -6,9 +6,9 @@ through.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from asynctasks.declarations.declared import did_you_mean
 from asynctasks.errors import SchemaInvalidError
 from asynctasks.json_values import as_array, as_object
 
@@ -83,17 +83,14 @@ def _keyword_fault(keyword: str, value: Any) -> str | None:
     if keyword in OF_OTHER_DRAFTS:
         return f"is of another draft; expected {OF_OTHER_DRAFTS[keyword]}"
     if keyword not in KEYWORDS and not keyword.startswith("x-"):
-        return "unknown keyword" + _meant(keyword, KEYWORDS) + "; one of your own begins with x-"
+        return (
+            "unknown keyword" + did_you_mean(keyword, KEYWORDS) + "; one of your own begins with x-"
+        )
     if keyword == "format" and str(value) not in CHECKED_FORMATS | SHOWN_FORMATS:
-        return f"unknown format{_meant(str(value), CHECKED_FORMATS)}"
+        return f"unknown format{did_you_mean(str(value), CHECKED_FORMATS)}"
     if keyword == "$schema" and str(value).removesuffix("#") != DRAFT:
         return f"schemas are read as {DRAFT}"
     return None
-
-
-def _meant(word: str, words: frozenset[str]) -> str:
-    likely = get_close_matches(word, sorted(words), n=1)
-    return f"; did you mean {likely[0]}?" if likely else ""
 
 
 def _faults_of_required(place: Location, part: Schema) -> Iterator[SchemaInvalidError]:
