@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from asynctasks.errors import DatabaseUnavailableError
+from asynctasks.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ PAUSE_SECONDS = 1.0
 ResultT = TypeVar("ResultT")
 
 log = structlog.get_logger(__name__)
+_waits = Seldom()
 
 
 async def when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
@@ -26,5 +28,5 @@ async def when_there(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
         try:
             return await ask()
         except DatabaseUnavailableError as error:
-            log.warning("waiting for the task database", reason=str(error))
+            _waits.tell(log.warning, "waiting for the task database", reason=str(error))
             await asyncio.sleep(PAUSE_SECONDS)

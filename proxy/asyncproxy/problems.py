@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from asynctasks.errors import (
     UnavailableError,
     in_our_words,
 )
+from asynctasks.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,7 @@ TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
 
 log = structlog.get_logger(__name__)
+_refusals = Seldom()
 
 
 class BodyTooLargeError(AsyncApiProxyError):
@@ -238,9 +241,13 @@ def on_error(request: Request | None, error: Exception) -> Response:
         members["errors"] = list(map(_fault, error.violations))
     detail = str(error)
     if isinstance(error, UnavailableError):
-        log.warning("a caller was refused", reason=detail)
+        # Hundreds may have waited for what is away, and are refused in one moment.
+        _refusals.tell(log.warning, "a caller was refused", kind=kind.type, reason=detail)
         detail = error.public
     retry_after = kind.retry_after_seconds
+    if retry_after is not None and isinstance(error, UnavailableError):
+        # All who were refused in one moment would come again in one.
+        retry_after += random.randint(0, retry_after)  # noqa: S311 - spreads load
     if isinstance(error, OverloadedError | errors.QuotaExceededError):
         retry_after = error.retry_after_seconds
     headers = {"Retry-After": str(retry_after)} if retry_after else {}

@@ -24,6 +24,7 @@ from asynctasks.errors import (
 from asynctasks.instants import utc_now
 from asynctasks.operations.fingerprint import fingerprints
 from asynctasks.operations.new_task import new_task
+from asynctasks.seldom import Seldom
 from asynctasks.task import new_task_id
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ LOOK_SECONDS = 2.0
 """How long a row is asked for: a database that hangs holds no caller longer."""
 
 log = structlog.get_logger(__name__)
+_unpublished = Seldom()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,4 +314,4 @@ class Submission:
 
 def _log_unpublished(task: NewTask, reason: str) -> None:
     PUBLISH_FAILURES.inc()
-    log.warning("publish left to the relay", task_id=str(task.id), reason=reason)
+    _unpublished.tell(log.warning, "publish left to the relay", task_id=str(task.id), reason=reason)

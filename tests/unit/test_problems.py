@@ -13,7 +13,14 @@ from asyncproxy import problems
 from asyncproxy.problems import KINDS, on_error, on_http_exception, on_unknown_error
 from asynctasks import errors
 from asynctasks.errors import Violation
+from asynctasks.seldom import Seldom
 from asynctasks.task import new_task_id
+
+
+@pytest.fixture(autouse=True)
+def nothing_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test was refused keeps no line from this one."""
+    monkeypatch.setattr(problems, "_refusals", Seldom())
 
 
 @pytest.fixture
@@ -88,6 +95,19 @@ def test_what_passes_says_when_to_come_back(request_: Request):
     response = on_error(request_, errors.DatabaseUnavailableError())
     assert int(response.headers["retry-after"]) > 0
     assert "retry-after" not in on_error(request_, errors.TaskNotFoundError("x")).headers
+
+
+def test_those_who_are_refused_together_do_not_come_again_together(request_: Request):
+    refused = [on_error(request_, errors.DatabaseUnavailableError()) for _ in range(100)]
+    assert {response.headers["retry-after"] for response in refused} == {"2", "3", "4"}
+
+
+def test_refusals_of_one_outage_are_few_lines(request_: Request, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(problems, "_refusals", Seldom())
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(50):
+            on_error(request_, errors.DatabaseUnavailableError("no route"))
+    assert [line["reason"] for line in logs] == ["no route"]
 
 
 def test_no_two_kinds_share_a_type():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import structlog
 
 from asyncproxy.access.metrics import UNAUTHENTICATED
 from asyncproxy.problems import UnauthenticatedError
+from asynctasks.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,22 +68,16 @@ class RefusalLog:
     """Tells of refusals, few lines of many: whoever floods us does not choose what is logged."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._told_at: dict[str, float] = {}
-        self._untold: Counter[str] = Counter()
+        self._seldom = Seldom(EVERY_SECONDS, clock=clock)
 
     def tell(self, error: UnauthenticatedError, request: Request) -> None:
         """Count it, and write a line unless one of the same reason was written just now."""
         UNAUTHENTICATED.labels(error.reason).inc()
-        now = self._clock()
-        if now < self._told_at.get(error.reason, float("-inf")) + EVERY_SECONDS:
-            self._untold[error.reason] += 1
-            return
-        self._told_at[error.reason] = now
-        log.info(
+        self._seldom.tell(
+            log.info,
             "caller not authenticated",
+            kind=error.reason,
             reason=error.reason,
             detail=error.detail or None,
             address=request.client and request.client.host,
-            untold_before=self._untold.pop(error.reason, 0),
         )

@@ -162,7 +162,7 @@ class Load:
         for _ in range(KEYED_TRIES - 1):
             if entry.status is not None and entry.problem not in OUR_OWN_REFUSALS:
                 break
-            await asyncio.sleep(1)
+            await asyncio.sleep(int(entry.headers.get("retry-after", 1)) + post.pause)
             proxy = PROXIES[1 - PROXIES.index(proxy)]
             entry = await self._submit(post, proxy, action=action)
         return entry
