@@ -98,6 +98,14 @@ class TaskOptionsError(AsyncApiProxyError):
         self.expected = expected
 
 
+class CallbackUrlError(AsyncApiProxyError):
+    """A URL may not be called to tell of a task's end."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(f"The callback's URL: expected {expected}.")
+        self.expected = expected
+
+
 class TaskNotFoundError(AsyncApiProxyError):
     """There is no such task: it never was, was deleted, or its retention has passed."""
 
