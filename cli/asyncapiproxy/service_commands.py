@@ -21,6 +21,7 @@ from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate_when_there
+from asynctasks.operations.delivery_operation import with_deliveries
 from asynctasks.operations.operations_file import load_operations
 from asynctasks.operations.operations_watch import followed_file
 from asynctasks.operations.sealing import new_sealing_key
@@ -102,7 +103,9 @@ def proxy(
             from asyncproxy.proxy import run_proxy  # noqa: PLC0415 - an extra
             from asyncproxy.server import listen  # noqa: PLC0415 - an extra
         async with (
-            followed_file(settings.operations_file) as operations,
+            followed_file(
+                settings.operations_file, callback_urls=settings.callback_allow
+            ) as operations,
             connect(settings, operations.current) as connections,
         ):
             with listen(settings.host, settings.port) as listener:
@@ -133,7 +136,9 @@ def executor(
 
     async def main(stop: asyncio.Event) -> None:
         settings = _settings(ExecutorSettings, given)
-        async with followed_file(settings.operations_file) as operations:
+        async with followed_file(
+            settings.operations_file, callback_urls=settings.callback_allow
+        ) as operations:
             served = [each for each in operations.current.values() if each.queue == queue]
             check_runnable(served, os.environ)
             async with connect(settings, operations.current) as connections:
@@ -176,7 +181,9 @@ def operator(
         settings = _settings(OperatorSettings, given)
         with _needing(extra="operator"):
             from asyncoperator.operator_process import run_operator  # noqa: PLC0415 - an extra
-        operations = load_operations(settings.operations_file)
+        operations = with_deliveries(
+            load_operations(settings.operations_file), settings.callback_allow
+        )
         async with connect(settings, operations) as connections:
             await run_operator(settings, operations, connections, stop=stop)
 

@@ -64,7 +64,9 @@ async def _serve_all(
     data: Path,
     stop: asyncio.Event,
 ) -> None:
-    async with followed_file(proxy_settings.operations_file) as operations:
+    async with followed_file(
+        proxy_settings.operations_file, callback_urls=proxy_settings.callback_allow
+    ) as operations:
         await migrate(proxy_settings.database_url)
         is_called = _calls_demo_api(operations.current)
         demo_listener = _demo_listener(listener) if is_called else None

@@ -34,13 +34,10 @@ def next_attempt(
 ) -> Retry | GiveUp:
     """What follows the failed attempt that was the `failures`-th of this task.
 
-    Exponential backoff with full jitter (`jitter` is uniform in 0..1), which spreads the retries of
-    many tasks that failed together; an upstream's Retry-After is honoured, capped, and jittered on
-    top, so that those who were told the same time do not all come at once.
+    An upstream's Retry-After is honoured, capped, and the policy's own pause comes on top, so that
+    those who were told the same time do not all come at once.
     """
     if failures >= max_attempts:
         return GiveUp()
-    shortest, longest = policy.backoff_seconds
-    backoff = min(longest, shortest * 2.0 ** min(failures - 1, 60))
     asked = min(upstream_asks_seconds or 0.0, LONGEST_RETRY_AFTER_SECONDS)
-    return Retry(after_seconds=asked + backoff * jitter)
+    return Retry(after_seconds=asked + policy.pause_seconds(failures, jitter=jitter))

@@ -29,6 +29,7 @@ from asynctasks.errors import AsyncApiProxyError
 from asynctasks.loop import Loop, fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.operations.operation import callable_ones
 from asynctasks.probe_server import serve_probes
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.limit_states import LimitStates
@@ -178,7 +179,7 @@ class Operator:
         return MirrorLoop(
             kube=self._kube,
             mirroring=Mirroring(connections.database),
-            submitter=Submitter(store, self._operations, self._kube, neighbours),
+            submitter=Submitter(store, callable_ones(self._operations), self._kube, neighbours),
             objects=ObjectCache(),
             budget=WriteBudget(
                 per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst

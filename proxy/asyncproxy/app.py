@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from asyncproxy.callback_routes import callback_routes
 from asyncproxy.caller_routes import caller_routes
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from asyncproxy.access.authentication import Authentication
+    from asyncproxy.callback_routes import CallbackEndpoints
     from asyncproxy.caller_routes import CallerEndpoints
     from asyncproxy.health_routes import HealthEndpoints
     from asyncproxy.operating_routes import OperatingEndpoints
@@ -51,6 +53,7 @@ def create_app(
     calls: Mapping[tuple[str, str], Endpoint],
     tasks: TaskEndpoints,
     operating: OperatingEndpoints,
+    callbacks: CallbackEndpoints,
     callers: CallerEndpoints,
     health: HealthEndpoints,
     ways: Callable[[], Authentication] | None = None,
@@ -82,6 +85,7 @@ def create_app(
     # Flat, so that what a path allows can be told.
     for router in (
         task_routes(tasks),
+        callback_routes(callbacks),
         operating_routes(operating),
         caller_routes(callers),
         health_routes(health),

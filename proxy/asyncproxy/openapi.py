@@ -49,6 +49,11 @@ _HEADERS = [
     _header("Task-Delay", "Seconds until the first attempt.", "30", r"[0-9]{1,7}(\.[0-9]{1,6})?"),
     _header("Task-Priority", "Of tasks that a limit holds, the highest goes first.", "7", "[0-9]"),
     _header(
+        "Task-Callback",
+        "Who is told of its end: a URL that may be called, or a name of the operations file.",
+        "https://erp.example.com/hooks/tasks",
+    ),
+    _header(
         "Task-Labels",
         "Found again by `GET /tasks?label=`.",
         "team=a, batch=7",
@@ -61,6 +66,7 @@ _TAGS = [
     {"name": "operations", "description": "What this proxy can be asked for."},
     {"name": "tasks", "description": "What became of it."},
     {"name": "operating", "description": "What may start, what is held, and what lets it go."},
+    {"name": "callbacks", "description": "Who is told of tasks' ends."},
     {"name": "callers", "description": "Who calls."},
     {"name": "health", "description": "Whether the proxy and what it needs are there."},
 ]

@@ -22,6 +22,7 @@ HEADERS: dict[TaskOption, str] = {
     "delay": "Task-Delay",
     "priority": "Task-Priority",
     "labels": "Task-Labels",
+    "callback": "Task-Callback",
 }
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
@@ -39,6 +40,7 @@ def read_options(headers: Headers) -> TaskOptions:
         delay_seconds=_delay(_only(headers, "delay")),
         priority=_priority(_only(headers, "priority")),
         labels=_labels(",".join(headers.getlist("task-labels"))),
+        callback=_only(headers, "callback"),
     )
 
 

@@ -185,6 +185,7 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     QueueNotFoundError: _Kind("queue-not-found", "There is no such queue", 404),
     OperationNotFoundError: _Kind("operation-not-found", "There is no such operation", 404),
     errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
+    errors.DeliveryNotFoundError: _Kind("delivery-not-found", "There is no such delivery", 404),
     errors.TaskUnreadableError: _Kind("task-unreadable", "The task cannot be read", 500),
     errors.TaskNotFinishedError: _Kind(
         "task-not-finished", "The task has not finished", 409, retry_after_seconds=1

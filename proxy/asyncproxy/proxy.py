@@ -19,6 +19,7 @@ from asyncproxy.access.trusted_headers import without_claims
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
 from asyncproxy.body_budget import BodyBudget
+from asyncproxy.callback_routes import CallbackEndpoints
 from asyncproxy.caller_routes import CallerEndpoints
 from asyncproxy.cors import with_cors
 from asyncproxy.fast_path import FastPath
@@ -45,11 +46,13 @@ from asynctasks.limits.gates import Gates
 from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.operations.operation import callable_ones
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
 from asynctasks.releases import Releases
 from asynctasks.reserved_places import ReservedPlaces
 from asynctasks.statements.audit_entries import AuditEntries
+from asynctasks.statements.deliveries import Deliveries
 from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.proxies import Proxies
 from asynctasks.statements.releases import HeldTasks
@@ -222,7 +225,7 @@ class Proxy:
             replies.release_all()
             self._watch.release_all()
 
-        operations = sorted(self._operations.current)
+        operations = sorted(callable_ones(self._operations.current))
         log.info("proxy listens", url=url_of(listener), operations=operations)
         app: ASGIApp = self._asgi
         if self._access_watch is not None:
@@ -297,8 +300,9 @@ class Proxy:
         self, operations: Operations, replies: Replies
     ) -> tuple[ASGIApp, Mapping[tuple[str, str], Endpoint]]:
         holds = Holds(self._gates, operations)
+        called = callable_ones(operations)
         calls = operation_endpoints(
-            operations,
+            called,
             submission=self._submission(replies),
             admission=self._admission,
             bodies=self._bodies,
@@ -308,10 +312,11 @@ class Proxy:
             quotas=self._quotas,
         )
         app = create_app(
-            operations,
+            called,
             calls=calls,
             tasks=self._tasks(operations, holds),
             operating=self._operating(operations),
+            callbacks=self._callbacks(),
             callers=CallerEndpoints(access=self._access),
             health=self._health(),
             ways=self._access_watch and self._access_watch.ways,
@@ -333,6 +338,15 @@ class Proxy:
             public=self._public,
             access=self._access,
             quotas=self._quotas,
+        )
+
+    def _callbacks(self) -> CallbackEndpoints:
+        return CallbackEndpoints(
+            store=self._store,
+            deliveries=Deliveries(self._database),
+            public_keys=self._settings.callback_keys.public_jwks(),
+            public=self._public,
+            access=self._access,
         )
 
     def _operating(self, operations: Operations) -> OperatingEndpoints:

@@ -159,6 +159,25 @@ COMPONENTS: dict[str, Schema] = {
         },
     ),
     "AzureError": objects("code message", {"code": TEXT, "message": TEXT}),
+    "Deliveries": objects(
+        "deliveries", {"deliveries": {"type": "array", "items": reference("Delivery")}}
+    ),
+    "Delivery": objects(
+        "number id url event status attempts createdAt",
+        {
+            "number": {"type": "integer", "minimum": 1},
+            "id": {**_ID, "description": "Its receiver sees it as `webhook-id`."},
+            "url": TEXT,
+            "event": {**reference("TaskStatus"), "description": "The end that it tells of."},
+            "status": reference("TaskStatus"),
+            "attempts": {"type": "array", "items": reference("Attempt")},
+            "createdAt": INSTANT,
+            "finishedAt": or_null(INSTANT),
+            "nextAttemptAt": or_null(INSTANT),
+        },
+        description="One that is told of a task's end.",
+    ),
+    "JwkSet": objects("keys", {"keys": {"type": "array", "items": {"type": "object"}}}),
     "Caller": objects(
         "principal tenant groups",
         {
@@ -317,6 +336,26 @@ FORGET: Responses = {
     404: _UNKNOWN,
     409: problem("The task has not finished"),
     503: _STORE_AWAY,
+    "default": OTHERWISE,
+}
+DELIVERIES: Responses = {
+    200: json_answer("All, the first one first", "Deliveries"),
+    404: _UNKNOWN,
+    503: _STORE_AWAY,
+    "default": OTHERWISE,
+}
+REDELIVER: Responses = {
+    202: json_answer("A new one with the same id", "Delivery"),
+    404: problem("There is no such task, or it has no such delivery"),
+    503: _STORE_AWAY,
+    "default": OTHERWISE,
+}
+JWKS: Responses = {
+    200: {
+        "description": "A JWK Set (RFC 7517)",
+        "content": {"application/jwk-set+json": {"schema": reference("JwkSet")}},
+    },
+    "4XX": problem("The request cannot be read"),
     "default": OTHERWISE,
 }
 WHOAMI: Responses = {

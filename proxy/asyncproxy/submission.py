@@ -142,6 +142,7 @@ class Submission:
             publish_grace_seconds=(
                 self.settings.publish_grace_seconds if self._may_publish(operation) else None
             ),
+            callback_urls=self.settings.callback_allow,
         )
         has_key = task.idempotency_key is not None
         return Call(

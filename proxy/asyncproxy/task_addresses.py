@@ -7,7 +7,9 @@ from uuid import UUID
 
 from asynctasks.errors import TaskNotFoundError
 
-What = Literal["self", "response", "operation", "events", "cancel", "retry"]
+What = Literal[
+    "self", "response", "operation", "events", "cancel", "retry", "deliveries", "redeliver"
+]
 ONE = "/tasks/{task_id}"
 PATHS: dict[What, str] = {
     "self": ONE,
@@ -16,6 +18,8 @@ PATHS: dict[What, str] = {
     "events": f"{ONE}/events",
     "cancel": f"{ONE}/cancel",
     "retry": f"{ONE}/retry",
+    "deliveries": f"{ONE}/deliveries",
+    "redeliver": f"{ONE}/deliveries/{{number}}/redeliver",
 }
 _LINKED: tuple[What, ...] = ("self", "response", "events", "cancel", "retry")
 

@@ -86,7 +86,7 @@ class LimitInvalidError(ArgumentsInvalidError):
     """What is to be set of a limit is not valid."""
 
 
-TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels"]
+TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels", "callback"]
 
 
 class TaskOptionsError(AsyncApiProxyError):
@@ -114,6 +114,13 @@ class TaskNotFoundError(AsyncApiProxyError):
             f"There is no task {task_id}: it never was, was deleted, or its retention has passed."
         )
         self.task_id = task_id
+
+
+class DeliveryNotFoundError(AsyncApiProxyError):
+    """The task has no delivery of that number."""
+
+    def __init__(self, task_id: UUID, number: int | str) -> None:
+        super().__init__(f"The task {task_id} has no delivery {number}.")
 
 
 class TaskUnreadableError(AsyncApiProxyError):

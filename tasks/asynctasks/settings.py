@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, PlainValidator, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from asynctasks.callbacks.allow import NO_URLS, AllowedUrls
 from asynctasks.database_url import parse_database_url, user_and_password
 from asynctasks.errors import SettingsError, in_our_words
 from asynctasks.logs import LogFormat
@@ -93,6 +94,12 @@ class MigrationSettings(DatabaseSettings):
         return value
 
 
+def _patterns(value: Any) -> AllowedUrls:
+    if isinstance(value, AllowedUrls):
+        return value
+    return AllowedUrls.of(text.strip() for text in str(value).split(",") if text.strip())
+
+
 class Settings(DatabaseSettings):
     """The settings that all services have."""
 
@@ -121,6 +128,9 @@ class Settings(DatabaseSettings):
     az://…, with a bucket and a path. Of all services one and the same."""
     inline_body_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
     """A larger body of a caller or an upstream is kept there."""
+    callback_allow: Annotated[AllowedUrls, NoDecode, PlainValidator(_patterns)] = NO_URLS
+    """The URLs that may be told of tasks' ends, as patterns separated by commas:
+    https://*.example.com. Empty: callbacks are off."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """Serves /healthz, /readyz and /metrics, which are nothing for callers; 0 serves none."""
 

@@ -201,6 +201,13 @@ class Task(SQLModel):
     """`namespace/name/uid` of the AsyncTask by which a person submitted it. It ends with that."""
     mirrored_version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """The version that its AsyncTask shows; 0 where it has none."""
+    callbacks: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )
+    """Who is told of its end: `url`, `events`, the final statuses that they want to hear of, and
+    `include`; None where nobody is. A trigger adds a delivery for each as the task ends."""
+    delivery_of: UUID | None = Field(default=None, sa_column=Column(UuidType()))
+    """The task whose end it tells of; of all tasks that are no delivery None."""
     reply_to: str | None = None
     """The reply queue of the proxy that accepted it; nobody need listen there any more."""
 
@@ -295,6 +302,7 @@ class TaskRow(Task, table=True):
             **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         Index("ix_tasks_operation", "operation", "id"),
+        Index("ix_tasks_delivery_of", "delivery_of", "id", **_where("delivery_of IS NOT NULL")),
         # Empty where callers are not told apart, so that nobody pays for them there.
         Index("ix_tasks_principal", "principal", "id", **_where("principal <> ''")),
         *(

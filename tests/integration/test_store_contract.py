@@ -61,6 +61,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "published": True,
         "reply_to": "replies",
         "asynctask": "default/mine/uid",
+        "callbacks": [{"url": "https://a.example", "events": ["failed"], "include": "nothing"}],
     }
     decided: dict[str, Any] = {
         "publish_in_seconds": 30.0,

@@ -34,10 +34,17 @@ def document(*operations: Operation) -> dict[str, Any]:
     tasks: Any = Endpoints()
     health: Any = Endpoints()
     operating: Any = Endpoints()
+    callbacks: Any = Endpoints()
     callers = CallerEndpoints(access=None)
     served = {each.name: each for each in operations}
     app = create_app(
-        served, calls={}, tasks=tasks, operating=operating, callers=callers, health=health
+        served,
+        calls={},
+        tasks=tasks,
+        operating=operating,
+        callbacks=callbacks,
+        callers=callers,
+        health=health,
     )
     return app.openapi()
 

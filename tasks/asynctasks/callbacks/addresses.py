@@ -67,9 +67,7 @@ _REFUSED: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
-_KINDS = tuple(
-    (ip_network(network), kind) for kind, networks in _REFUSED for network in networks
-)
+_KINDS = tuple((ip_network(network), kind) for kind, networks in _REFUSED for network in networks)
 """By what an address is refused; the first that has it says what it is."""
 
 

@@ -130,6 +130,9 @@ class AllowedUrls:
         return f"{place.origin}{place.path}{query}"
 
 
+NO_URLS = AllowedUrls()
+
+
 def _read(url: str) -> tuple[_Place, str]:
     """Where a URL leads, and its query with the question mark."""
     if len(url) > MAX_URL_CHARACTERS:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from asynctasks.callbacks.allow import NO_URLS, AllowedUrls
+from asynctasks.errors import CallbackUrlError, TaskOptionsError
 from asynctasks.json_values import written
 from asynctasks.operations.fingerprint import coalescing_key, fingerprints
 from asynctasks.operations.task_options import TaskOptions, check_options, check_order
@@ -68,6 +70,8 @@ class NewTask:
     """In place of an instant: so long from now, by the clock of the database."""
     asynctask: str | None = None
     """`namespace/name/uid` of the AsyncTask that asks for it."""
+    callbacks: list[dict[str, Any]] | None = None
+    """Who is told of its end, as the row has it."""
 
     def let_go(self) -> None:
         """Hold no more of what the caller sent: it is stored, by this task or an earlier one."""
@@ -118,6 +122,7 @@ def new_task(
     headers: Sequence[Header] = (),
     publish_grace_seconds: float | None = None,
     asynctask: str | None = None,
+    callback_urls: AllowedUrls = NO_URLS,
 ) -> NewTask:
     """The task of a call; raises TaskOptionsError, ArgumentsInvalidError.
 
@@ -171,7 +176,24 @@ def new_task(
         deadline=options.deadline,
         deadline_seconds=deadline_seconds,
         asynctask=asynctask,
+        callbacks=_callbacks(options, operation, callback_urls),
     )
+
+
+def _callbacks(
+    options: TaskOptions, operation: Operation, allowed: AllowedUrls
+) -> list[dict[str, Any]] | None:
+    """Who is told, as the row has it: whom the operation names, and whom its caller does."""
+    told: list[dict[str, Any]] = []
+    if operation.callbacks is not None:
+        told.append(operation.callbacks.as_stored())
+    if options.callback is not None:
+        asked = operation.callback(options.callback)
+        try:
+            told.append({**asked.as_stored(), "url": allowed.checked(asked.url)})
+        except CallbackUrlError as error:
+            raise TaskOptionsError("callback", error.expected) from error
+    return told or None
 
 
 def _fair_key(

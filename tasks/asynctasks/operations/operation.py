@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,6 +17,7 @@ from asynctasks.errors import SchemaInvalidError, TaskOptionsError
 from asynctasks.limits.limit import Limit
 from asynctasks.operations.arguments import ArgumentsSchema
 from asynctasks.operations.call_parameters import CallParameters
+from asynctasks.operations.callback import Callback
 from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
@@ -33,6 +34,7 @@ RESERVED_PATHS = (
     "swagger",
     "openapi.json",
     "whoami",
+    ".well-known",
     "limits",
     "queues",
     "operations",
@@ -49,7 +51,7 @@ QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
-_NOT_RUN_BY = {"summary", "description", "response", "limits", "priority"}
+_NOT_RUN_BY = {"summary", "description", "response", "limits", "priority", "callbacks"}
 """What makes no difference to whoever runs a task of it."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
@@ -73,9 +75,21 @@ class RetryPolicy(Declared):
             raise ValueError("the first number is the shortest backoff, the second the longest")
         return value
 
+    def pause_seconds(self, failures: int, *, jitter: float) -> float:
+        """The wait before the attempt that follows the `failures`-th failed one.
+
+        It grows exponentially, with full jitter (uniform in 0..1), which spreads the retries of
+        many tasks that failed together.
+        """
+        shortest, longest = self.backoff_seconds
+        return min(longest, shortest * 2.0 ** min(failures - 1, 60)) * jitter
+
 
 class Operation(Declared):
     """Something callers may ask for."""
+
+    is_callable: ClassVar[bool] = True
+    """Whether they may: not what is built in."""
 
     name: str
     summary: str = ""
@@ -112,8 +126,11 @@ class Operation(Declared):
     """Of its tasks, unless the caller sets another by `Task-Priority`."""
     redirect: bool = Field(default=False, strict=True)
     """Whether callers who have to wait longer are led to the answer by 303, instead of a 202."""
+    callbacks: Callback | None = None
+    """Who is told of the end of each of its tasks, whatever its caller asks for."""
     _place: Callable[[Key], str] | None = PrivateAttr(default=None)
     _bounded_by: tuple[Limit, ...] = PrivateAttr(default=())
+    _named_callbacks: dict[str, Callback] = PrivateAttr(default={})
 
     def stands_at(self, place: Callable[[Key], str]) -> Self:
         """The operation, which from now on knows where its keys stand in the file."""
@@ -124,6 +141,20 @@ class Operation(Declared):
         """The operation, which from now on knows those of the limits that it names."""
         self._bounded_by = tuple(limits[name] for name in self.limits if name in limits)
         return self
+
+    def knows_callbacks(self, named: dict[str, Callback]) -> Self:
+        """The operation, which from now on knows those that callers may ask for by a name."""
+        self._named_callbacks = named
+        return self
+
+    @property
+    def named_callbacks(self) -> dict[str, Callback]:
+        """Those that callers may ask for by a name."""
+        return self._named_callbacks
+
+    def callback(self, asked: str) -> Callback:
+        """What a caller asks for by a name of the file or, else, by a URL."""
+        return self._named_callbacks.get(asked) or Callback(url=asked)
 
     @property
     def declared_limits(self) -> tuple[Limit, ...]:
@@ -356,3 +387,9 @@ def _faults(*faults: SchemaInvalidError) -> PydanticCustomError:
 
 
 Operations = dict[str, Operation]
+"""By name."""
+
+
+def callable_ones(operations: Operations) -> Operations:
+    """Those that callers may call."""
+    return {name: each for name, each in operations.items() if each.is_callable}

@@ -12,6 +12,9 @@ from asynctasks.declarations.declared_file import parse_text, read_text
 from asynctasks.errors import OperationsFileError
 from asynctasks.json_values import as_object
 from asynctasks.limits.limit import Limit
+from asynctasks.operations.callback import Callback
+from asynctasks.operations.delivery_operation import NAME as DELIVERIES
+from asynctasks.operations.delivery_operation import QUEUE as QUEUE_OF_DELIVERIES
 from asynctasks.operations.operation import (
     NAME,
     Operation,
@@ -20,7 +23,7 @@ from asynctasks.operations.operation import (
 from asynctasks.operations.schema_keywords import schemas_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from asynctasks.declarations.declared_file import Read, Report
 
@@ -52,9 +55,10 @@ def parse_operations(text: str, *, name: str) -> Operations:
 def _operations(document: Any, report: Report) -> Operations:
     top = as_object(document) or {}
     for key in top:
-        if key not in {"operations", "limits"}:
-            report.add((key,), "unknown key; expected `operations` or `limits`")
+        if key not in {"operations", "limits", "callbacks"}:
+            report.add((key,), "unknown key; expected `operations`, `limits` or `callbacks`")
     limits = _limits(top.get("limits"), report)
+    callbacks = _callbacks(top.get("callbacks"), report)
     declared = as_object(top.get("operations"))
     if not declared:
         report.add((), "expected `operations:` with at least one operation below it")
@@ -65,7 +69,8 @@ def _operations(document: Any, report: Report) -> Operations:
         operation = _operation(name, declaration, report)
         if operation is None:
             continue
-        operations[name] = operation.bounded_by(_bounding(operation, limits, report))
+        operation.bounded_by(_bounding(operation, limits, report)).knows_callbacks(callbacks)
+        operations[name] = operation
         other = served.setdefault((operation.method, operation.served_path), name)
         if other != name:
             report.add(("operations", name, "route"), f"{other} has this route already")
@@ -73,36 +78,69 @@ def _operations(document: Any, report: Report) -> Operations:
 
 
 def _limits(declared: Any, report: Report) -> DeclaredLimits:
-    if declared is None:
-        return {}
-    declarations = as_object(declared)
-    if declarations is None:
-        report.add(("limits",), "expected limits by their names: crm: {concurrency: 40}")
-        return {}
-    return {name: _limit(name, each, report) for name, each in declarations.items()}
-
-
-def _limit(name: str, declaration: Any, report: Report) -> Limit | None:
-    key = ("limits", name)
-    settings = as_object(declaration)
-    if not NAME.fullmatch(name):
-        report.add(
-            key,
-            "a limit's name is made of a-z, 0-9 and -, begins with a letter, 63 at most: crm",
-        )
-    elif settings is None:
-        report.add(key, "expected what it limits: concurrency, ratePerSecond, breaker, …")
-    elif "name" in settings:
-        report.add((*key, "name"), "unknown key; the name is the key above")
-    else:
+    found: DeclaredLimits = dict.fromkeys(as_object(declared) or ())
+    for name, settings in _named(
+        "limits",
+        declared,
+        report,
+        example="crm: {concurrency: 40}",
+        what="what it limits: concurrency, ratePerSecond, breaker, …",
+    ):
+        key = ("limits", name)
+        if "name" in settings:
+            report.add((*key, "name"), "unknown key; the name is the key above")
+            continue
         try:
             limit = Limit.model_validate({**settings, "name": name})
         except ValidationError as error:
             report.add_all(error, Limit, at=key, hidden=frozenset({"name"}))
         else:
             report.add_empty(settings, at=key)
-            return limit
-    return None
+            found[name] = limit
+    return found
+
+
+def _callbacks(declared: Any, report: Report) -> dict[str, Callback]:
+    """Those that callers may ask for by their names."""
+    found: dict[str, Callback] = {}
+    for name, settings in _named(
+        "callbacks",
+        declared,
+        report,
+        example="erp: {url: https://…}",
+        what="who is told: url, events, include",
+    ):
+        key = ("callbacks", name)
+        try:
+            found[name] = Callback.model_validate(settings)
+        except ValidationError as error:
+            report.add_all(error, Callback, at=key)
+        else:
+            report.add_empty(settings, at=key)
+    return found
+
+
+def _named(
+    section: str, declared: Any, report: Report, *, example: str, what: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is declared by names in a section beside the operations, as far as it is well-formed."""
+    declarations = as_object(declared)
+    if declarations is None:
+        if declared is not None:
+            report.add((section,), f"expected {section} by their names: {example}")
+        return
+    for name, declaration in declarations.items():
+        settings = as_object(declaration)
+        if not NAME.fullmatch(name):
+            report.add(
+                (section, name),
+                f"a {section.removesuffix('s')}'s name is made of a-z, 0-9 and -, begins with a "
+                f"letter, 63 at most: {example.partition(':')[0]}",
+            )
+        elif settings is None:
+            report.add((section, name), f"expected {what}")
+        else:
+            yield name, settings
 
 
 def _bounding(operation: Operation, limits: DeclaredLimits, report: Report) -> dict[str, Limit]:
@@ -145,8 +183,9 @@ def _operation(name: str, declaration: Any, report: Report) -> Operation | None:
     if settings is None:
         report.add(key, "expected the operation's settings: route, arguments, upstream, …")
         return None
-    if "name" in settings:
-        report.add((*key, "name"), "unknown key; the name is the key above")
+    if (taken := _taken(name, settings)) is not None:
+        place, fault = taken
+        report.add((*key, *place), fault)
         return None
     try:
         operation = Operation.model_validate({**settings, "name": name})
@@ -159,6 +198,17 @@ def _operation(name: str, declaration: Any, report: Report) -> Operation | None:
         stated["response"] = {**response, "schema": {}}
     report.add_empty(stated, at=key)
     return operation.stands_at(report.place)
+
+
+def _taken(name: str, settings: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """What of it is ours to give, and where it stands below the operation."""
+    if "name" in settings:
+        return ("name",), "unknown key; the name is the key above"
+    if name == DELIVERIES:
+        return (), "the operation of this name is built in: it makes callbacks"
+    if settings.get("queue") == QUEUE_OF_DELIVERIES:
+        return ("queue",), "the queue of this name is that of callbacks alone"
+    return None
 
 
 def _warn_of_booleans(operation: Operation) -> None:

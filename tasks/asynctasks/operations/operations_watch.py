@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from asynctasks.callbacks.allow import NO_URLS, AllowedUrls
 from asynctasks.declarations.file_watch import LOOK_SECONDS, FileMetrics, FileWatch
 from asynctasks.loop import Loop
 from asynctasks.metrics import expose
+from asynctasks.operations.delivery_operation import with_deliveries
 from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operations_file import load_operations
 
@@ -31,11 +33,10 @@ log = structlog.get_logger(__name__)
 class OperationsWatch:
     """Looks whether a file has changed, and leads its operations to what it declares now."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, callback_urls: AllowedUrls = NO_URLS) -> None:
         """Load the file; raises OperationsFileError."""
-        watch = FileWatch(
-            "operations file", partial(_load, file), self._take_over, metrics=FILE_METRICS
-        )
+        load = partial(_load, file, callback_urls)
+        watch = FileWatch("operations file", load, self._take_over, metrics=FILE_METRICS)
         self.look = watch.look
         self.operations = LiveOperations(watch.first)
 
@@ -44,14 +45,19 @@ class OperationsWatch:
         log.info("operations file taken over", operations=sorted(operations))
 
 
-def _load(file: Path, read: Read) -> Operations:
-    return load_operations(file, read=read)
+def _load(file: Path, callback_urls: AllowedUrls, read: Read) -> Operations:
+    return with_deliveries(load_operations(file, read=read), callback_urls)
 
 
 @asynccontextmanager
-async def followed_file(file: Path) -> AsyncGenerator[LiveOperations]:
-    """The operations of the file, led to each of its changes; raises OperationsFileError."""
-    watch = OperationsWatch(file)
+async def followed_file(
+    file: Path, *, callback_urls: AllowedUrls = NO_URLS
+) -> AsyncGenerator[LiveOperations]:
+    """The operations of the file, led to each of its changes; raises OperationsFileError.
+
+    Where some URLs may be called back the operation that does so is one of them.
+    """
+    watch = OperationsWatch(file, callback_urls=callback_urls)
     expose(METRICS)
     loop = Loop("operations file", watch.look, interval_seconds=LOOK_SECONDS)
     async with asyncio.TaskGroup() as tasks:

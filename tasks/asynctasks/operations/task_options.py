@@ -37,6 +37,8 @@ class TaskOptions:
     """From acceptance to the first attempt; 0 is at once, whatever the operation's delay."""
     priority: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    callback: str | None = None
+    """Who is told of its end: a URL, or a name of the operations file."""
 
 
 def check_options(options: TaskOptions, *, now: datetime) -> None:

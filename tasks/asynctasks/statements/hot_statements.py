@@ -46,6 +46,7 @@ ADDED = (
     "published",
     "reply_to",
     "asynctask",
+    "callbacks",
 )
 """What a new task's row begins with, as it is given."""
 MOST_BYTES = 4 * 1024 * 1024
