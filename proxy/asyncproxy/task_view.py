@@ -19,6 +19,7 @@ from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
+from asynctasks.response import body_json
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from asynctasks.statements.pages import Page
     from asynctasks.task import Task
 
-_ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
-"""For JSON, whose strings hold no line breaks of their own."""
 LARGE_BYTES = 65_536
 _HARMLESS = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 """Upstreams' answers are served on our origin: in a browser, nothing of them may run there."""
@@ -307,7 +306,7 @@ def _response_json(task: Task) -> dict[str, Any] | None:
         "status": response.status,
         "contentType": response.content_type,
         "headers": _headers_json(response),
-        "body": None if response.blob is not None else _body_json(response),
+        "body": None if response.blob is not None else body_json(response),
     }
 
 
@@ -317,17 +316,3 @@ def _headers_json(response: upstream.Response) -> dict[str, list[str]]:
     for name, value in response.headers:
         found.setdefault(name.lower(), []).append(value)
     return found
-
-
-def _body_json(response: upstream.Response) -> Any:
-    """JSON as JSON, text as text, else None."""
-    if response.header("content-encoding") is not None:
-        return None
-    try:
-        if "json" in response.content_type:
-            orjson.loads(response.body)
-            # As it came, whatever its depth and digits, but on one line, which events need.
-            return orjson.Fragment(response.body.translate(_ON_ONE_LINE))
-        return response.body.decode()
-    except ValueError:
-        return None

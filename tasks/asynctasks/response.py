@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+_ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""For JSON, whose strings hold no line breaks of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -45,3 +50,17 @@ class Problem:
             "status": self.status,
             "detail": self.detail,
         }
+
+
+def body_json(response: Response) -> orjson.Fragment | str | None:
+    """The body within a JSON document: JSON as JSON, text as text, else None."""
+    if response.header("content-encoding") is not None:
+        return None
+    try:
+        if "json" in response.content_type:
+            orjson.loads(response.body)
+            # As it came, whatever its depth and digits, but on one line, which events need.
+            return orjson.Fragment(response.body.translate(_ON_ONE_LINE))
+        return response.body.decode()
+    except ValueError:
+        return None
