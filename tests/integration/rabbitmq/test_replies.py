@@ -77,11 +77,12 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
     await asyncio.gather(*(one(number) for number in range(20)))
     await eventually(nothing_left)
     with only_new_objects():
-        for start in range(0, 200, 50):
+        for start in range(0, 600, 50):
             await asyncio.gather(*(one(number) for number in range(start, start + 50)))
         await eventually(nothing_left)
         assert broker._unconfirmed is channel
-        assert len(new_objects()) < 200  # one of each task's would be seen
+        # One of each task's would be seen. Up to 100 cancelled timers asyncio leaves where they are.
+        assert len(new_objects()) < 600
     names = (await ctl(server, "list_queues", "name")).split()
     assert [name for name in names if ".replies." in name] == []
 
