@@ -147,13 +147,12 @@ def judge(
     )
     job = result.job or task.job
     if job is None and _is_worth_another(policy, result):
-        asks = result.retry_after_seconds if isinstance(result, Answer) else None
         following = next_attempt(
             policy,
             failures=task.attempt - task.interruptions - task.drains,
             max_attempts=task.max_attempts,
             jitter=jitter,
-            upstream_asks_seconds=asks,
+            upstream_asks_seconds=result.retry_after_seconds,
         )
         if isinstance(following, Retry):
             return Outcome(

@@ -6,12 +6,15 @@ import asyncio
 import os
 import secrets
 import socket
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from asyncexecutor.breakers import Breakers
+from asyncexecutor.callback_calls import CallbackCalls
+from asyncexecutor.deliverer import Deliverer
 from asyncexecutor.heartbeat import HeartbeatLoop
 from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
@@ -27,6 +30,8 @@ from asynctasks.limits.gates import Gates
 from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
+from asynctasks.operations.delivery_operation import NAME as DELIVERIES
+from asynctasks.operations.delivery_operation import QUEUE as QUEUE_OF_DELIVERIES
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
 from asynctasks.releases import Releases
@@ -34,6 +39,7 @@ from asynctasks.statements.claims import Claimable, Claims
 from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
+from asynctasks.statements.store import TaskStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,11 +73,22 @@ async def run_executor(
     if queue not in queues:
         names = ", ".join(sorted(queues))
         raise SettingsError(f"No operation has the queue {queue!r}; the queues are: {names}")
+    if queue == QUEUE_OF_DELIVERIES and not settings.callback_keys:
+        raise SettingsError("ASYNCAPIPROXY_CALLBACK_KEYS is not set: callbacks have to be signed")
     sealing = Sealing(settings.keys)
+    calls = CallbackCalls(
+        settings.callback_keys, settings.callback_allow, settings.callback_networks
+    )
+    opened = AsyncExitStack()
+    opened.callback(calls.close)
+    deliverer = Deliverer(
+        calls, TaskStore(connections.database, connections.commits), settings.public_url
+    )
     runnables = Runnables(
         concurrency=settings.concurrency,
         environment=environment,
         max_response_bytes=settings.max_response_bytes,
+        built_in={DELIVERIES: deliverer},
     )
     await check_schema(connections.database)
     await connections.blobs.check()
@@ -94,7 +111,7 @@ async def run_executor(
         revision_wait_seconds=settings.revision_wait_seconds,
         on_room=lambda: releases.soon(queue),
     )
-    async with runnables, releases:
+    async with opened, runnables, releases:
         running = RunningAttempts()
         worker = Worker(
             claims,

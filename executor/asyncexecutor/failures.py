@@ -26,8 +26,11 @@ class AttemptFailedError(AsyncApiProxyError):
         *,
         job: UpstreamJob | None = None,
         response: Response | None = None,
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long whoever failed it asks us to wait before another."""
         self.job = job
         """The upstream's job that it is the end of."""
         self.response = response
@@ -178,3 +181,19 @@ class ArgumentsUnreadableError(AttemptFailedError):
 
     type = "arguments-unreadable"
     title = "The sealed arguments could not be opened"
+
+
+class CallbackFailedError(AttemptFailedError):
+    """The receiver of a callback has not taken it."""
+
+    type = "callback-failed"
+    title = "The callback was not taken"
+    status = 502
+
+
+class CallbackGoneError(CallbackFailedError):
+    """The receiver of a callback wants no more of them."""
+
+    type = "callback-gone"
+    title = "The receiver of the callback is gone"
+    is_retryable = False

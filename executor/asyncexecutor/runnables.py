@@ -26,14 +26,21 @@ class Runnables:
     """Makes what runs operations, and opens what all of them share: connections and threads."""
 
     def __init__(
-        self, *, concurrency: int, environment: Mapping[str, str], max_response_bytes: int
+        self,
+        *,
+        concurrency: int,
+        environment: Mapping[str, str],
+        max_response_bytes: int,
+        built_in: Mapping[str, Runner] | None = None,
     ) -> None:
+        """Operations that no file declares are run by what is `built_in`, by their names."""
         self.notes = ProgressNotes()
         self._connections = UpstreamConnections(limit=concurrency, environment=environment)
         self._tokens = AccessTokens(self._connections, environment)
         self._threads = HandlerThreads(concurrency)
         self._environment = environment
         self._max_response_bytes = max_response_bytes
+        self._built_in = built_in or {}
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> None:
@@ -57,6 +64,8 @@ class Runnables:
         return found
 
     def _runner(self, operation: Operation) -> Runner:
+        if not operation.is_callable:
+            return self._built_in[operation.name]
         if operation.handler is not None:
             return Handler(
                 operation,
@@ -82,4 +91,5 @@ class Runnables:
 
 def check_runnable(operations: Iterable[Operation], environment: Mapping[str, str]) -> None:
     """Raise OperationsFileError with all that keeps an executor from running these operations."""
-    Runnables(concurrency=1, environment=environment, max_response_bytes=0).of(operations)
+    runnables = Runnables(concurrency=1, environment=environment, max_response_bytes=0)
+    runnables.of(each for each in operations if each.is_callable)

@@ -54,8 +54,6 @@ class OperatorSettings(Settings):
     """How often all objects and all tasks are compared."""
     mirror_failures: bool = True
     """Whether a task that failed gets an object even if its caller was answered at once."""
-    public_url: str = ""
-    """Where callers find the proxy: the start of the objects' links to responses."""
     scaling_tick_seconds: float = Field(default=2, gt=0, le=60)
     """How often demand is read."""
 

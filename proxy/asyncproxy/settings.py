@@ -51,14 +51,6 @@ class ProxySettings(Settings):
     request_log: bool = False
     """Whether each request is a line of the log: its path, but neither query nor body."""
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED
-    public_url: str = Field(
-        default="",
-        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*$",
-        description="a scheme, host and path, or a path alone, without a slash at the end, such as "
-        "https://tasks.example.com/api or /api",
-    )
-    """What the addresses that callers are given begin with: scheme, host and path, or the path
-    alone, where something in front takes one off."""
     access_file: Path | None = None
     """Who may do what. Without it everyone who reaches the port may do everything."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)

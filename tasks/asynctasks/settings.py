@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, PlainValidator, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from asynctasks.callbacks.addresses import CallableAddresses
 from asynctasks.callbacks.allow import NO_URLS, AllowedUrls
+from asynctasks.callbacks.signing import SigningKeys
 from asynctasks.database_url import parse_database_url, user_and_password
 from asynctasks.errors import SettingsError, in_our_words
 from asynctasks.logs import LogFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -94,10 +96,20 @@ class MigrationSettings(DatabaseSettings):
         return value
 
 
-def _patterns(value: Any) -> AllowedUrls:
-    if isinstance(value, AllowedUrls):
-        return value
-    return AllowedUrls.of(text.strip() for text in str(value).split(",") if text.strip())
+class _OfTexts(Protocol):
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self: ...
+
+
+def _separated(kind: type[_OfTexts]) -> Callable[[Any], Any]:
+    """Reads a variable that has several, separated by commas."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        return kind.of(text.strip() for text in str(value).split(",") if text.strip())
+
+    return read
 
 
 class Settings(DatabaseSettings):
@@ -128,9 +140,29 @@ class Settings(DatabaseSettings):
     az://…, with a bucket and a path. Of all services one and the same."""
     inline_body_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
     """A larger body of a caller or an upstream is kept there."""
-    callback_allow: Annotated[AllowedUrls, NoDecode, PlainValidator(_patterns)] = NO_URLS
+    callback_allow: Annotated[AllowedUrls, NoDecode, PlainValidator(_separated(AllowedUrls))] = (
+        NO_URLS
+    )
     """The URLs that may be told of tasks' ends, as patterns separated by commas:
     https://*.example.com. Empty: callbacks are off."""
+    callback_networks: Annotated[
+        CallableAddresses, NoDecode, PlainValidator(_separated(CallableAddresses))
+    ] = CallableAddresses()
+    """Networks of our own in which receivers may be, separated by commas: 10.20.0.0/16. No others
+    than public addresses may be else."""
+    callback_keys: Annotated[SigningKeys, NoDecode, PlainValidator(_separated(SigningKeys))] = (
+        SigningKeys()
+    )
+    """What signs callbacks, separated by commas: whsk_ and whsec_ keys, of each kind the newest
+    first, and two at most while they rotate."""
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*$",
+        description="a scheme, host and path, or a path alone, without a slash at the end, such as "
+        "https://tasks.example.com/api or /api",
+    )
+    """What the addresses that callers are given begin with: scheme, host and path, or the path
+    alone, where something in front takes one off."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """Serves /healthz, /readyz and /metrics, which are nothing for callers; 0 serves none."""
 

@@ -234,9 +234,7 @@ def task_status(
         progress=row.progress,
         response_status=row.response_status,
         response_url=(
-            f"{public_url.rstrip('/')}/tasks/{row.id}/response"
-            if has_response and public_url
-            else None
+            f"{public_url}/tasks/{row.id}/response" if has_response and public_url else None
         ),
         message=message,
         observed_generation=seen.generation,

@@ -81,7 +81,7 @@ async def test_temporary_reply_queues_leave_nothing_on_the_broker_nor_in_memory(
             await asyncio.gather(*(one(number) for number in range(start, start + 50)))
         await eventually(nothing_left)
         assert broker._unconfirmed is channel
-        # One of each task's would be seen. Up to 100 cancelled timers asyncio leaves where they are.
+        # One of each task's would be seen; asyncio leaves up to 100 cancelled timers in place.
         assert len(new_objects()) < 600
     names = (await ctl(server, "list_queues", "name")).split()
     assert [name for name in names if ".replies." in name] == []
