@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificates(folder: Path) -> ssl.SSLContext:
-    """A CA, a server certificate of 127.0.0.1 and a client's; the server's context."""
+    """A CA, a server certificate of localhost, 127.0.0.1, and a client's; the server's context."""
     ca_key, ca = certificate("ca", None)
     (folder / "ca.pem").write_bytes(pem(ca))
     for name in ("server", "client"):
@@ -40,7 +40,9 @@ def certificate(
         .not_valid_after(today + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            x509.SubjectAlternativeName(
+                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            ),
             critical=False,
         )
         .sign(issuer[0] if issuer else key, hashes.SHA256())

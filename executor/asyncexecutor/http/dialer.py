@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexecutor.http.connection import Origin
-    from asyncexecutor.http.host_addresses import Address
+    from asyncexecutor.http.host_addresses import Address, Hosts
 
 HEAD_START_SECONDS = 0.25
 """How long an address has before the next is tried beside it (RFC 8305 §8)."""
@@ -35,9 +35,11 @@ HEAD_START_SECONDS = 0.25
 class Dialer:
     """Makes new connections."""
 
-    def __init__(self, *, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, *, on_lost: Callable[[Connection], None], hosts: Hosts | None = None
+    ) -> None:
         self._on_lost = on_lost
-        self._hosts = HostAddresses()
+        self._hosts = hosts or HostAddresses()
 
     async def connect(self, origin: Origin, *, connect_seconds: float) -> Connection:
         """A new connection; raises CallFailedError, and TimeoutError where it takes too long."""

@@ -33,6 +33,10 @@ class AddressInvalidError(CallFailedError):
     """The host is none that can be asked for."""
 
 
+class AddressRefusedError(CallFailedError):
+    """The host has an address that may not be called."""
+
+
 class RequestInvalidError(CallFailedError):
     """A header or the address of the call would break up its head."""
 

@@ -7,11 +7,21 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """As `socket.getaddrinfo` has it: family, kind, protocol, name and where."""
 Lookup = Callable[[str, int], Awaitable[list[Address]]]
+
+
+class Hosts(Protocol):
+    """Knows where hosts can be reached."""
+
+    async def of(self, host: str, port: int) -> list[Address]:
+        """See `HostAddresses`."""
+        ...
+
+
 FRESH_SECONDS = 10.0
 """How long a lookup's answer is used: a service that has moved is found so soon."""
 MAX_HOSTS = 1_000
@@ -29,7 +39,7 @@ class HostAddresses:
     """Looks hosts up by the system's resolver."""
 
     def __init__(self, *, lookup: Lookup | None = None) -> None:
-        self._lookup = lookup or _system
+        self._lookup = lookup or system_lookup
         self._hosts: dict[tuple[str, int], _Host] = {}
 
     async def of(self, host: str, port: int) -> list[Address]:
@@ -54,7 +64,8 @@ class HostAddresses:
         return list(known.addresses)
 
 
-async def _system(host: str, port: int) -> list[Address]:
+async def system_lookup(host: str, port: int) -> list[Address]:
+    """What the system's resolver knows; raises OSError, UnicodeError."""
     loop = asyncio.get_running_loop()
     flags = socket.AI_ADDRCONFIG
     return [*await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)]

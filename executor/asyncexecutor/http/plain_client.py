@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from asyncexecutor.http.call import Call
     from asyncexecutor.http.connection import Connection
+    from asyncexecutor.http.host_addresses import Hosts
     from asyncexecutor.http.incoming_answer import IncomingAnswer
 
 
@@ -100,11 +101,11 @@ class PlainAnswer:
 class PlainClient:
     """See `HttpClient`; it makes calls of which `is_plain` is true."""
 
-    def __init__(self, *, room: Callable[[], int]) -> None:
+    def __init__(self, *, room: Callable[[], int], hosts: Hosts | None = None) -> None:
         self._room = room
         """How many connections may be idle at present."""
         self._pool = ConnectionPool()
-        self._dialer = Dialer(on_lost=self._pool.forget)
+        self._dialer = Dialer(on_lost=self._pool.forget, hosts=hosts)
         self._system_tls: ssl.SSLContext | None = None
         self._making_tls = asyncio.Lock()
 
