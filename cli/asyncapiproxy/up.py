@@ -20,8 +20,10 @@ from asyncexecutor.settings import ExecutorSettings
 from asyncproxy.proxy import run_proxy
 from asyncproxy.server import listen, serve, url_of
 from asyncproxy.settings import ProxySettings
+from asynctasks.callbacks.signing import new_signing_key
 from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
+from asynctasks.kept_key import kept_key
 from asynctasks.logs import configure_logging
 from asynctasks.migration import migrate
 from asynctasks.operations.operations_watch import followed_file
@@ -177,6 +179,11 @@ def _given(*, host: str, port: int, data: Path, operations_file: Path | None) ->
     if "ASYNCAPIPROXY_SEALING_KEYS" not in os.environ:
         with writing_into(data):
             given["sealing_keys"] = kept_sealing_key(data / "sealing.key")
+    if os.environ.get("ASYNCAPIPROXY_CALLBACK_ALLOW") and (
+        "ASYNCAPIPROXY_CALLBACK_KEYS" not in os.environ
+    ):
+        with writing_into(data):
+            given["callback_keys"] = kept_key(data / "callback.key", new_signing_key)
     return given
 
 

@@ -203,6 +203,7 @@ class Inside:
         self,
         *operations: Operation,
         through: Callable[[Broker], Any] | None = None,
+        queue: str = "clients",
         **settings: Any,
     ) -> Stoppable:
         """Start one, of these operations if any; `through` is put between it and its broker."""
@@ -215,7 +216,7 @@ class Inside:
             ExecutorSettings.read({**self._given, "watch_seconds": 0.1, **settings}),
             executor.operations,
             connections,
-            queue="clients",
+            queue=queue,
             environment={"UPSTREAM": self.upstream.url, **self.environment},
             stop=executor.stop,
         )

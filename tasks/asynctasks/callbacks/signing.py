@@ -7,6 +7,7 @@ are set.
 from __future__ import annotations
 
 import hashlib
+import os
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -94,6 +95,11 @@ class SigningKeys:
     def public_jwks(self) -> dict[str, Any]:
         """The public keys as a JWK Set (RFC 7517, RFC 8037)."""
         return {"keys": [_public_jwk(_public_bytes(private)) for private in self.private_keys]}
+
+
+def new_signing_key() -> str:
+    """A fresh random key by which receivers need no secret."""
+    return key_text(os.urandom(ED25519_BYTES), PRIVATE_PREFIX)
 
 
 def _private_key(key: bytes | None) -> Ed25519PrivateKey | None:

@@ -192,7 +192,11 @@ def _callbacks(
         try:
             told.append({**asked.as_stored(), "url": allowed.checked(asked.url)})
         except CallbackUrlError as error:
-            raise TaskOptionsError("callback", error.expected) from error
+            names = ", or a name of `callbacks` in the operations file"
+            is_url = "://" in options.callback
+            raise TaskOptionsError(
+                "callback", error.expected + ("" if is_url or not allowed else names)
+            ) from error
     return told or None
 
 

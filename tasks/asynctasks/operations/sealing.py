@@ -7,10 +7,8 @@ them seals them for each call, be there a secret among them or not.
 from __future__ import annotations
 
 import os
-import tempfile
 from base64 import b64decode, b64encode
 from contextlib import suppress
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,9 +20,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from asynctasks.errors import SealedArgumentsError, SealingKeyMissingError, SettingsError
 from asynctasks.json_values import read_json, write_json
+from asynctasks.kept_key import kept_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path as FilePath
 
     from asynctasks.operations.write_only import Path
 
@@ -116,30 +116,10 @@ def new_sealing_key() -> str:
 
 
 def kept_sealing_key(file: FilePath) -> str:
-    """The key in the file, made on first use and readable by its owner alone.
-
-    The file appears whole or not at all, and of two processes that make it at once both get the
-    key of the first. Raises SettingsError where the file holds no key.
-    """
-    if not file.exists():
-        _create(file, new_sealing_key() + "\n")
-    key = file.read_text(encoding="utf-8", errors="replace").strip()
+    """The key in the file, made on first use; raises SettingsError where it holds none."""
+    key = kept_key(file, new_sealing_key)
     try:
         Fernet(key)
     except ValueError as error:
         raise SettingsError(f"{file} holds no sealing key; {HOW_TO_MAKE_A_KEY}") from error
     return key
-
-
-def _create(file: FilePath, text: str) -> None:
-    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # A link, unlike a rename, never replaces a key that another process has made meanwhile.
-        with suppress(FileExistsError):
-            os.link(draft, file)
-    finally:
-        FilePath(draft).unlink()
