@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncapiproxy.client.async_client import AsyncClient
     from asyncapiproxy.client.async_task_handle import AsyncTaskHandle
+    from asyncapiproxy.client.callback_event import CallbackEvent, CallbackResponse
+    from asyncapiproxy.client.callbacks import verify_callback
     from asyncapiproxy.client.client import Client
     from asyncapiproxy.client.errors import (
         BusyError,
+        CallbackInvalidError,
+        CallbackKeyUnusableError,
         CallerRefusedError,
         CallInvalidError,
         CallRefusedError,
@@ -44,6 +48,10 @@ __all__ = [
     "BusyError",
     "CallInvalidError",
     "CallRefusedError",
+    "CallbackEvent",
+    "CallbackInvalidError",
+    "CallbackKeyUnusableError",
+    "CallbackResponse",
     "CallerRefusedError",
     "Client",
     "ClientError",
@@ -66,11 +74,12 @@ __all__ = [
     "TaskUnfinishedError",
     "TokenUnusableError",
     "UrlInvalidError",
+    "verify_callback",
 ]
 
 _MODULES = (
     *("client", "async_client", "task_handle", "async_task_handle"),
-    *("errors", "problem", "task_filter", "task_state"),
+    *("errors", "problem", "task_filter", "task_state", "callback_event", "callbacks"),
 )
 
 

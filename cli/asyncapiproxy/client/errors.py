@@ -75,6 +75,14 @@ class TaskUnfinishedError(ClientError, TimeoutError):
         self.task_id = task_id
 
 
+class CallbackInvalidError(ClientError):
+    """What came is no callback of the proxy, or not as it was sent: nothing in it is to be used."""
+
+
+class CallbackKeyUnusableError(ClientError):
+    """It is no key by which callbacks can be verified."""
+
+
 class ProblemError(ClientError):
     """The proxy answered with a problem (RFC 9457). Its subclasses go by the status."""
 
