@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from asyncapiproxy.client.task_state import Document, TaskState
-from asynctasks.callbacks.event import TYPE_PREFIX
+from asynctasks.callbacks.scheme import TYPE_PREFIX
 
 
 @dataclass(frozen=True, slots=True)

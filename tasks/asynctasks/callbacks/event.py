@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from asynctasks.callbacks.scheme import TYPE_PREFIX
 from asynctasks.json_values import write_json
 from asynctasks.response import body_json
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from asynctasks.task import TaskStatus
 
 CONTENT_TYPE = "application/cloudevents+json"
-TYPE_PREFIX = "dev.asyncapiproxy.task."
-"""What follows is the final status."""
 MAX_RESPONSE_BYTES = 20_000
 """The largest body of a response that goes with an event."""
 

@@ -1,6 +1,6 @@
-"""How a callback's signature is written: Standard Webhooks 1.0, by standardwebhooks.com.
+"""How a callback is written, for who sends it and who receives it: the latter has no libraries.
 
-For who signs and for who verifies, and so without a library: the latter may have none.
+Its signature is one of Standard Webhooks (standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import binascii
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+
+TYPE_PREFIX = "dev.asyncapiproxy.task."
+"""What each event's type begins with; what follows is the task's final status."""
 
 ID = "webhook-id"
 TIMESTAMP = "webhook-timestamp"
