@@ -15,6 +15,7 @@ DECIDED_BY_THE_CHART = frozenset(
         *("database_url", "broker_url", "operations_file", "sealing_keys", "host", "port"),
         *("health_port", "pod_name", "concurrency", "drain_seconds", "linger_seconds"),
         *("namespace", "operator_deployment", "kubeconfig", "installation", "public_url", "blobs"),
+        *("callback_allow", "callback_networks", "callback_keys"),
     }
 )
 """Settings that have a value of their own, or none."""

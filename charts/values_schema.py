@@ -142,6 +142,25 @@ def schema() -> Json:
             "names that operations list; `null` takes one out",
             additionalProperties={"type": ["object", "null"]},
         ),
+        "callbacks": part(
+            allow=listing(
+                "URLs that may be told of tasks' ends ([callbacks](callbacks.md)), as patterns: "
+                "`https://*.example.com`; if empty, none. With any there are executors of the queue "
+                "`callbacks`",
+                "string",
+            ),
+            networks=listing("networks of your own in which receivers may be", "string"),
+            named=free(
+                "those that callers may ask for by a name, as `callbacks` of the operations file; "
+                "`null` takes one out",
+                additionalProperties={"type": ["object", "null"]},
+            ),
+            keys=listing(
+                "what signs them, the newest first; if empty, a key is made and kept", "string"
+            ),
+            existingSecret=text("a Secret of yours that holds them, separated by commas"),
+            existingSecretKey=text("the key in that Secret", minLength=1),
+        ),
         "access": part(
             config=free(
                 "who may call, and what, as in the access file; changes are taken over without a "

@@ -24,6 +24,8 @@ SERVICES = {
     "for it.",
     "sealing-key": "Print a new key for ASYNCAPIPROXY_SEALING_KEYS, which seals `writeOnly` "
     "arguments.",
+    "callback-key": "Print a new key for ASYNCAPIPROXY_CALLBACK_KEYS, by which callbacks are "
+    "signed (Ed25519).",
 }
 """What `asyncapiproxy --help` says of each, without the second that their imports take."""
 CALLERS = {

@@ -17,6 +17,7 @@ from asyncexecutor.runnables import check_runnable
 from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.settings import ProxySettings
+from asynctasks.callbacks.signing import new_signing_key
 from asynctasks.connections import MEMORY, connect
 from asynctasks.errors import SettingsError
 from asynctasks.logs import configure_logging
@@ -52,7 +53,16 @@ log = structlog.get_logger(__name__)
 
 def add_service_commands(app: typer.Typer) -> None:
     """Add the commands to the application, in the order in which a newcomer needs them."""
-    for command in (up, proxy, executor, operator, migrate_command, demo_api, sealing_key):
+    for command in (
+        up,
+        proxy,
+        executor,
+        operator,
+        migrate_command,
+        demo_api,
+        sealing_key,
+        callback_key,
+    ):
         app.command(name=command.__name__.removesuffix("_command").replace("_", "-"))(command)
 
 
@@ -253,6 +263,15 @@ def sealing_key() -> None:
     To rotate, put the new key before the old one; remove the old one when its tasks are gone.
     """
     typer.echo(new_sealing_key())
+
+
+def callback_key() -> None:
+    """Print a new key for ASYNCAPIPROXY_CALLBACK_KEYS, by which callbacks are signed (Ed25519).
+
+    To rotate, put the new key before the old one; remove the old one when receivers, who may keep
+    the public keys for five minutes, have the new one.
+    """
+    typer.echo(new_signing_key())
 
 
 def _settings(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:

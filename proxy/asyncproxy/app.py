@@ -98,7 +98,7 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         if not document:
-            document.update(openapi_document(app, operations))
+            document.update(openapi_document(app, operations, has_callbacks=callbacks.are_on))
         return document if ways is None else with_security(document, ways())
 
     app.openapi = openapi

@@ -37,6 +37,8 @@ class CallbackEndpoints:
     deliveries: Deliveries
     public_keys: dict[str, Any]
     """A JWK Set (RFC 7517)."""
+    are_on: bool
+    """Whether there is a URL that may be called."""
     public: PublicAddress = field(default_factory=PublicAddress)
     access: Access | None = None
 

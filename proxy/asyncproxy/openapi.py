@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from asyncproxy.openapi_callbacks import CALLBACKS
+from asyncproxy.openapi_callbacks import SCHEMAS as OF_CALLBACKS
 from asyncproxy.openapi_parameters import parameter_objects
 from asyncproxy.openapi_schemas import ComponentSchemas
 from asyncproxy.operating_schemas import COMPONENTS as OPERATING
@@ -49,11 +51,6 @@ _HEADERS = [
     _header("Task-Delay", "Seconds until the first attempt.", "30", r"[0-9]{1,7}(\.[0-9]{1,6})?"),
     _header("Task-Priority", "Of tasks that a limit holds, the highest goes first.", "7", "[0-9]"),
     _header(
-        "Task-Callback",
-        "Who is told of its end: a URL that may be called, or a name of the operations file.",
-        "https://erp.example.com/hooks/tasks",
-    ),
-    _header(
         "Task-Labels",
         "Found again by `GET /tasks?label=`.",
         "team=a, batch=7",
@@ -61,6 +58,12 @@ _HEADERS = [
     ),
 ]
 
+
+_CALLBACK_HEADER = _header(
+    "Task-Callback",
+    "Who is told of its end: a URL that may be called, or a name of the operations file.",
+    "https://erp.example.com/hooks/tasks",
+)
 
 _TAGS = [
     {"name": "operations", "description": "What this proxy can be asked for."},
@@ -76,7 +79,9 @@ _INFO = {
 }
 
 
-def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
+def openapi_document(
+    app: FastAPI, operations: Operations, *, has_callbacks: bool = False
+) -> dict[str, Any]:
     """The OpenAPI 3.1 document, the operations first."""
     document = get_openapi(
         title=app.title,
@@ -87,12 +92,14 @@ def openapi_document(app: FastAPI, operations: Operations) -> dict[str, Any]:
     )
     document["info"] |= _INFO
     # In place of FastAPI's own, which describe its 422; ours is a problem.
-    components = ComponentSchemas({**COMPONENTS, **OPERATING})
+    components = ComponentSchemas({**COMPONENTS, **OPERATING, **OF_CALLBACKS})
     paths: dict[str, Any] = {}
     for operation in operations.values():
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(
-            operation, components
-        )
+        described = _path_item(operation, components)
+        if has_callbacks:
+            described["parameters"].append(_CALLBACK_HEADER)
+            described["callbacks"] = CALLBACKS
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for path, path_item in document["paths"].items():
         for method in path_item.values():
             for parameter in method.get("parameters", ()):

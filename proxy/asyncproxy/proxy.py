@@ -345,6 +345,7 @@ class Proxy:
             store=self._store,
             deliveries=Deliveries(self._database),
             public_keys=self._settings.callback_keys.public_jwks(),
+            are_on=bool(self._settings.callback_allow),
             public=self._public,
             access=self._access,
         )

@@ -99,6 +99,10 @@ GROWS = "AsyncApiProxyQueueGrows"
         ({"relay_returned_total": "0+1x120"}, set[str]()),
         ({'relay_bad_rows_total{duty="publish"}': "0x40 1x80"}, {"AsyncApiProxyBadRows"}),
         ({'limit_open{limit="crm"}': "1x120"}, {"AsyncApiProxyUpstreamIsDown"}),
+        (
+            {'attempts_total{operation="callback",outcome="retried"}': "0+1x120"},
+            {"AsyncApiProxyCallbacksFail"},
+        ),
         ({'limit_open{limit="crm"}': "0x56 1x60"}, set[str]()),
         ({'paused{kind="queue",name="clients"}': "1x120"}, set[str]()),
         ({"mirror_stale_tasks": "2000x120"}, {"AsyncApiProxyMirrorLags"}),

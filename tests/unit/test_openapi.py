@@ -30,11 +30,12 @@ TREE: dict[str, Any] = {
 }
 
 
-def document(*operations: Operation) -> dict[str, Any]:
+def document(*operations: Operation, has_callbacks: bool = False) -> dict[str, Any]:
     tasks: Any = Endpoints()
     health: Any = Endpoints()
     operating: Any = Endpoints()
     callbacks: Any = Endpoints()
+    callbacks.are_on = has_callbacks
     callers = CallerEndpoints(access=None)
     served = {each.name: each for each in operations}
     app = create_app(
@@ -54,6 +55,7 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.public = PublicAddress()
+        self.are_on = False
 
     def __getattr__(self, name: str) -> Any:
         async def endpoint() -> None: ...
@@ -220,3 +222,19 @@ def test_the_worked_example_says_what_it_answers():
     created = parse_operations(file.read_text(), name=file.name)["create-client"]
     answers = document(created)["paths"]["/clients"]["post"]["responses"]
     assert list(answers)[:3] == ["201", "2XX", "202"]
+
+
+def test_callbacks_are_described_where_there_are_any():
+    plain = document(operation())
+    told = document(operation(), has_callbacks=True)
+    without, post = (each["paths"]["/trees"]["post"] for each in (plain, told))
+    assert "callbacks" not in without
+    assert "TaskEnded" not in plain["components"]["schemas"]
+    (sent,) = post["callbacks"]["taskEnded"]["{$request.header.Task-Callback}"].values()
+    content = sent["requestBody"]["content"]["application/cloudevents+json"]
+    event = told["components"]["schemas"][content["schema"]["$ref"].removeprefix(COMPONENTS)]
+    assert "dev.asyncapiproxy.task.expired" in event["properties"]["type"]["enum"]
+    headers = {each["name"] for each in post["parameters"]} - {
+        each["name"] for each in without["parameters"]
+    }
+    assert headers == {"Task-Callback"}

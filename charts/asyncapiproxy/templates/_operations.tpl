@@ -6,6 +6,9 @@
 {{- with include "asyncapiproxy.withoutNulls" .Values.limits | fromJson -}}
 {{- $_ := set $file "limits" . -}}
 {{- end -}}
+{{- with include "asyncapiproxy.withoutNulls" .Values.callbacks.named | fromJson -}}
+{{- $_ := set $file "callbacks" . -}}
+{{- end -}}
 {{- /* Helm would write an empty file, or blanks in their place. */ -}}
 {{- if regexMatch `[\x{7f}-\x{9f}\x{feff}]|[^\\](\\\\)*\\u202[89]` (toJson $file) -}}
 {{- fail "\n\noperations, limits: no text in them can have a control character or a Unicode line separator\n" -}}
@@ -29,6 +32,10 @@
 {{- end -}}
 {{- $longest := max (int (ceil $seconds)) (int (default 0 (get $queues $queue))) -}}
 {{- $_ := set $queues $queue $longest -}}
+{{- end -}}
+{{- if .Values.callbacks.allow -}}
+{{- /* A try takes so long at most, and a second more to throw the answer away. */ -}}
+{{- $_ := set $queues "callbacks" 16 -}}
 {{- end -}}
 {{- range $queue, $pool := .Values.pools -}}
 {{- if not (or (kindIs "invalid" $pool) (hasKey $queues $queue)) -}}

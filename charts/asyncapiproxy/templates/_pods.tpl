@@ -56,7 +56,7 @@ annotations:
 checksum/operations: {{ include "asyncapiproxy.operations" .root | sha256sum }}
 {{- end }}
 {{- /* Only what the values say: what was generated once stays. */}}
-checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Values.sealingKeys .root.Values.postgresql.password .root.Values.rabbitmq.password | toJson | sha256sum }}
+checksum/credentials: {{ list .root.Values.database .root.Values.broker .root.Values.sealingKeys .root.Values.callbacks.keys .root.Values.postgresql.password .root.Values.rabbitmq.password | toJson | sha256sum }}
 {{- with .part.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
@@ -153,6 +153,23 @@ valueFrom:
   value: {{ .root.Values.blobs.url | quote }}
 - name: ASYNCAPIPROXY_SEALING_KEYS
   {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.sealingKeys "key" "sealing-keys") | nindent 2 }}
+{{- end }}
+{{- if .root.Values.callbacks.allow }}
+- name: ASYNCAPIPROXY_CALLBACK_ALLOW
+  value: {{ include "asyncapiproxy.text" .root.Values.callbacks.allow }}
+{{- /* Whoever signs has the keys, and whoever says by which public ones that is verified. */}}
+{{- if or (eq .component "proxy") (eq (default "" .queue) "callbacks") }}
+- name: ASYNCAPIPROXY_CALLBACK_KEYS
+  {{- include "asyncapiproxy.secretKey" (dict "root" .root "source" .root.Values.callbacks "key" "callback-keys") | nindent 2 }}
+{{- end }}
+{{- if eq (default "" .queue) "callbacks" }}
+- name: ASYNCAPIPROXY_CALLBACK_NETWORKS
+  value: {{ include "asyncapiproxy.text" .root.Values.callbacks.networks }}
+{{- with .root.Values.publicUrl }}
+- name: ASYNCAPIPROXY_PUBLIC_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and (eq .component "proxy") (include "asyncapiproxy.accessSecret" .root) }}
 - name: ASYNCAPIPROXY_ACCESS_FILE

@@ -87,6 +87,9 @@ class CallableAddresses:
         """
         return cls(tuple(map(_network, texts)))
 
+    def __bool__(self) -> bool:
+        return bool(self.networks)
+
     def refusal(self, address: Address | str) -> str | None:
         """What the address is that may not be called, such as `a private address`; else None.
 

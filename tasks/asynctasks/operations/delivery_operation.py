@@ -59,7 +59,7 @@ class _DeliveryOperation(Operation):
         return self  # the executor knows what
 
 
-DELIVERY = _DeliveryOperation(
+DELIVERY: Operation = _DeliveryOperation(
     name=NAME,
     summary="Tell of a task's end",
     route="POST /callbacks",  # which is not served

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asynctasks.declarations.declared import Declared
 from asynctasks.limits.limit import FAIR_BY, Limit
+from asynctasks.operations.callback import Callback
 from asynctasks.operations.operation import HANDLER, NAME, QUEUE, ROUTE, Operation
 from asynctasks.operations.schema_keywords import DRAFT
 
@@ -34,13 +35,10 @@ _MORE: dict[tuple[str, str], Schema] = {
 
 def file_schema() -> Schema:
     """The schema; defaults and descriptions are those of the declarations' own classes."""
-    operation, limit = _schema_of(Operation), _schema_of(Limit)
-    definitions = {
-        **operation.pop("$defs"),
-        **limit.pop("$defs"),
-        "Operation": operation,
-        "Limit": limit,
-    }
+    definitions: dict[str, Schema] = {}
+    for model in (Operation, Limit, Callback):
+        schema = _schema_of(model)
+        definitions |= {**schema.pop("$defs", {}), model.__name__: schema}
     for model in _models(Declared):
         if model.__name__ in definitions:
             _describe(definitions[model.__name__], model)
@@ -63,6 +61,10 @@ def file_schema() -> Schema:
                 **_by_name("Limit"),
                 "description": "What operations together may ask of their upstreams, by its name.",
             },
+            "callbacks": {
+                **_by_name("Callback"),
+                "description": "Whom callers may have told of tasks' ends, by its name.",
+            },
         },
         "$defs": dict(sorted(definitions.items())),
     }
@@ -71,7 +73,7 @@ def file_schema() -> Schema:
 def _schema_of(model: type[Declared]) -> Schema:
     """Without the name, which is the key above."""
     schema = model.model_json_schema(mode="validation", ref_template=_DEFINITIONS)
-    del schema["properties"]["name"]
+    schema["properties"].pop("name", None)
     schema["required"] = [key for key in schema.get("required", []) if key != "name"]
     return schema
 
