@@ -145,8 +145,8 @@ def schema() -> Json:
         "callbacks": part(
             allow=listing(
                 "URLs that may be told of tasks' ends ([callbacks](callbacks.md)), as patterns: "
-                "`https://*.example.com`; if empty, none. With any there are executors of the queue "
-                "`callbacks`",
+                "`https://*.example.com`; if empty, none. With any, executors of the queue "
+                "`callbacks` are there",
                 "string",
             ),
             networks=listing("networks of your own in which receivers may be", "string"),

@@ -41,7 +41,7 @@ from asynctestkit.scripted_proxy import (
     task,
 )
 
-BODY: Any = {"delay": None, "deadline": None, "priority": None, "labels": None}
+BODY: Any = dict.fromkeys(("delay", "deadline", "priority", "labels", "callback"))
 
 
 def wanted(
@@ -206,7 +206,9 @@ def test_options_become_headers():
         "Task-Delay": "1.5",
         "Task-Deadline": "120",
     }
-    assert option_headers(labels={}) == {}
+    assert option_headers(labels={}, callback="https://a.example") == {
+        "Task-Callback": "https://a.example"
+    }
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,8 @@ def test_options_become_headers():
         {"labels": {"a": "1, b=2"}},
         {"labels": {"a=b": "c"}},
         {"labels": {"a": "b\r\nX: y"}},
+        {"callback": "https://a.example\r\nX: y"},
+        {"callback": 5},
         {"key": ""},
         {"key": UUID(int=0)},
         {"body": "text", "operation": "scan"},

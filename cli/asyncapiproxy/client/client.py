@@ -74,6 +74,7 @@ class Client:
         deadline: Seconds | datetime | None = None,
         priority: int | None = None,
         labels: Mapping[str, str] | None = None,
+        callback: str | None = None,
         body: bytes | BinaryIO | None = None,
         content_type: str = "application/octet-stream",
     ) -> TaskHandle:
@@ -97,6 +98,7 @@ class Client:
             deadline=deadline,
             priority=priority,
             labels=labels,
+            callback=callback,
             body=body,
             content_type=content_type,
         )

@@ -74,6 +74,7 @@ def submission(
     deadline: Seconds | datetime | None,
     priority: int | None,
     labels: Mapping[str, str] | None,
+    callback: str | None,
     body: bytes | BinaryIO | None,
     content_type: str,
 ) -> Submission:
@@ -85,7 +86,9 @@ def submission(
     return Submission(
         operation=operation,
         arguments=dict(arguments or {}),
-        headers=option_headers(delay=delay, deadline=deadline, priority=priority, labels=labels),
+        headers=option_headers(
+            delay=delay, deadline=deadline, priority=priority, labels=labels, callback=callback
+        ),
         wait_seconds=None if wait is None else in_seconds(wait, "wait"),
         key=key or str(uuid4()),
         body=None if body is None else request_body(body, content_type=content_type),

@@ -21,6 +21,7 @@ def option_headers(
     deadline: Seconds | datetime | None = None,
     priority: int | None = None,
     labels: Mapping[str, str] | None = None,
+    callback: str | None = None,
 ) -> dict[str, str]:
     """The headers of what is given; raises CallInvalidError for what no header could say."""
     told = {
@@ -28,6 +29,7 @@ def option_headers(
         "Task-Deadline": _deadline(deadline),
         "Task-Priority": None if priority is None else str(priority),
         "Task-Labels": ", ".join(_labels(labels or {})),
+        "Task-Callback": _callback(callback),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -48,6 +50,17 @@ def _labels(labels: Any) -> list[str]:
         if not _LABEL.fullmatch(label):
             raise CallInvalidError(f"{label!r} is no label: expected a name and a value.")
     return told
+
+
+def _callback(callback: Any) -> str | None:
+    if callback is None:
+        return None
+    if not isinstance(callback, str) or not (callback.isascii() and callback.isprintable()):
+        raise CallInvalidError(
+            "`callback` is no text of printable ASCII: expected a URL, or a name that the site has "
+            "given one."
+        )
+    return callback
 
 
 def _deadline(deadline: Seconds | datetime | None) -> str | None:

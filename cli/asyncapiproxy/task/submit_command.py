@@ -83,6 +83,10 @@ def submit(
     priority: Annotated[
         int | None, typer.Option(min=0, max=9, help="0 to 9, where limits hold tasks back.")
     ] = None,
+    callback: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Who is told of its end: a URL, or a name of the site's."),
+    ] = None,
     arguments_file: Annotated[
         str | None,
         typer.Option(
@@ -149,6 +153,7 @@ def submit(
                 deadline=ends,
                 priority=priority,
                 labels=labels,
+                callback=callback,
                 body=typed and typed.content,
                 content_type="" if typed is None else typed.content_type,
             )
