@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from asynctasks.errors import DeliveryNotFoundError
 from asynctasks.instants import utc_now
+from asynctasks.operations.delivery_operation import DELIVERY
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
@@ -99,9 +100,9 @@ async def test_whoever_ends_a_task_adds_its_delivery(parts: Any, new_task: MakeT
     assert (delivery.number, delivery.event) == (1, status)
     assert (delivery.status, delivery.url) == (TaskStatus.QUEUED, "https://erp.example.com/hooks")
     row = await _row(parts, delivery.task_id)
-    assert (row.operation, row.queue, row.delivery_of) == ("callback", "callbacks", new.id)
+    assert (row.operation, row.queue, row.delivery_of) == (DELIVERY.name, DELIVERY.queue, new.id)
     assert (row.principal, row.tenant, row.callbacks, row.counted) == ("ann", "red", None, None)
-    assert (row.published, row.max_attempts, row.version) == (False, 10, 1)
+    assert (row.published, row.max_attempts) == (False, DELIVERY.retry.max_attempts)
     assert abs(row.next_publish_at - utc_now()) < timedelta(minutes=1)
     assert row.arguments == {
         "url": "https://erp.example.com/hooks",
