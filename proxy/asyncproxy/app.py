@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from asyncproxy.callback_routes import callback_routes
+from asyncproxy.callback_routes import delivery_routes, key_routes
 from asyncproxy.caller_routes import caller_routes
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
@@ -85,7 +85,8 @@ def create_app(
     # Flat, so that what a path allows can be told.
     for router in (
         task_routes(tasks),
-        callback_routes(callbacks),
+        delivery_routes(callbacks),
+        key_routes(callbacks),
         operating_routes(operating),
         caller_routes(callers),
         health_routes(health),

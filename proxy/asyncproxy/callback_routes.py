@@ -95,13 +95,13 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def callback_routes(callbacks: CallbackEndpoints) -> APIRouter:
-    """The routes about callbacks."""
+def delivery_routes(callbacks: CallbackEndpoints) -> APIRouter:
+    """The routes about the deliveries of a task."""
     access = callbacks.access
     route = APIRoute if access is None else guarded_route(access)
-    guarded = APIRouter(tags=["callbacks"], route_class=route)
+    router = APIRouter(tags=["callbacks"], route_class=route)
     add_route(
-        guarded,
+        router,
         "GET",
         PATHS["deliveries"],
         callbacks.list_deliveries,
@@ -109,7 +109,7 @@ def callback_routes(callbacks: CallbackEndpoints) -> APIRouter:
         responses=schemas.DELIVERIES,
     )
     add_route(
-        guarded,
+        router,
         "POST",
         PATHS["redeliver"],
         callbacks.redeliver,
@@ -117,8 +117,12 @@ def callback_routes(callbacks: CallbackEndpoints) -> APIRouter:
         responses=schemas.REDELIVER,
         status=202,
     )
+    return router
+
+
+def key_routes(callbacks: CallbackEndpoints) -> APIRouter:
+    """What everyone may know."""
     router = APIRouter(tags=["callbacks"])
-    router.include_router(guarded)
     add_route(
         router,
         "GET",

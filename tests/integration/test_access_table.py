@@ -23,6 +23,8 @@ ROB = Principal(name="rob", tenant="red")
 BEA = Principal(name="bea", tenant="blue")
 UNKNOWN = Principal(name="whoever")
 SUBMIT = "an operation's route"
+RECEIVER = "https://erp.example.com"
+"""Whom each task's end would be told, if there were an executor for that."""
 NAMES = ("create-client", "other")
 
 
@@ -96,7 +98,7 @@ class Walk:
     async def task(self, owner: Principal) -> str:
         """A task of the owner's, cancelled: it has an answer, can be retried and forgotten."""
         answer = await self.client.post(
-            "/create-client", json={}, headers={**proof(owner), **ASYNC}
+            "/create-client", json={}, headers={**proof(owner), **ASYNC, "Task-Callback": RECEIVER}
         )
         task_id = answer.json()["id"]
         done = await self.client.post(f"/tasks/{task_id}/cancel", headers=proof(owner))
@@ -104,7 +106,8 @@ class Walk:
         return task_id
 
     async def ask(self, row: Row, task_id: str, caller: Principal | None = ANN) -> int:
-        path = row.path.replace("{task_id}", task_id).replace("/swagger", "/swagger/swagger-ui.css")
+        path = row.path.replace("{task_id}", task_id).replace("{number}", "1")
+        path = path.replace("/swagger", "/swagger/swagger-ui.css")
         headers = {**proof(caller), **ASYNC}
         return (await self.client.request(row.method, path, headers=headers)).status_code
 
@@ -140,7 +143,8 @@ async def scope(request: pytest.FixtureRequest) -> Scope:
 async def walk(scope: Scope, sqlite_url: str) -> AsyncIterator[Walk]:
     crm = {"crm": Limit(name="crm", concurrency=40)}
     operations = [operation(name, limits=["crm"]).bounded_by(crm) for name in NAMES]
-    async with inside(*operations, database_url=sqlite_url, broker_url="memory://") as installation:
+    given = {"database_url": sqlite_url, "broker_url": "memory://", "callback_allow": RECEIVER}
+    async with inside(*operations, **given) as installation:
         callers = access((ANN, ROB, BEA), rule(principals=("ann",), tasks=scope), rule())
         proxy = await installation.proxy(access=callers)
         yield Walk(installation, proxy, await installation.client(proxy), callers)

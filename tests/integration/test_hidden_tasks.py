@@ -89,7 +89,7 @@ async def answered(
     client: httpx.AsyncClient, method: str, path: str, task_id: str, headers: dict[str, str]
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """All of the answer, but for its date, with the id taken out."""
-    address = path.replace("{task_id}", task_id)
+    address = path.replace("{task_id}", task_id).replace("{number}", "1")
     query = "?wait=5" if "/response" in path else ""
     answer = await client.request(method, address + query, headers={**proof(BEA), **headers})
     told = [(name, value) for name, value in answer.headers.multi_items() if name != "date"]
