@@ -135,6 +135,29 @@ async def test_of_two_one_leads_until_it_releases():
 
 
 @in_virtual_time
+async def test_a_renewal_that_is_written_though_it_was_cancelled_keeps_nobody_waiting():
+    leases = FakeLeases()
+    first, second = candidate(leases, "first"), candidate(leases, "second")
+    await first.acquire()
+    assert leases.lease is not None
+    # As a stop leaves it: the API server has taken what the holder has not heard of.
+    await leases.replace_lease("operator", leases.lease)
+    await first.release()
+    assert await asyncio.wait_for(second.acquire(), 1) is None
+    assert second.is_leading
+
+
+async def test_a_lease_that_another_has_taken_is_not_given_back():
+    leases = FakeLeases()
+    first = candidate(leases, "first")
+    await first.acquire()
+    assert leases.lease is not None
+    taken = {**leases.lease["spec"], "holderIdentity": "other"}
+    await leases.replace_lease("operator", {**leases.lease, "spec": taken})
+    await first.release()
+    assert leases.lease["spec"]["holderIdentity"] == "other"
+
+
 async def test_a_leader_that_vanishes_is_followed_after_the_leases_duration():
     leases = FakeLeases()
     await candidate(leases, "first").acquire()

@@ -154,12 +154,22 @@ class Leader:
         if not self.is_leading:
             return
         self.is_leading = False
-        given_back = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS}
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._write(self._lease, {"renewTime": _now(), **given_back})
-        except (KubeError, TimeoutError) as error:
+                await self._give_back()
+        except (KubeError, LeadershipLostError, TimeoutError) as error:
             log.warning("lease not released", lease=self.name, reason=str(error))
+
+    async def _give_back(self) -> None:
+        given_back = {"holderIdentity": "", "leaseDurationSeconds": RELEASED_SECONDS}
+        while True:
+            try:
+                await self._write(self._lease, {"renewTime": _now(), **given_back})
+            except KubeConflictError:
+                # A renewal that was cancelled may have been written all the same.
+                await self._read_again()
+            else:
+                return
 
     async def _look(self) -> None:
         self.is_leading = await self._try()
