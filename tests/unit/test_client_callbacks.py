@@ -2,9 +2,11 @@
 
 import base64
 import datetime as dt
+import doctest
 import sys
 import time
 from email.message import Message
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -283,3 +285,12 @@ def test_we_take_what_standardwebhooks_signs():
 def test_it_is_what_the_library_exports():
     assert asyncapiproxy.verify_callback is verify_callback
     assert asyncapiproxy.CallbackEvent is CallbackEvent
+
+
+def test_the_document_says_what_happens():
+    text = (Path(__file__).parents[2] / "docs/callbacks.md").read_text()
+    told: list[str] = []
+    examples = doctest.DocTestParser().get_doctest(text, {}, "callbacks.md", "callbacks.md", 0)
+    assert len(examples.examples) > 8
+    doctest.DocTestRunner(verbose=False).run(examples, out=told.append)
+    assert "".join(told) == ""
