@@ -53,6 +53,8 @@ def test_what_fits_a_pattern_is_called_in_its_one_writing(
         (BELOW, "https://bad.example/.example.com"),
         (BELOW, "https://bad.example?.example.com"),
         (BELOW, "http://a.example.com/"),
+        (TASKS, "http://hooks.example.com:8443/tasks/1"),
+        ("http://a.example.com:9000", "https://a.example.com:9000/"),
         (BELOW, "https://a.example.com:8443/"),
         (BELOW, "https://a.example.com:80/"),
         (TASKS, "https://hooks.example.com/tasks/1"),
