@@ -87,6 +87,27 @@ def test_the_client_library_needs_nothing_of_the_services():
     assert (done.stdout.strip(), done.stderr) == ("ProxyUnreachableError", "")
 
 
+RECEIVER = """
+from asyncapiproxy import ClientError, verify_callback
+for key in ("whsec_" + "A" * 32, "whpk_" + "A" * 43 + "="):
+    try:
+        verify_callback({}, b"", key)
+    except ClientError as error:
+        print(error)
+"""
+
+
+def test_a_receiver_of_callbacks_needs_nothing_either_unless_it_verifies_by_public_keys():
+    done = subprocess.run(
+        [sys.executable, "-c", OF_SERVICES + RECEIVER], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "webhook-id: expected such a header, in ASCII.",
+        "Public keys need cryptography: pip install 'asyncapiproxy[callbacks]'",
+    ]
+    assert done.stderr == ""
+
+
 def run_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as `pip install asyncapiproxy` leaves it."""
     command = "from asyncapiproxy.main import app\napp(sys.argv[1:])"
