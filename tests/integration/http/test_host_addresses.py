@@ -109,7 +109,7 @@ async def test_no_more_hosts_are_known_than_are_bounded(monkeypatch: pytest.Monk
 async def test_where_one_address_refuses_the_next_is_tried(monkeypatch: pytest.MonkeyPatch):
     upstream = Scripted(OK)
     resolver = Resolver()
-    monkeypatch.setattr(host_addresses, "_system", resolver)
+    monkeypatch.setattr(host_addresses, "system_lookup", resolver)
     async with serving(upstream) as port, http_client("plain") as client:
         # Nobody listens at one of them, whichever is tried first.
         resolver.found = [address(1, port), address(1, free_port())]
@@ -131,7 +131,7 @@ async def test_where_tls_fails_at_one_address_the_next_is_tried(
     trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
     trusting.check_hostname = False
     resolver = Resolver()
-    monkeypatch.setattr(host_addresses, "_system", resolver)
+    monkeypatch.setattr(host_addresses, "system_lookup", resolver)
     async with (
         serving(Scripted(OK), server) as port,
         serving(hangs_up) as broken,
