@@ -9,6 +9,7 @@ import typer
 
 from asyncapiproxy.lazy_command import needing_services
 from asyncapiproxy.proxy_documents import EXITS, place, show_answer
+from asyncapiproxy.shown_text import printable
 from asyncapiproxy.task.completion import complete_operations
 from asyncapiproxy.task.quick_client import LOCAL
 from asyncapiproxy.task.session import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 operations_app = new_app(
     help=f"""See what a proxy serves, pause and resume it; `queue list` shows what waits.
 
-    `check` and `schema` are for the file of operations, and ask no proxy.
+    `import`, `check` and `schema` are for the file of operations, and ask no proxy.
 
     {EXITS}"""
 )
@@ -192,6 +193,91 @@ def _check_runnable(operations: Operations) -> None:
         faults.append(f"{', '.join(sealed)}: ASYNCAPIPROXY_SEALING_KEYS is not set")
     if faults:
         raise OperationsFileError("\n".join(faults))
+
+
+@operations_app.command(name="import")
+def import_operations(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="The OpenAPI document, 3.0 or 3.1: a file or an address."
+        ),
+    ],
+    wanted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--operation",
+            metavar="ID",
+            help="Of these alone, several times: an operationId, or `POST /path`.",
+            show_default=False,
+        ),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the upstream is, in place of the document's servers: a URL, or `{NAME}` "
+            "of a variable in the executor's environment.",
+            show_default=False,
+        ),
+    ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Below which path the proxy serves them: `/billing`.",
+            show_default=False,
+        ),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the operations file is written, which must not exist yet; by default to "
+            "standard output.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make an operations file of the upstream's own OpenAPI document.
+
+        asyncapiproxy operations import openapi.yaml --output operations.yaml
+
+    What the file cannot say is told on standard error, by its place in the document; the rest is a
+    file that can be used. Exits with 0, or with 1 where nothing can be made of the document.
+    """
+    with needing_services():
+        from asyncapiproxy.openapi_import.importing import imported  # noqa: PLC0415 - an extra
+    from asyncapiproxy.openapi_import.remarks import DocumentError  # noqa: PLC0415
+
+    try:
+        made = imported(source, wanted=wanted or (), upstream=upstream, prefix=prefix)
+        if output is not None:
+            _write_new(output, made.text)
+    except DocumentError as error:
+        show_error(str(error))
+        raise typer.Exit(ExitCode.FAILED) from error
+    if output is None:
+        typer.echo(made.text, nl=False)
+    told = console(stderr=True)
+    for remark in made.remarks:
+        told.print(printable(str(remark)), soft_wrap=True, markup=False)
+    counted = f"{len(made.operations)} operations" + (
+        f", {made.left_out} left out" if made.left_out else ""
+    )
+    told.print(f"{output or 'the file'}: {counted}", soft_wrap=True, markup=False)
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Raise DocumentError where it exists: a person may have worked on it."""
+    from asyncapiproxy.openapi_import.remarks import DocumentError  # noqa: PLC0415 - seldom needed
+
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise DocumentError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 @operations_app.command(name="schema")

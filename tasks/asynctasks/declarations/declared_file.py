@@ -87,9 +87,9 @@ class Report:
 
         Its `hidden` fields are no keys of the file. Values that are secret are not quoted.
         """
-        for fault in error.errors(include_url=False, include_input=not are_values_secret):
-            for within, expected in _told(fault, model, hidden):
-                self.add((*at, *fault["loc"], *within), expected)
+        told = faults_of(error, model, hidden=hidden, are_values_secret=are_values_secret)
+        for key, expected in told:
+            self.add((*at, *key), expected)
 
     def add_empty(self, declaration: Any, *, at: Key = ()) -> None:
         """Note each key without a value: it may be meant as nobody and be taken for anybody."""
@@ -117,6 +117,22 @@ class Report:
         while key and key not in self._lines:
             key = key[:-1]
         return self._lines.get(key, 1)
+
+
+def faults_of(
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    hidden: frozenset[str] = frozenset(),
+    are_values_secret: bool = False,
+) -> Iterator[tuple[Key, str]]:
+    """All that keeps a declaration from being the model: the keys, and what was expected there.
+
+    Its `hidden` fields are no keys of the file. Values that are secret are not quoted.
+    """
+    for fault in error.errors(include_url=False, include_input=not are_values_secret):
+        for within, expected in _told(fault, model, hidden):
+            yield (*fault["loc"], *within), expected
 
 
 def _told(fault: Any, model: type[BaseModel], hidden: frozenset[str]) -> list[tuple[Key, str]]:

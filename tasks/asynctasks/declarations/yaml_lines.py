@@ -22,7 +22,8 @@ Key = tuple[str | int, ...]
 MAX_DEPTH = 64
 """Deeper than a person writes, and far from Python's own limit."""
 MAX_NODES = 100_000
-"""With aliases a short text can stand for more than memory holds."""
+"""As many at least, and one for each character: more are there by aliases alone, with which a short
+text can stand for more than memory holds."""
 TAGS = frozenset(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
@@ -50,7 +51,7 @@ def parse_yaml(text: str) -> tuple[Any, dict[Key, int]]:
         node: yaml.Node | None = loader.get_single_node()
         if node is None:
             return None, {}
-        lines = dict(_lines(node))
+        lines = dict(_lines(node, most=max(MAX_NODES, len(text))))
         return loader.construct_document(node), lines  # pyright: ignore[reportUnknownMemberType] - untyped
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -75,7 +76,7 @@ _CORE = {
 }
 
 
-def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+def core_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     """The tags that plain text may have, by its first character, as PyYAML looks them up."""
     found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     for name, (pattern, firsts) in _CORE.items():
@@ -87,8 +88,6 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader, but by YAML 1.2's core schema, and what it makes no value of has a line."""
-
-    yaml_implicit_resolvers = _resolvers()
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -143,14 +142,20 @@ def _boolean(_: yaml.SafeLoader, node: yaml.Node) -> bool:
     return _text(node, "bool").lower() == "true"
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:float", _float)
-_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
+def read_by_core_schema(loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> None:
+    """Let a loader of PyYAML's read plain words by YAML 1.2, not by 1.1 as its own do."""
+    loader.yaml_implicit_resolvers = core_resolvers()
+    loader.add_constructor("tag:yaml.org,2002:int", _integer)
+    loader.add_constructor("tag:yaml.org,2002:float", _float)
+    loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
 
 
-def _lines(root: yaml.Node) -> Iterator[tuple[Key, int]]:
+read_by_core_schema(_Loader)
+
+
+def _lines(root: yaml.Node, *, most: int) -> Iterator[tuple[Key, int]]:
     for count, (key, node) in enumerate(_nodes(root, (), ())):
-        if count == MAX_NODES:
+        if count == most:
             raise YamlError(node.start_mark.line + 1, "its aliases stand for too much")
         yield key, node.start_mark.line + 1
 

@@ -53,7 +53,7 @@ Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
 _NOT_RUN_BY = {"summary", "description", "response", "limits", "priority", "callbacks"}
 """What makes no difference to whoever runs a task of it."""
-_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~@:-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
 Priority = Annotated[Whole, Field(ge=0, le=9)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_.]*(\*|:\d+)?"
+_ENCODED = "%[0-9A-Fa-f]{2}"
+_NAME = rf"([A-Za-z_]|{_ENCODED})([A-Za-z0-9_.]|{_ENCODED})*(\*|:\d+)?"
 EXPRESSION = re.compile(rf"[+#./;?&]?{_NAME}(,{_NAME})*")
 _PART = re.compile(r"(\{[^{}]*\})")
 _URL = re.compile(r"(https?://[^\s/?#]|\{)\S*")
@@ -63,6 +64,11 @@ class _Part:
 
     @property
     def names(self) -> list[str]:
+        return [unquote(name) for name in self.written_names]
+
+    @property
+    def written_names(self) -> list[str]:
+        """The names as the template has them: one that needs it is percent-encoded."""
         return list(uritemplate.variables(self.text)) if self.operator is not None else []
 
 
@@ -113,6 +119,12 @@ class BoundUrl:
             for part in parts
         ]
         self._fixed = fixed
+        self._encoded = [
+            (written, name)
+            for part in parts
+            for written, name in zip(part.written_names, part.names, strict=True)
+            if written != name
+        ]
         self._in_host = {part.text[1:-1] for part in _in_host(parts)}
         try:
             # With 1 in the host or port and nothing elsewhere: what the file alone can get wrong.
@@ -144,6 +156,8 @@ class BoundUrl:
             text = texts[name]
             if not isinstance(text, str) or not _LABEL.fullmatch(text):
                 raise UrlValueError(f"{name!r} is no part of a host's name.")
+        for written, name in self._encoded:
+            texts[written] = texts[name]
         pieces = [
             (part, part.text if template is None else template.expand(texts))
             for part, template in self._parts
