@@ -249,10 +249,17 @@ def import_operations(
     """
     with needing_services():
         from asyncapiproxy.openapi_import.importing import imported  # noqa: PLC0415 - an extra
+        from asyncapiproxy.openapi_import.source import read_source  # noqa: PLC0415 - an extra
     from asyncapiproxy.openapi_import.remarks import DocumentError  # noqa: PLC0415
 
     try:
-        made = imported(source, wanted=wanted or (), upstream=upstream, prefix=prefix)
+        made = imported(
+            read_source(source),
+            source=source,
+            wanted=wanted or (),
+            upstream=upstream,
+            prefix=prefix,
+        )
         if output is not None:
             _write_new(output, made.text)
     except DocumentError as error:

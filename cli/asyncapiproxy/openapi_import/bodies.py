@@ -85,8 +85,8 @@ class Bodies:
 
     def _arguments(self, part: Part, *, has_parameters: bool) -> Schema | None:
         """The schema of an object with names of its own; None where it may be something else."""
-        parts = self._plain_parts(part, frozenset())
-        if parts is not None:
+        parts = self._plain_parts(part, frozenset()) or []
+        if any("properties" in one.value for one in parts):
             return self._merged(parts)
         schema = self._schemas.converted(part, is_sealable="$ref" not in part.value)
         root: Schema = {"$defs": self._schemas.definitions_of(schema)}
@@ -100,12 +100,10 @@ class Bodies:
         part = self._document.followed(part)
         schema = part.value
         words = {word for word in schema if not word.startswith("x-")}
-        is_object = schema.get("type", "object") == "object" and "properties" in schema
-        if not words <= _OF_A_PLAIN_OBJECT or part.pointer in above:
+        is_object = schema.get("type", "object") == "object"
+        if not is_object or not words <= _OF_A_PLAIN_OBJECT or part.pointer in above:
             return None
-        if "allOf" not in schema:
-            return [part] if is_object else None
-        found = [Part({**schema, "allOf": []}, part.pointer)] if is_object else []
+        found = [Part({**schema, "allOf": []}, part.pointer)]
         for one in part.each_below("allOf"):
             below = self._plain_parts(one, above | {part.pointer})
             if below is None:
@@ -126,9 +124,14 @@ class Bodies:
                 properties[name] = member if other == member else {"allOf": [other, member]}
             if "additionalProperties" in schema:
                 merged["additionalProperties"] = schema["additionalProperties"]
-        if required:
-            merged["required"] = list(required)
+        sent = [name for name in required if not _is_read_only(properties.get(name))]
+        if sent:
+            merged["required"] = sent
         return {**merged, "properties": properties}
+
+
+def _is_read_only(schema: Any) -> bool:
+    return (as_object(schema) or {}).get("readOnly") is True
 
 
 def _is_json(media_type: str) -> bool:

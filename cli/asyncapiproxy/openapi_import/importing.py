@@ -12,7 +12,6 @@ from asyncapiproxy.openapi_import.names import operation_name
 from asyncapiproxy.openapi_import.operations import OperationMaker
 from asyncapiproxy.openapi_import.remarks import DocumentError, NotExpressibleError, Remarks
 from asyncapiproxy.openapi_import.servers import Servers
-from asyncapiproxy.openapi_import.source import read_source
 from asyncapiproxy.openapi_import.written import written
 from asynctasks.operations.operations_file import parse_operations
 
@@ -38,16 +37,21 @@ class Imported:
 
 
 def imported(
-    source: str, *, wanted: Collection[str] = (), upstream: str | None = None, prefix: str = ""
+    document: Any,
+    *,
+    source: str,
+    wanted: Collection[str] = (),
+    upstream: str | None = None,
+    prefix: str = "",
 ) -> Imported:
-    """The operations file of the document at a path or an address.
+    """The operations file of a document that was read from a path or an address, its source.
 
     Of all its calls, or of those that are wanted, served below the prefix. Raises DocumentError.
     """
     if not _PREFIX.fullmatch(prefix):
         raise DocumentError(f"--prefix {prefix}: expected a path: /billing")
     remarks = Remarks()
-    document = OpenApiDocument(read_source(source), name=source)
+    document = OpenApiDocument(document, name=source)
     servers = Servers(source, upstream=upstream)
     maker = OperationMaker(document, servers, remarks, prefix=prefix.rstrip("/"))
     declared: dict[str, Any] = {}

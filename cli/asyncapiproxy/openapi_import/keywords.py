@@ -66,6 +66,11 @@ def or_null(schema: Schema) -> Schema:
     return {**told, "anyOf": [rest, {"type": NULL}]} if rest else told
 
 
+def prose(text: Any) -> str:
+    """A text for people, whose spaces at the ends of lines keep it from being a block of YAML."""
+    return "\n".join(line.rstrip() for line in str(text).strip().splitlines())
+
+
 def plain_value(value: Any) -> Any:
     """The value without integers of more than 64 bits, which the file cannot hold."""
     if (members := as_object(value)) is not None:
@@ -101,6 +106,8 @@ def _checked(keyword: str, value: Any, told: Told) -> Schema:
     if keyword == "format":
         is_known = str(value) in CHECKED_FORMATS | SHOWN_FORMATS
         return {"format" if is_known else "x-format": value}
+    if keyword == "description":
+        return {keyword: prose(value)}
     if keyword in _UNCHECKED:
         return {keyword: value}
     if keyword not in KEYWORDS or keyword.startswith("$"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from asyncapiproxy.openapi_import.bodies import JSON, Bodies, Body
+from asyncapiproxy.openapi_import.keywords import prose
 from asyncapiproxy.openapi_import.parameters import given, path_variable
 from asyncapiproxy.openapi_import.remarks import NotExpressibleError
 from asyncapiproxy.openapi_import.responses import Responses
@@ -142,7 +143,7 @@ class OperationMaker:
 def _texts(call: Call) -> dict[str, str]:
     told = call.operation.value
     summary = " ".join(str(told.get("summary", "")).split())
-    description = str(told.get("description", "")).strip()
+    description = prose(told.get("description", ""))
     if told.get("deprecated") is True:
         description = f"Deprecated. {description}".strip()
     return {"summary": summary, "description": description if description != summary else ""}
@@ -191,7 +192,9 @@ def _checked(declared: dict[str, Any], *, name: str, at: str) -> Operation:
         return Operation.model_validate({**declared, "name": name})
     except ValidationError as error:
         faults = faults_of(error, Operation, hidden=frozenset({"name"}))
-        told = "; ".join(f"{'.'.join(map(str, key)) or name}: {text}" for key, text in faults)
+        told = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, key)), it))) for key, it in faults
+        )
         raise NotExpressibleError(at, told) from error
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from asyncapiproxy.openapi_import.keywords import plain_value
+from asyncapiproxy.openapi_import.keywords import plain_value, prose
 from asyncapiproxy.openapi_import.remarks import NotExpressibleError
 from asyncapiproxy.openapi_import.schemas import ordered
 from asynctasks.errors import SchemaInvalidError, in_our_words
@@ -93,7 +93,7 @@ def _described(stated: StatedParameter, schemas: Schemas) -> Schema:
     schema = schemas.converted(stated.schema)
     about = stated.part.value
     if isinstance(about.get("description"), str):
-        schema["description"] = about["description"]
+        schema["description"] = prose(about["description"])
     if about.get("deprecated") is True:
         schema["deprecated"] = True
     if "example" in about and "examples" not in schema:

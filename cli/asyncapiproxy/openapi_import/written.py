@@ -67,11 +67,9 @@ def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    lines = value.splitlines()
     style = None
-    if len(lines) > 1:
-        # A block has no spaces at the end of a line.
-        value, style = "\n".join(line.rstrip() for line in lines), "|"
+    if "\n" in value:
+        style = "|"
     elif len(value) > LONGEST_LINE:
         style = ">"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)  # pyright: ignore[reportUnknownMemberType] - untyped
