@@ -184,6 +184,6 @@ def _answers(operation: Operation, components: ComponentSchemas) -> dict[str, An
         if declared.schema_ is not None:
             schema = components.add(operation.name, "Answer", declared.schema_).reference
         answer["content"] = {declared.media_type: {"schema": schema}}
-    if declared is None or declared.status is None:
-        return {"2XX": answer}
-    return {str(declared.status): {**answer, "headers": ANSWER_HEADERS}, "2XX": answer}
+    # Browsers put whole numbers first: with a range alone the 202 would stand above the answer.
+    status = 200 if declared is None else declared.status or 200
+    return {str(status): {**answer, "headers": ANSWER_HEADERS}, "2XX": answer}

@@ -123,9 +123,12 @@ def test_what_the_path_gives_is_not_in_the_body():
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (None, {"2XX": {"application/json", "*/*"}}),
+        (None, {"200": {"application/json", "*/*"}, "2XX": {"application/json", "*/*"}}),
         ({"status": 204}, {"204": set[str](), "2XX": set[str]()}),
-        ({"contentType": "application/pdf"}, {"2XX": {"application/pdf"}}),
+        (
+            {"contentType": "application/pdf"},
+            {"200": {"application/pdf"}, "2XX": {"application/pdf"}},
+        ),
         (
             {"status": 201, "schema": {"type": "array"}},
             {"201": {"application/json"}, "2XX": {"application/json"}},
@@ -143,6 +146,15 @@ def test_the_answer_in_time_is_what_the_file_says(
         if status.startswith("2") and status != "202"
     }
     assert shown == expected
+
+
+@pytest.mark.parametrize("response", [None, {"status": 201}])
+def test_a_browser_shows_ones_own_operations_and_their_answers_first(response: Any):
+    made = document(operation(response=response))
+    assert [tag["name"] for tag in made["tags"]][0] == "operations"
+    assert list(made["paths"])[0] == "/trees"
+    numbers = sorted(filter(str.isdigit, made["paths"]["/trees"]["post"]["responses"]), key=int)
+    assert numbers[:2] == ["200" if response is None else "201", "202"]
 
 
 def test_the_schema_of_an_answer_has_a_name():

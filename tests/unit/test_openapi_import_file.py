@@ -146,6 +146,16 @@ def test_some_operations_may_be_chosen(wanted: tuple[str, ...], names: list[str]
     assert list(declared(imported(document(PATHS), source=SOURCE, wanted=wanted))) == names
 
 
+def test_what_fastapi_adds_to_a_name_is_left_out_of_ours():
+    value = document(
+        {"/quotes/{id}/pdf": {"post": {"operationId": "make_pdf_quotes__id__pdf_post"}}}
+    )
+    value["paths"]["/quotes/{id}/pdf"]["parameters"] = [
+        {"name": "id", "in": "path", "schema": TEXT, "required": True}
+    ]
+    assert list(declared(imported(value, source=SOURCE))) == ["make-pdf"]
+
+
 def test_one_that_is_not_there_is_told_with_what_was_meant():
     with pytest.raises(DocumentError, match=r"--operation listInvoice: .*mean listInvoices\?"):
         imported(document(PATHS), source=SOURCE, wanted=["listInvoice"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from asyncapiproxy.openapi_import.remarks import Remarks
 
 _NEVER_SERVED = ("options", "trace")
+_NO_WORD = re.compile(r"\W")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,21 @@ class Call:
         return f"{self.method} {self.path}"
 
     @property
+    def operation_id(self) -> str:
+        """The document's own name for it; empty where it has none."""
+        return str(self.operation.value.get("operationId") or "")
+
+    @property
     def told_name(self) -> str:
-        """The document's own name for it, else one made of the call."""
-        return str(self.operation.value.get("operationId") or self.words)
+        """Its own name, without the path and method that FastAPI adds; else made of the call."""
+        added = f"{_NO_WORD.sub('_', self.path)}_{self.method.lower()}"
+        return self.operation_id.removesuffix(added) or self.words
 
     @property
     def names(self) -> set[str]:
         """All by which a person may choose it."""
-        return {self.words, self.told_name, operation_name(self.told_name, taken=())}
+        named = {self.words, self.operation_id, operation_name(self.told_name, taken=())}
+        return named - {""}
 
 
 def chosen_calls(
