@@ -270,10 +270,10 @@ def import_operations(
     told = console(stderr=True)
     for remark in made.remarks:
         told.print(printable(str(remark)), soft_wrap=True, markup=False)
-    counted = f"{len(made.operations)} operations" + (
-        f", {made.left_out} left out" if made.left_out else ""
-    )
-    told.print(f"{output or 'the file'}: {counted}", soft_wrap=True, markup=False)
+    count = len(made.operations)
+    counted = f"{count} operation{'s' * (count != 1)}"
+    left_out = f", {made.left_out} left out" if made.left_out else ""
+    told.print(f"{output or 'the file'}: {counted}{left_out}", soft_wrap=True, markup=False)
 
 
 def _write_new(file: Path, text: str) -> None:

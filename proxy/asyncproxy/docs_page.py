@@ -6,6 +6,7 @@ or serves us below a path, a whole one made of the Host header would be wrong.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -36,9 +37,12 @@ def docs_routes(app: FastAPI, public: PublicAddress) -> list[BaseRoute]:
     async def docs(_: Request) -> Response:
         return page
 
+    def document(server: str) -> Response:
+        return JSONResponse({**app.openapi(), "servers": [{"url": server}]}, headers=_CHANGES)
+
     async def openapi(request: Request) -> Response:
-        servers = [{"url": public.prefix(request) or "/"}]
-        return JSONResponse({**app.openapi(), "servers": servers}, headers=_CHANGES)
+        # That of hundreds of operations takes a second, in which others are to be answered.
+        return await asyncio.to_thread(document, public.prefix(request) or "/")
 
     async def root(request: Request) -> Response:
         prefix = public.prefix(request)

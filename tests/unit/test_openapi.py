@@ -151,8 +151,8 @@ def test_the_answer_in_time_is_what_the_file_says(
 @pytest.mark.parametrize("response", [None, {"status": 201}])
 def test_a_browser_shows_ones_own_operations_and_their_answers_first(response: Any):
     made = document(operation(response=response))
-    assert [tag["name"] for tag in made["tags"]][0] == "operations"
-    assert list(made["paths"])[0] == "/trees"
+    assert next(tag["name"] for tag in made["tags"]) == "operations"
+    assert next(iter(made["paths"])) == "/trees"
     numbers = sorted(filter(str.isdigit, made["paths"]["/trees"]["post"]["responses"]), key=int)
     assert numbers[:2] == ["200" if response is None else "201", "202"]
 

@@ -150,6 +150,26 @@ def test_the_answer_is_that_of_the_lowest_status_of_success(responses: Any, expe
     assert only_operation(document(getting(responses=responses))).get("response") == expected
 
 
+def test_an_answer_that_is_a_reference_is_what_it_leads_to_unless_that_recurs():
+    leaf = {"type": "object", "properties": {"tags": {"type": "array", "items": TEXT}}}
+    tree = {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}
+    for name, expected in (
+        ("Leaf", leaf),
+        (
+            "Tree",
+            {
+                "$ref": "#/$defs/Tree",
+                "$defs": {"Tree": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+            },
+        ),
+    ):
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        value = document(
+            getting(responses={"200": {"content": content}}), schemas={"Leaf": leaf, "Tree": tree}
+        )
+        assert only_operation(value)["response"] == {"status": 200, "schema": expected}
+
+
 def test_an_answer_of_more_than_anybody_reads_is_told():
     properties = {f"p{number}": TEXT for number in range(300)}
     content = {"application/json": {"schema": {"type": "object", "properties": properties}}}

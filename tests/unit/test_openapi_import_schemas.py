@@ -48,6 +48,7 @@ def property_of(schema: Any, **more: Any) -> Any:
         ({"type": "string", "example": "a"}, {"type": "string", "examples": ["a"]}),
         ({"type": "string", "format": "email"}, {"type": "string", "format": "email"}),
         ({"type": "string", "format": "currency"}, {"type": "string", "x-format": "currency"}),
+        ({"type": "integer", "minimum": 1.0}, {"type": "integer", "minimum": 1}),
         ({"type": "number", "maximum": 2**70}, {"type": "number", "maximum": float(2**70)}),
         (
             {"items": {"type": "string"}, "type": "array"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asynctasks.json_values import as_array, as_object
+from asynctasks.json_values import as_array, as_object, by_value
 from asynctasks.operations.schema_faults import TYPES, schema_faults
 from asynctasks.operations.schema_keywords import (
     CHECKED_FORMATS,
@@ -72,13 +72,13 @@ def prose(text: Any) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """The value without integers of more than 64 bits, which the file cannot hold."""
+    """The value as a person writes it: `1` for 1.0; and without integers of more than 64 bits."""
     if (members := as_object(value)) is not None:
         return {name: plain_value(member) for name, member in members.items()}
     if (items := as_array(value)) is not None:
         return [plain_value(item) for item in items]
-    is_long = isinstance(value, int) and not _SMALLEST <= value <= _LARGEST
-    return float(value) if is_long else value
+    is_long = type(value) is int and not _SMALLEST <= value <= _LARGEST
+    return float(value) if is_long else by_value(value)
 
 
 def _is_left_to_others(keyword: str) -> bool:

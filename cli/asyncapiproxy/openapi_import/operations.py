@@ -135,9 +135,7 @@ class OperationMaker:
         arguments |= {key: value for key, value in body.items() if key not in known}
         if properties:
             arguments["properties"] = properties
-        if definitions := self._requests.definitions_of(arguments):
-            arguments["$defs"] = definitions
-        return arguments if len(arguments) > 1 else {}
+        return self._requests.bundled(arguments) if len(arguments) > 1 else {}
 
 
 def _texts(call: Call) -> dict[str, str]:

@@ -51,10 +51,7 @@ class Responses:
         if not schema.value or not chosen.endswith("json"):
             return {"contentType": chosen}
         content_type = {} if chosen == JSON else {"contentType": chosen}
-        converted = self._schemas.converted(schema)
-        definitions = self._schemas.definitions_of(converted)
-        if definitions:
-            converted = {**converted, "$defs": definitions}
+        converted = self._schemas.bundled(self._schemas.converted(schema))
         if _values(converted) > MAX_VALUES:
             why = f"left out: with all that it refers to it has more than {MAX_VALUES} values"
             self._remarks.add(schema.pointer, why)

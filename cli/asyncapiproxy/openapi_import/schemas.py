@@ -80,6 +80,14 @@ class Schemas:
                     waiting.append(used[name])
         return dict(sorted(used.items()))
 
+    def bundled(self, schema: Schema) -> Schema:
+        """A converted schema with all that it refers to, so that it stands alone."""
+        only = str(schema.get("$ref", "")).removeprefix(DEFINITIONS) if len(schema) == 1 else ""
+        if only in self._definitions and only not in self.definitions_of(self._definitions[only]):
+            schema = self._definitions[only]
+        definitions = self.definitions_of(schema)
+        return {**schema, "$defs": definitions} if definitions else schema
+
     def _told(self, part: Part, keyword: str, text: str) -> None:
         self._remarks.add(f"{part.pointer}/{escaped(keyword)}", text)
 
