@@ -7,6 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_a_document_may_be_fetched_and_its_servers_are_where_it_came_from(
 
 
 def test_json_is_read_as_well(folder: Path):
-    document = {
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "servers": [{"url": "https://billing.example.com"}],
         "paths": {"/invoices": {"get": {}}},
