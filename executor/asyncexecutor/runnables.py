@@ -13,10 +13,11 @@ from asyncexecutor.progress import ProgressNotes
 from asyncexecutor.runner import Runnable
 from asyncexecutor.upstream import Upstream
 from asyncexecutor.upstream_connections import UpstreamConnections
+from asyncexecutor.upstream_request import EnvironmentUnfitError
 from asynctasks.errors import OperationsFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from asyncexecutor.runner import Runner
     from asynctasks.operations.operation import Operation
@@ -54,11 +55,16 @@ class Runnables:
         """What runs each, by name; raises OperationsFileError with the faults of all."""
         found: dict[str, Runnable] = {}
         faults: list[str] = []
+        unfit: dict[str, list[str]] = {}
         for operation in operations:
             try:
                 found[operation.name] = Runnable(operation, self._runner(operation))
+            except EnvironmentUnfitError as error:
+                for place, fault in error.faults:
+                    unfit.setdefault(fault, []).append(place)
             except OperationsFileError as error:
                 faults.append(str(error))
+        faults += [_told(fault, places) for fault, places in unfit.items()]
         if faults:
             raise OperationsFileError("\n".join(faults))
         return found
@@ -87,6 +93,12 @@ class Runnables:
         if poll is None:
             return upstream
         return PolledUpstream(operation, poll, upstream, environment=self._environment)
+
+
+def _told(fault: str, places: Sequence[str]) -> str:
+    """One line, since all operations of a file may show one secret."""
+    more = f" (and {len(places) - 1} more like this)" if len(places) > 1 else ""
+    return f"{places[0]}: {fault}{more}"
 
 
 def check_runnable(operations: Iterable[Operation], environment: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ from asynctasks.operations.upstream_call import (
 from asynctasks.operations.url_template import UrlTemplate, UrlTemplateError, UrlValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from yarl import URL
 
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 URL_KEY = ("upstream", "url")
 _URL_KEYS = frozenset({"url", "from", "tokenUrl"})
 _IN_URL = re.compile(r"[\x21-\x7e]*")
+
+
+class EnvironmentUnfitError(OperationsFileError):
+    """The executor's environment lacks or spoils what an operation names."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        """Take each place in the file with what is wrong there; no value is quoted."""
+        super().__init__("\n".join(f"{place}: {fault}" for place, fault in faults))
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +155,8 @@ def _check_environment(
     arguments: frozenset[str],
     values: Mapping[str, str],
 ) -> None:
-    """Raise OperationsFileError: it names variables and never quotes what they hold."""
-    faults: list[str] = []
+    """Raise EnvironmentUnfitError: it names variables and never quotes what they hold."""
+    faults: list[tuple[str, str]] = []
     used: list[tuple[tuple[str, ...], str]] = [(URL_KEY, name) for name in sorted(call.url_names)]
     for header, text in call.headers.items():
         used += [(("upstream", "headers", header), name) for name in sorted(call.names_in(text))]
@@ -167,9 +176,9 @@ def _check_environment(
             )
         else:
             continue
-        faults.append(f"{operation.place(*key)}: {name} {fault}")
+        faults.append((operation.place(*key), f"{name} {fault}"))
     if faults:
-        raise OperationsFileError("\n".join(faults))
+        raise EnvironmentUnfitError(faults)
 
 
 class _HeaderTemplate:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from asynctasks.declarations.yaml_lines import parse_yaml
 from asynctestkit.process import bare_environment
 from asynctestkit.processes import COMMAND
 
@@ -110,6 +111,11 @@ def test_json_is_read_as_well(folder: Path):
     imported = run(folder, "import", "openapi.json")
     assert (imported.returncode, imported.stderr) == (0, "the file: 1 operation\n")
     assert "get-invoices:" in imported.stdout
+
+
+def test_a_file_may_have_as_many_values_as_it_has_characters():
+    values, _ = parse_yaml(f"[{'0,' * 100_001}]")
+    assert len(values) == 100_001
 
 
 @pytest.mark.parametrize(

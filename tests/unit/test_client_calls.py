@@ -253,6 +253,13 @@ def test_what_a_proxy_serves_is_asked_for_once_and_again_for_what_was_not_there(
     assert len(proxy.calls) == 2
 
 
+def test_of_a_proxy_with_hundreds_of_operations_those_that_were_likely_meant_are_told():
+    known = ["create-client", "create-clients", *(f"x{number}" for number in range(300))]
+    error = OperationUnknownError("create-clint", url="http://p", known=known)
+    told = "http://p has no operation 'create-clint'. It has: create-client, create-clients"
+    assert str(error) == f"{told}, and 302 in all"
+
+
 SEEN = TaskState(task(), etag='"1"')
 
 

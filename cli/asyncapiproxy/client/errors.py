@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from asyncapiproxy.client.problem import Problem
     from asyncapiproxy.client.task_state import TaskStatus
+
+
+MOST_NAMES = 20
+"""In a message; of more, those that were likely meant are told."""
 
 
 class ClientError(AsyncApiProxyError):
@@ -47,8 +52,13 @@ class OperationUnknownError(ClientError):
         self.operation = operation
         self.known = tuple(known)
         """The names of all that it has."""
-        told = ", ".join(self.known) or "none"
-        super().__init__(f"{url} has no operation {operation!r}. It has: {told}")
+        super().__init__(f"{url} has no operation {operation!r}. It has: {self._told()}")
+
+    def _told(self) -> str:
+        if len(self.known) <= MOST_NAMES:
+            return ", ".join(self.known) or "none"
+        likely = "".join(f"{name}, " for name in get_close_matches(self.operation, self.known, n=5))
+        return f"{likely}and {len(self.known)} in all"
 
 
 class ProxyUnreachableError(ClientError):
