@@ -259,6 +259,14 @@ def test_a_path_that_is_the_proxys_own_is_told_and_may_be_served_below_another()
             "#/paths/~1a~1{x}/get: left out: 'x' stands in the route but is no property",
         ),
         (
+            {"/a": {"$ref": "paths/a.yaml"}},
+            "#/paths/~1a: left out: paths/a.yaml is in another document: bundle them into one",
+        ),
+        (
+            {"/a": {"get": {"responses": {"200": {"$ref": "#/nowhere"}}}}},
+            "#/paths/~1a/get/responses/200: left out: #/nowhere leads nowhere",
+        ),
+        (
             {"/a": {"get": {"callbacks": {}}}},
             "#/paths/~1a/get/callbacks: left out: the upstream calls its caller's address itself",
         ),
@@ -295,6 +303,21 @@ def test_what_is_no_such_document_is_refused(value: Any, told: str):
     with pytest.raises(DocumentError, match=f"^{SOURCE}: ") as raised:
         imported(value, source=SOURCE)
     assert told in str(raised.value)
+
+
+def test_what_a_caller_sends_never_stands_for_a_secret():
+    schema = {"type": "object", "properties": {"BEARER": TEXT}}
+    value = document(
+        {**posting(schema), "/a": {"get": {}}},
+        securitySchemes=SCHEMES,
+        security=[{"bearer": []}],
+    )
+    made = imported(value, source=SOURCE)
+    assert list(declared(made)) == ["get-a"]
+    assert any("property 'BEARER', which is a variable's name" in str(it) for it in made.remarks)
+    in_query = getting({"name": "BEARER", "in": "query", "schema": TEXT}, security=[{"bearer": []}])
+    operation = only_operation(document(in_query, securitySchemes=SCHEMES))
+    assert operation["parameters"][0]["argument"] == "BEARER_in_query"
 
 
 @pytest.mark.parametrize("given", [{"upstream": "ftp://x"}, {"prefix": "billing"}])

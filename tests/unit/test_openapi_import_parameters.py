@@ -119,6 +119,13 @@ def test_headers_and_cookies_are_sent_by_templates_of_their_own():
     assert operation["arguments"]["required"] == ["session"]
 
 
+def test_of_several_cookies_those_that_may_be_missing_are_told_and_left_out():
+    value = document(getting(parameter("a", "cookie"), parameter("b", "cookie", required=True)))
+    assert only_operation(value)["upstream"]["headers"] == {"Cookie": "b={b}"}
+    (remark,) = remarks(value)
+    assert remark.startswith(f"{PLACE}: left out: of several cookies")
+
+
 def test_texts_of_the_parameter_are_those_of_its_argument():
     stated = parameter("year", "query", description="Of it.", deprecated=True, example=2026)
     assert made(stated)["arguments"]["properties"]["year"] == {

@@ -140,6 +140,18 @@ def test_what_is_referred_to_stands_in_the_file_once_for_each_operation_also_whe
     }
 
 
+def test_a_long_way_of_references_is_gone_to_its_end():
+    schemas = {
+        f"S{number}": {
+            "type": "object",
+            "properties": {"next": {"$ref": f"#/components/schemas/S{number + 1}"}},
+        }
+        for number in range(500)
+    }
+    value = body({"$ref": "#/components/schemas/S0"}, schemas={**schemas, "S500": {}})
+    assert len(only_operation(value)["arguments"]["$defs"]) == 499
+
+
 def test_a_reference_may_lead_to_any_place_in_the_document():
     part: Any = {"type": "object", "properties": {"a": {"type": "array", "items": {}}}}
     value = body(

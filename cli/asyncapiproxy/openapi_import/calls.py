@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncapiproxy.openapi_import.names import operation_name
-from asyncapiproxy.openapi_import.remarks import DocumentError
+from asyncapiproxy.openapi_import.remarks import DocumentError, NotExpressibleError
 from asynctasks.declarations.declared import did_you_mean
 from asynctasks.operations.operation import METHODS
 
@@ -71,7 +71,11 @@ def chosen_calls(
 
 def _calls(document: OpenApiDocument, remarks: Remarks) -> Iterator[Call]:
     for listed in document.root.each_below("paths"):
-        path_item = document.followed(listed)
+        try:
+            path_item = document.followed(listed)
+        except NotExpressibleError as error:
+            remarks.left_out(error)
+            continue
         for method in METHODS:
             if method.lower() in path_item.value:
                 yield Call(

@@ -29,8 +29,10 @@ class Part:
         pointer = self.pointer
         for name in names:
             items = as_array(value)
-            members = as_object(value) or {}
-            value = members.get(str(name)) if items is None else items[int(name)]
+            if items is not None:
+                value = items[name] if isinstance(name, int) and name < len(items) else None
+            else:
+                value = (as_object(value) or {}).get(str(name))
             pointer += f"/{escaped(name)}"
         return Part(as_object(value) or {}, pointer)
 

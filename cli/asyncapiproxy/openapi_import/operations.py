@@ -100,12 +100,21 @@ class OperationMaker:
         stated = stated_parameters(self._document, call.path_item, call.operation, self._remarks)
         body = self._bodies.body(call.operation, method=call.method, has_parameters=bool(stated))
         proof = self._security.proof(call.operation)
-        taken = {*OUR_NAMES, *proof.variables}
-        if body is not None:
-            taken |= (as_object(body.arguments.get("properties")) or {}).keys()
+        server = self._servers.url(call.operation, call.path_item, self._document.root)
+        of_environment = proof.variables | set(_VARIABLE.findall(server))
+        of_body = (as_object(body.arguments.get("properties")) or {}).keys() if body else set()
+        if both := of_environment & of_body:
+            why = f"the body has a property {both.pop()!r}, which is a variable's name in the file"
+            raise NotExpressibleError(call.operation.pointer, why)
         parameters: list[GivenParameter] = []
+        taken = {*OUR_NAMES, *of_environment, *of_body}
+        cookies = len(proof.headers.keys() & {"Cookie"})
+        cookies += sum(one.place == "cookie" for one in stated)
         for one in stated:
             try:
+                if one.place == "cookie" and cookies > 1 and not one.is_required:
+                    why = "of several cookies each has to be required, since one header has all"
+                    raise NotExpressibleError(one.part.pointer, why)  # noqa: TRY301 - told as others
                 parameter = given(one, self._requests, taken=taken)
             except NotExpressibleError as error:
                 if one.is_required:
@@ -114,8 +123,6 @@ class OperationMaker:
             else:
                 parameters.append(parameter)
                 taken.add(parameter.declared.gives)
-        server = self._servers.url(call.operation, call.path_item, self._document.root)
-        taken |= set(_VARIABLE.findall(server))
         return _Parts(call=call, server=server, proof=proof, parameters=parameters, body=body)
 
     def _arguments(self, parts: _Parts) -> Schema:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from asyncapiproxy.openapi_import.bodies import JSON
+from asyncapiproxy.openapi_import.remarks import NotExpressibleError
 from asynctasks.json_values import as_array, as_object
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class Responses:
         if not statuses:
             return {}
         status = statuses[0]
-        part = self._document.followed(found[status])
+        try:
+            part = self._document.followed(found[status])
+        except NotExpressibleError as error:
+            self._remarks.left_out(error)
+            return {}
         if statuses == [ACCEPTED]:
             told = "where it only says that the work has begun, add `upstream.poll`"
             self._remarks.add(part.pointer, told)

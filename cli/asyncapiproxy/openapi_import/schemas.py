@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,8 +42,9 @@ class Schemas:
         self._document = document
         self._remarks = remarks
         self._direction: Direction = direction
-        self._definitions: dict[str, Schema] = {}
         self._names: dict[str, str] = {}
+        self._targets: dict[str, Part] = {}
+        self._definitions: dict[str, Schema] = {}
 
     def converted(self, part: Part, *, is_sealable: bool = False) -> Schema:
         """The schema, whose references lead to `$defs`.
@@ -75,16 +75,16 @@ class Schemas:
         while waiting:
             for _, part in schemas_in(waiting.pop()):
                 name = str(part.get("$ref", "")).removeprefix(DEFINITIONS)
-                if name in self._definitions and name not in used:
-                    used[name] = self._definitions[name]
+                if name in self._targets and name not in used:
+                    used[name] = self._definition(name)
                     waiting.append(used[name])
         return dict(sorted(used.items()))
 
     def bundled(self, schema: Schema) -> Schema:
         """A converted schema with all that it refers to, so that it stands alone."""
         only = str(schema.get("$ref", "")).removeprefix(DEFINITIONS) if len(schema) == 1 else ""
-        if only in self._definitions and only not in self.definitions_of(self._definitions[only]):
-            schema = self._definitions[only]
+        if only in self._targets and only not in self.definitions_of(self._definition(only)):
+            schema = self._definition(only)
         definitions = self.definitions_of(schema)
         return {**schema, "$defs": definitions} if definitions else schema
 
@@ -163,25 +163,24 @@ class Schemas:
             self._remarks.add(error.pointer, f"not checked: {error}")
             return beside
         if _is_leaf(target.value):
-            return ordered({**deepcopy(self._defined(target)), **beside})
-        self._defined(target)
-        return ordered({"$ref": DEFINITIONS + self._names[target.pointer], **beside})
+            return ordered({**self.converted(target), **beside})
+        return ordered({"$ref": DEFINITIONS + self._name_of(target), **beside})
 
-    def _defined(self, target: Part) -> Schema:
-        """The definition made of a part of the document, which may refer to itself."""
-        name = self._names.get(target.pointer)
-        if name is None:
-            name = self._name(target.pointer)
-            self._names[target.pointer] = name
-            self._definitions[name] = {}
-            self._definitions[name] = self.converted(target)
+    def _definition(self, name: str) -> Schema:
+        """Made when it is asked for: one that led to the next at once would nest without end."""
+        if name not in self._definitions:
+            self._definitions[name] = self.converted(self._targets[name])
         return self._definitions[name]
 
-    def _name(self, pointer: str) -> str:
-        name = _UNFIT.sub(".", pointer.removeprefix(_COMPONENTS).removeprefix("#/"))
-        while name in self._definitions:
-            name += "_"
-        return name
+    def _name_of(self, target: Part) -> str:
+        """The definition that a part of the document becomes."""
+        if target.pointer not in self._names:
+            name = _UNFIT.sub(".", target.pointer.removeprefix(_COMPONENTS).removeprefix("#/"))
+            while name in self._targets:
+                name += "_"
+            self._names[target.pointer] = name
+            self._targets[name] = target
+        return self._names[target.pointer]
 
 
 def ordered(schema: Schema) -> Schema:

@@ -64,7 +64,7 @@ class Security:
                 headers |= _header(scheme, variable)
             variables.add(variable)
             self._remarks.add(
-                scheme.pointer, f"is shown by {{{variable}}} of the executor's environment"
+                scheme.pointer, f"calls show {{{variable}}}, of the executor's environment"
             )
         return Proof(headers, "&".join(query), frozenset(variables))
 
