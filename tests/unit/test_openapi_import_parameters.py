@@ -146,6 +146,12 @@ def test_a_deep_object_is_one_parameter_for_each_member_and_one_for_what_else_is
     assert operation["upstream"]["url"].endswith("{?created%5Bgte%5D,created%5Blt%5D,created}")
 
 
+def test_a_list_in_deep_object_is_written_as_several_values_of_one_name():
+    operation = made(parameter("expand", "query", TEXTS, style="deepObject", explode=True))
+    assert operation["parameters"] == [{"name": "expand[]", "in": "query"}]
+    assert operation["upstream"]["url"].endswith("{?expand%5B%5D*}")
+
+
 def test_those_of_the_path_count_for_each_of_its_calls_unless_a_call_has_its_own():
     paths = getting(parameter("year", "query", {"type": "integer"}))
     paths["/invoices"]["parameters"] = [parameter("year", "query"), parameter("page", "query")]
@@ -203,4 +209,4 @@ def test_where_it_is_required_the_operation_is_left_out(stated: Any, told: str):
 def test_a_deep_object_without_members_is_told():
     value = document(getting(parameter("filter", "query", {"type": "object"}, style="deepObject")))
     (remark,) = remarks(value)
-    assert remark.startswith(f"{PLACE}/schema: left out: deepObject writes an object by its")
+    assert remark.startswith(f"{PLACE}/schema: left out: deepObject writes a list, or an object by")

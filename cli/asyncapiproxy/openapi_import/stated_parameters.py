@@ -76,6 +76,15 @@ def _members(
                     schema=member,
                     is_required=stated.is_required and len(forms) == 1 and member.name in required,
                 )
+        elif form.value.get("type") == "array":
+            # OpenAPI leaves it open; Stripe, Rails and PHP write it so.
+            yield StatedParameter(
+                name=f"{stated.name}[]",
+                place=stated.place,
+                part=Part({}, stated.part.pointer),
+                schema=form,
+                is_required=stated.is_required and len(forms) == 1,
+            )
         elif _is_single(form) and not is_plain_told:
             is_plain_told = True
             about = {key: it for key, it in stated.part.value.items() if key not in _OF_STYLE}
@@ -87,7 +96,7 @@ def _members(
                 is_required=stated.is_required and len(forms) == 1,
             )
         else:
-            why = "deepObject writes an object by its `properties`, and nothing else"
+            why = "deepObject writes a list, or an object by its `properties`"
             if stated.is_required and len(forms) == 1:
                 raise NotExpressibleError(form.pointer, why)
             remarks.add(form.pointer, f"left out: {why}")
@@ -105,4 +114,4 @@ def _forms(schema: Part, document: OpenApiDocument) -> Iterator[Part]:
 
 
 def _is_single(schema: Part) -> bool:
-    return schema.value.get("type") not in {None, "array", "object"}
+    return schema.value.get("type") not in {None, "object"}
