@@ -67,12 +67,25 @@ SEARCH = operation(
     parameters=[{"name": "format", "in": "query"}],
     upstream={"url": "{UPSTREAM}/searches{?format}"},
 )
+ODD = operation(
+    "odd",
+    route="GET /odd/@me/levels:trim/{id}",
+    arguments={
+        "type": "object",
+        "properties": {"id": {}, "page[limit]": {"type": "integer"}, "dry-run": {}},
+    },
+    parameters=[{"name": "page[limit]", "in": "query"}, {"name": "dry-run", "in": "query"}],
+    upstream={
+        "method": "GET",
+        "url": "{UPSTREAM}/odd/@me/levels:trim/{id}{?page%5Blimit%5D,dry%2Drun}",
+    },
+)
 PLAIN = operation(upstream={"url": "{UPSTREAM}/clients"})
 
 
 @pytest.fixture
 async def reports(sqlite_url: str) -> AsyncIterator[Inside]:
-    declared = (REPORT, LENGTH, *BOTH, SEARCH, PLAIN)
+    declared = (REPORT, LENGTH, *BOTH, SEARCH, ODD, PLAIN)
     async with inside(*declared, database_url=sqlite_url, broker_url="memory://") as installation:
         yield installation
 
@@ -87,6 +100,15 @@ async def told(request: web.Request) -> web.StreamResponse:
             "body": await request.text(),
         }
     )
+
+
+@pytest.mark.parametrize("me", ["@me", "%40me"])
+async def test_odd_names_and_paths_are_called_as_they_are(reports: Inside, me: str):
+    client = await one_of_each(reports)
+    reports.upstream.will(told)
+    answer = await client.get(f"/odd/{me}/levels:trim/1?page[limit]=5")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["call"] == "GET /odd/@me/levels:trim/1?page%5Blimit%5D=5"
 
 
 async def test_a_get_reaches_its_upstream_with_all_that_its_parameters_gave(reports: Inside):

@@ -204,3 +204,11 @@ def test_no_value_leads_elsewhere(expression: str, tail: str, a: Any, b: Any):
     assert url.host == "u.example"
     path = text.removeprefix("https://u.example").partition("?")[0].partition("#")[0]
     assert not {".", ".."} & set(unquote(path).replace("\\", "/").split("/"))
+
+
+def test_a_name_that_no_template_can_hold_is_percent_encoded_there():
+    arguments = {"page[limit]": 5, "dry-run": True, "ids[]": ["a", "b"]}
+    template = "http://a/{?page%5Blimit%5D,dry%2Drun,ids%5B%5D*,none%2Dgiven}"
+    assert UrlTemplate(template).names == {*arguments, "none-given"}
+    url = expanded(template, **arguments, **{"none-given": None})
+    assert url == "http://a/?page%5Blimit%5D=5&dry%2Drun=true&ids%5B%5D=a&ids%5B%5D=b"
