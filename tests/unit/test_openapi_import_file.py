@@ -228,6 +228,20 @@ def test_a_secret_is_shown_by_a_variable_of_the_executors(security: Any, upstrea
     assert only_operation(value)["upstream"] == expected | upstream
 
 
+@pytest.mark.parametrize(
+    ("scheme", "stated"),
+    [
+        ("apiKey", {"name": "x-key", "in": "header", "required": True, "schema": TEXT}),
+        ("inQuery", {"name": "key", "in": "query", "schema": TEXT}),
+    ],
+)
+def test_a_parameter_by_which_a_secret_is_shown_is_none_of_callers(scheme: str, stated: Any):
+    value = document(getting(stated), securitySchemes=SCHEMES, security=[{scheme: []}])
+    assert "parameters" not in only_operation(value)
+    place = "#/paths/~1invoices/get/parameters/0"
+    assert f"{place}: left out: calls show a secret by it" in remarks(value)
+
+
 def test_a_secret_that_no_header_can_show_is_told():
     value = document(getting(), securitySchemes=SCHEMES, security=[{"mutual": []}])
     (remark,) = remarks(value)

@@ -23,11 +23,14 @@ from asynctasks.operations.operation import RESERVED_PATHS, Operation
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncapiproxy.openapi_import.calls import Call
     from asyncapiproxy.openapi_import.document import OpenApiDocument
     from asyncapiproxy.openapi_import.parameters import GivenParameter
     from asyncapiproxy.openapi_import.remarks import Remarks
     from asyncapiproxy.openapi_import.servers import Servers
+    from asyncapiproxy.openapi_import.stated_parameters import StatedParameter
     from asynctasks.operations.write_only import Schema
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
@@ -106,24 +109,29 @@ class OperationMaker:
         if both := of_environment & of_body:
             why = f"the body has a property {both.pop()!r}, which is a variable's name in the file"
             raise NotExpressibleError(call.operation.pointer, why)
-        parameters: list[GivenParameter] = []
-        taken = {*OUR_NAMES, *of_environment, *of_body}
-        cookies = len(proof.headers.keys() & {"Cookie"})
-        cookies += sum(one.place == "cookie" for one in stated)
+        parameters = self._parameters(stated, proof, {*OUR_NAMES, *of_environment, *of_body})
+        return _Parts(call=call, server=server, proof=proof, parameters=parameters, body=body)
+
+    def _parameters(
+        self, stated: Sequence[StatedParameter], proof: Proof, taken: set[str]
+    ) -> list[GivenParameter]:
+        """Those that the file can say; raises NotExpressibleError for one that is required."""
+        found: list[GivenParameter] = []
         for one in stated:
+            if proof.has(one.place, one.name):
+                self._remarks.add(one.part.pointer, "left out: calls show a secret by it")
+                continue
             try:
-                if one.place == "cookie" and cookies > 1 and not one.is_required:
-                    why = "of several cookies each has to be required, since one header has all"
-                    raise NotExpressibleError(one.part.pointer, why)  # noqa: TRY301 - told as others
+                _check_cookie(one, stated, proof)
                 parameter = given(one, self._requests, taken=taken)
             except NotExpressibleError as error:
                 if one.is_required:
                     raise
                 self._remarks.left_out(error)
             else:
-                parameters.append(parameter)
+                found.append(parameter)
                 taken.add(parameter.declared.gives)
-        return _Parts(call=call, server=server, proof=proof, parameters=parameters, body=body)
+        return found
 
     def _arguments(self, parts: _Parts) -> Schema:
         """Those of parameters and body together; empty where there are none to be checked."""
@@ -143,6 +151,14 @@ class OperationMaker:
         if properties:
             arguments["properties"] = properties
         return self._requests.bundled(arguments) if len(arguments) > 1 else {}
+
+
+def _check_cookie(one: StatedParameter, stated: Sequence[StatedParameter], proof: Proof) -> None:
+    """Raise NotExpressibleError where it may be missing, and the others with it."""
+    cookies = sum(each.place == "cookie" for each in stated) + ("Cookie" in proof.headers)
+    if one.place == "cookie" and cookies > 1 and not one.is_required:
+        why = "of several cookies each has to be required, since one header has them all"
+        raise NotExpressibleError(one.part.pointer, why)
 
 
 def _texts(call: Call) -> dict[str, str]:
@@ -183,7 +199,7 @@ def _url(parts: _Parts) -> str:
     url = parts.server + _VARIABLE.sub(expression, parts.call.path)
     in_query = [one.expression for one in parts.parameters if one.declared.place == "query"]
     if parts.proof.query:
-        url += f"?{parts.proof.query}"
+        url += "?" + "&".join(f"{name}={value}" for name, value in parts.proof.query.items())
     if in_query:
         url += f"{{{'&' if parts.proof.query else '?'}{','.join(in_query)}}}"
     return url

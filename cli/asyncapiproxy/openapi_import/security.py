@@ -20,10 +20,15 @@ class Proof:
     """What a call shows."""
 
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    query: str = ""
-    """Of the URL, with its `name=`; empty where nothing stands there."""
+    query: dict[str, str] = field(default_factory=dict[str, str])
     variables: frozenset[str] = frozenset()
-    """Of the environment."""
+    """Of the environment, which stand in them."""
+
+    def has(self, place: str, name: str) -> bool:
+        """Whether a secret is shown by a parameter of this place and name."""
+        if place == "header":
+            return name.lower() in map(str.lower, self.headers)
+        return place == "query" and name in self.query
 
 
 class Security:
@@ -51,7 +56,7 @@ class Security:
 
     def _shown(self, names: list[str]) -> Proof:
         headers: dict[str, str] = {}
-        query: list[str] = []
+        query: dict[str, str] = {}
         variables: set[str] = set()
         for name in names:
             scheme = self._document.followed(
@@ -59,14 +64,14 @@ class Security:
             )
             variable = variable_name(name)
             if scheme.value.get("type") == "apiKey" and scheme.value.get("in") == "query":
-                query.append(f"{scheme.value.get('name')}={{{variable}}}")
+                query[str(scheme.value.get("name"))] = f"{{{variable}}}"
             else:
                 headers |= _header(scheme, variable)
             variables.add(variable)
             self._remarks.add(
                 scheme.pointer, f"calls show {{{variable}}}, of the executor's environment"
             )
-        return Proof(headers, "&".join(query), frozenset(variables))
+        return Proof(headers, query, frozenset(variables))
 
 
 def _header(scheme: Part, variable: str) -> dict[str, str]:
