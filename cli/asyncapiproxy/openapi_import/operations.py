@@ -105,9 +105,9 @@ class OperationMaker:
         proof = self._security.proof(call.operation)
         server = self._servers.url(call.operation, call.path_item, self._document.root)
         of_environment = proof.variables | set(_VARIABLE.findall(server))
-        of_body = (as_object(body.arguments.get("properties")) or {}).keys() if body else set()
-        if both := of_environment & of_body:
-            why = f"the body has a property {both.pop()!r}, which is a variable's name in the file"
+        of_body = set(as_object(body.arguments.get("properties")) or {}) if body else set[str]()
+        if both := sorted(of_environment & of_body):
+            why = f"the body has a property {both[0]!r}, which is a variable's name in the file"
             raise NotExpressibleError(call.operation.pointer, why)
         parameters = self._parameters(stated, proof, {*OUR_NAMES, *of_environment, *of_body})
         return _Parts(call=call, server=server, proof=proof, parameters=parameters, body=body)
