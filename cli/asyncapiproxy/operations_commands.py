@@ -9,7 +9,6 @@ import typer
 
 from asyncapiproxy.lazy_command import needing_services
 from asyncapiproxy.proxy_documents import EXITS, place, show_answer
-from asyncapiproxy.shown_text import printable
 from asyncapiproxy.task.completion import complete_operations
 from asyncapiproxy.task.quick_client import LOCAL
 from asyncapiproxy.task.session import (
@@ -251,6 +250,7 @@ def import_operations(
         from asyncapiproxy.openapi_import.importing import imported  # noqa: PLC0415 - an extra
         from asyncapiproxy.openapi_import.source import read_source  # noqa: PLC0415 - an extra
     from asyncapiproxy.openapi_import.remarks import DocumentError  # noqa: PLC0415
+    from asyncapiproxy.shown_text import printable  # noqa: PLC0415 - Rich takes its time
 
     try:
         made = imported(
