@@ -146,6 +146,14 @@ def test_some_operations_may_be_chosen(wanted: tuple[str, ...], names: list[str]
     assert list(declared(imported(document(PATHS), source=SOURCE, wanted=wanted))) == names
 
 
+def test_of_others_than_the_chosen_nothing_is_told():
+    value = document(
+        {**PATHS, "/a": {"trace": {}}, "/b": {"$ref": "b.yaml"}, "/tasks": {"get": {}}}
+    )
+    assert len(remarks(value)) == 3
+    assert remarks(value, wanted=["listInvoices"]) == []
+
+
 def test_what_fastapi_adds_to_a_name_is_left_out_of_ours():
     value = document(
         {"/quotes/{id}/pdf": {"post": {"operationId": "make_pdf_quotes__id__pdf_post"}}}

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncapiproxy.openapi_import.names import operation_name
-from asyncapiproxy.openapi_import.remarks import DocumentError, NotExpressibleError
+from asyncapiproxy.openapi_import.remarks import (
+    DocumentError,
+    NotExpressibleError,
+    Remarks,
+)
 from asynctasks.declarations.declared import did_you_mean
 from asynctasks.operations.operation import METHODS
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from asyncapiproxy.openapi_import.document import OpenApiDocument, Part
-    from asyncapiproxy.openapi_import.remarks import Remarks
 
 _NEVER_SERVED = ("options", "trace")
 _NO_WORD = re.compile(r"\W")
@@ -57,7 +60,8 @@ def chosen_calls(
     document: OpenApiDocument, wanted: Collection[str], remarks: Remarks
 ) -> list[Call]:
     """Those that are wanted, or all; raises DocumentError for one that is not there."""
-    calls = list(_calls(document, remarks))
+    # Of others than those that are wanted nobody asked.
+    calls = list(_calls(document, Remarks() if wanted else remarks))
     known = {name for call in calls for name in call.names}
     for name in wanted:
         if name not in known:
