@@ -20,6 +20,7 @@ from asyncexecutor.intake import Intake
 from asyncexecutor.leases import Leases
 from asyncexecutor.metrics import METRICS
 from asyncexecutor.misses import Misses
+from asyncexecutor.polls import Polls
 from asyncexecutor.progress import ProgressWriter
 from asyncexecutor.runnables import Runnables
 from asyncexecutor.running_attempts import RunningAttempts
@@ -163,7 +164,10 @@ async def _work(
     stop: asyncio.Event,
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
-        intake = Intake(worker.handle, running=running, tasks=tasks)
+        intake = Intake(
+            worker.handle, concurrency=settings.concurrency, running=running, tasks=tasks
+        )
+        polls = Polls(claims, worker, intake)
         leases = Leases(
             claims,
             running=running,
@@ -183,7 +187,7 @@ async def _work(
         log.info("executor consumes", queue=queue, executor=name, concurrency=settings.concurrency)
         async with serve_probes(
             settings.health_port,
-            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop, *loops)),
+            healthy=lambda: fault_of((leases.loop, heartbeat_loop.loop, polls.loop, *loops)),
             ready=lambda: intake.obstacle,
         ):
             keeping = [
@@ -191,11 +195,14 @@ async def _work(
             ]
             async with intake.consuming(consume):
                 heartbeats = tasks.create_task(heartbeat_loop.run(), name="roster")
+                polling = tasks.create_task(polls.loop.run(), name="polls")
                 await stop.wait()
+                polls.loop.end()
+                await asyncio.wait([polling], timeout=LEAVE_SECONDS)
                 await intake.leave(drain_seconds=settings.drain_seconds)
                 heartbeat_loop.loop.end()
                 await asyncio.wait([heartbeats], timeout=LEAVE_SECONDS)
-            for task in (heartbeats, *keeping):
+            for task in (heartbeats, polling, *keeping):
                 task.cancel()
 
 

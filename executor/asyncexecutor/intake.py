@@ -1,4 +1,4 @@
-"""What an executor takes from its queue: when it may, and what it has in hand."""
+"""What an executor takes from its queue and of polls: when it may, and what it has in hand."""
 
 from __future__ import annotations
 
@@ -29,17 +29,20 @@ class Intake:
 
     Told to drain it leaves the queue and finishes what it has; told otherwise it consumes again.
     What is in hand is more than the attempts that run: some deliveries are about to be claimed,
-    and for some the outcome is being recorded.
+    and for some the outcome is being recorded. Polls are in hand, too, in slots that nothing else
+    needs; where they hold all, a delivery waits.
     """
 
     def __init__(
         self,
         handle: Callable[[Delivery], Coroutine[Any, Any, None]],
         *,
+        concurrency: int,
         running: RunningAttempts,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._handle = handle
+        self._slots = asyncio.Semaphore(concurrency)
         self._running = running
         self._tasks = tasks
         self._handling: set[asyncio.Task[None]] = set()
@@ -59,9 +62,33 @@ class Intake:
             yield
         self._set_draining(to=False)
 
+    async def take_slots(self) -> int:
+        """Take all slots that are free, to begin something in each or leave it; their number.
+
+        None while nothing is to be begun.
+        """
+        taken = 0
+        while self._may_begin and not self._slots.locked():
+            await self._slots.acquire()
+            taken += 1
+        return taken
+
+    def leave_slots(self, slots: int) -> None:
+        """Leave slots in which nothing was begun."""
+        for _ in range(slots):
+            self._slots.release()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have it dealt with in a slot that was taken, which is left at its end."""
+        self._begin(work).add_done_callback(lambda _: self._slots.release())
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._consumption is not None and not self._is_draining and not self._is_leaving
+
     @property
     def in_hand(self) -> int:
-        """Deliveries that are being dealt with."""
+        """Deliveries and polls that are being dealt with."""
         return len(self._handling)
 
     @property
@@ -118,10 +145,18 @@ class Intake:
         self._is_draining = to
 
     def _take(self, delivery: Delivery) -> None:
-        task = self._tasks.create_task(self._handle(delivery))
+        self._begin(self._in_a_slot(delivery))
+
+    async def _in_a_slot(self, delivery: Delivery) -> None:
+        async with self._slots:
+            await self._handle(delivery)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work)
         self._handling.add(task)
         self._idle_since = None
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._handling.discard(task)

@@ -62,6 +62,7 @@ class ServedOperations:
             ],
             released_with=list(queues),
             rates=partial(start_rates, [each for each in served if each.limits], self._gates),
+            polled=[each.name for each in served if each.upstream and each.upstream.poll],
         )
         await register_revisions(self._database, operations)
 

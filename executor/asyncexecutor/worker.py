@@ -1,4 +1,4 @@
-"""Takes deliveries and brings each task one step on: claim, run, record, reply, ack."""
+"""Takes deliveries and polls and brings each task one step on: claim, run, record, reply, ack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from asynctasks.task import TaskStatus
 from asynctasks.task_log import log_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from asyncexecutor.breakers import Breakers
@@ -77,6 +77,8 @@ class Worker:
         self._breakers = breakers
         self._notes = notes
         self._dead_letters = DEAD_LETTERS.labels(queue)
+        self.on_job: Callable[[float], None] = lambda _: None
+        """Called where an upstream's job goes on, with how long it is until the next poll."""
 
     def add(self, runnables: Mapping[str, Runnable]) -> None:
         """Run these operations from now on, each in the place of what it was before.
@@ -95,6 +97,14 @@ class Worker:
             # A fault of ours must cost this task its attempt, not the executor all its others.
             log.exception("delivery failed unexpectedly")
             await self._put_aside(delivery, f"the executor has a fault: {type(error).__name__}")
+
+    async def poll(self, task: ClaimedTask) -> None:
+        """Deal with a task that was claimed without a message, to ask for its upstream's job."""
+        try:
+            await self._run(task)
+        except Exception:
+            # As above. Its lease runs out, and then it is polled again.
+            log.exception("poll failed unexpectedly", task_id=str(task.id))
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
@@ -141,6 +151,9 @@ class Worker:
             outcome = await when_there(lambda: self._claims.finish(task, ended))
         if outcome is None:
             log.warning("attempt abandoned: the task is no longer ours", task_id=str(task.id))
+            return None
+        if outcome.goes_on:
+            self.on_job(outcome.retry_after_seconds or 0.0)
             return None
         _log_end(task, outcome, began=began)
         if not outcome.status.is_final:
@@ -191,9 +204,7 @@ class Worker:
 
 
 def _log_end(task: ClaimedTask, outcome: Outcome, *, began: float) -> None:
-    """Tell how the attempt ended, but not of each time that its upstream's job was asked for."""
-    if outcome.goes_on:
-        return
+    """Tell how the attempt ended; nobody is told of each time that a job was asked for."""
     seconds = time.perf_counter() - began
     if task.upstream_job is not None:
         seconds = (utc_now() - task.attempt_started_at).total_seconds()

@@ -175,7 +175,12 @@ async def test_a_row_that_cannot_be_published_is_told_once_and_the_others_are_pu
         amqp_url, queues=["clients"], prefix=f"{queue_prefix}p", publish_seconds=20
     ) as broker:
         publish = Publish(
-            parts.store, Upkeep(parts.database), broker, queues=["clients"], grace_seconds=0.01
+            parts.store,
+            Upkeep(parts.database),
+            broker,
+            queues=["clients"],
+            grace_seconds=0.01,
+            untaken_seconds=0,
         )
         with structlog.testing.capture_logs() as logs:
             for _ in range(3):

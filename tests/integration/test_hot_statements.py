@@ -17,7 +17,8 @@ from asynctasks.errors import DatabaseUnavailableError, StatementRefusedError
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.statements.claimed_task import ClaimedTask
-from asynctasks.statements.hot_statements import ADD, ADD_WITH_PLACES, FINISH, GO_ON, claim
+from asynctasks.statements.hot_claims import claim, take_polls
+from asynctasks.statements.hot_statements import ADD, ADD_WITH_PLACES, FINISH, GO_ON
 from asynctasks.task import TaskStatus
 from asynctasks.upstream_job import UpstreamJob
 from asynctestkit.eventually import eventually
@@ -26,6 +27,7 @@ STATEMENTS = {
     "add": ADD,
     "add_with_places": ADD_WITH_PLACES,
     "claim": claim(ClaimedTask.__dataclass_fields__),
+    "take_polls": take_polls(ClaimedTask.__dataclass_fields__),
     "finish": FINISH,
     "go_on": GO_ON,
 }
@@ -61,7 +63,9 @@ async def test_whatever_the_values_rows_are_found_by_an_index(postgresql_url: st
             lines = await connection.fetch(f"EXPLAIN EXECUTE {name} ({', '.join(parameters)})")
             plan = "\n".join(line[0] for line in lines)
             assert "Seq Scan" not in plan, plan
-            assert plan.count("Index Cond: (id = ") == (0 if name.startswith("add") else 2), plan
+            by_id = {"add": 0, "add_with_places": 0, "take_polls": 1}.get(name, 2)
+            assert plan.count("Index Cond: (id = ") == by_id, plan
+            assert ("ix_tasks_due_polls" in plan) is (name == "take_polls"), plan
     finally:
         await connection.close()
 

@@ -68,11 +68,11 @@ async def test_nobody_claims_it_before_its_time_and_then_the_relay_publishes_it(
 ):
     task, upkeep = await started(parts, new_task()), Upkeep(parts.database)
     assert await parts.claims("two").claim(task.id) is None
-    assert await upkeep.take_due_polls(limit=10, again_in_seconds=60) == []
+    assert await upkeep.take_due_polls(limit=10, again_in_seconds=60, late_seconds=0) == []
     await set_row(
         parts, task, run_after=utc_now(), next_publish_at=utc_now() - timedelta(seconds=1)
     )
-    due = await upkeep.take_due_polls(limit=10, again_in_seconds=60)
+    due = await upkeep.take_due_polls(limit=10, again_in_seconds=60, late_seconds=0)
     assert due == [DueTask(task.id, "create-client", "clients")]
 
 
@@ -148,7 +148,14 @@ async def test_a_cancel_brings_it_to_an_executor_at_once(parts: Any, new_task: M
     assert (found.shown_status, found.cancel_requested) == (TaskStatus.RUNNING, True)
     with pytest.raises(TaskNotFinishedError):
         await parts.store.delete(task.id)
-    assert len(await Upkeep(parts.database).take_due_polls(limit=10, again_in_seconds=60)) == 1
+    assert (
+        len(
+            await Upkeep(parts.database).take_due_polls(
+                limit=10, again_in_seconds=60, late_seconds=0
+            )
+        )
+        == 1
+    )
     claimed = await parts.claims("two").claim(task.id)
     assert claimed.cancel_requested
 

@@ -48,7 +48,9 @@ async def test_no_more_are_in_hand_of_a_limit_than_its_concurrency(parts: Any, n
     await claims.finish(second, goes_on)
     assert await released(parts, create, export) == []
     await set_row(parts, ids[1], next_publish_at=utc_now() - timedelta(seconds=1))
-    polls = await Upkeep(parts.database).take_due_polls(limit=10, again_in_seconds=60)
+    polls = await Upkeep(parts.database).take_due_polls(
+        limit=10, again_in_seconds=60, late_seconds=0
+    )
     assert [poll.id for poll in polls] == [ids[1]]
     assert await released(parts, create, export) == []
 

@@ -55,7 +55,9 @@ async def no_delivery(_: Delivery) -> None:
 
 async def reported(roster: Roster, beats: int) -> tuple[Intake, Consumption, list[Any]]:
     consumption = Consumption()
-    intake = Intake(no_delivery, running=RunningAttempts(), tasks=asyncio.TaskGroup())
+    intake = Intake(
+        no_delivery, concurrency=4, running=RunningAttempts(), tasks=asyncio.TaskGroup()
+    )
     intake._consumption = consumption
     anything: Any = roster
     heartbeat_loop = HeartbeatLoop(
@@ -102,7 +104,9 @@ async def test_without_its_database_it_goes_on_as_it_was_and_says_so_once(before
 
 
 async def test_what_keeps_it_from_consuming_is_what_it_says():
-    intake = Intake(no_delivery, running=RunningAttempts(), tasks=asyncio.TaskGroup())
+    intake = Intake(
+        no_delivery, concurrency=4, running=RunningAttempts(), tasks=asyncio.TaskGroup()
+    )
     assert intake.obstacle == "starting"
     intake._consumption = consumption = Consumption()
     assert intake.obstacle is None

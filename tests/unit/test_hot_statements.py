@@ -8,6 +8,7 @@ import pytest
 
 from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.conditions import ANSWER_COLUMNS, tasks
+from asynctasks.statements.hot_claims import claim, take_polls
 from asynctasks.statements.hot_statements import (
     ADD,
     ADD_WITH_PLACES,
@@ -15,7 +16,6 @@ from asynctasks.statements.hot_statements import (
     GO_ON,
     MOST_BYTES,
     additions,
-    claim,
 )
 
 
@@ -43,7 +43,10 @@ def test_add_writes_columns_of_the_table_and_each_that_has_no_default(add: str):
     assert {name for name in needed if not tasks.c[name].nullable} <= written
 
 
-@pytest.mark.parametrize(("statement", "least"), [(claim(["id"]), 11), (FINISH, 11), (GO_ON, 7)])
+@pytest.mark.parametrize(
+    ("statement", "least"),
+    [(claim(["id"]), 11), (take_polls(["id"]), 11), (FINISH, 11), (GO_ON, 7)],
+)
 def test_claim_finish_and_go_on_write_columns_of_the_table(statement: str, least: int):
     assert len(assigned(statement)) >= least
     assert assigned(statement) <= set(tasks.c.keys())

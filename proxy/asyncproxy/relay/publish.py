@@ -1,4 +1,4 @@
-"""Publishes what no limit keeps back: polls of upstreams' jobs that are due, and lost messages."""
+"""Publishes what no limit keeps back: polls that no executor takes by itself, and lost messages."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from asynctasks.statements.store import TaskStore
     from asynctasks.statements.upkeep import DueTask, Upkeep
 
+UNTAKEN_SECONDS = 5.0
+"""A poll that is due for so long needs a message: its executors are busy, do not know its operation
+or are of an earlier version, or there are none."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -39,15 +43,18 @@ class Publish:
     queues: Collection[str]
     """Those of the operations."""
     grace_seconds: float
+    untaken_seconds: float = UNTAKEN_SECONDS
     batch: int = 200
     bad_rows: BadRows = field(default_factory=lambda: BadRows("publish"))
 
     async def polls(self) -> bool:
-        """Publish a batch of tasks whose upstream's job is to be asked for."""
+        """Publish a batch of tasks whose upstream's job should have been asked for."""
         if not self.broker.is_connected:
             return False
         due = await self.upkeep.take_due_polls(
-            limit=self.batch, again_in_seconds=self.grace_seconds
+            limit=self.batch,
+            again_in_seconds=self.grace_seconds,
+            late_seconds=self.untaken_seconds,
         )
         await self._publish(due, why="poll")
         return len(due) == self.batch

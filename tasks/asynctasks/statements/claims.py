@@ -22,17 +22,12 @@ from asynctasks.statements.claim_statements import (
     OURS,
     RENEW,
     REPORT,
+    TAKE_POLLS,
     WRITE_END,
 )
 from asynctasks.statements.claimed_task import ClaimedTask
-from asynctasks.statements.hot_statements import (
-    FINISH,
-    GO_ON,
-    claim,
-    claim_at_rates,
-    endings,
-    steps,
-)
+from asynctasks.statements.hot_claims import claim, claim_at_rates, take_polls
+from asynctasks.statements.hot_statements import FINISH, GO_ON, endings, steps
 from asynctasks.statements.job_steps import WRITE_STEP, job_known, job_step
 from asynctasks.statements.start_rates import StartRate, spend_starts
 from asynctasks.task import TaskStatus
@@ -65,6 +60,8 @@ class Claimable:
     """The queues of these."""
     rates: Callable[[], list[StartRate]] = list
     """What their starts cost."""
+    polled: Sequence[str] = ()
+    """Those whose upstream has jobs: an executor looks for their polls by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +131,23 @@ class Claims:
         """Take the task; None where it is not, or not yet, this executor's to take."""
         return await self._commits.write(self._claiming, task_id)
 
+    async def take_polls(self, *, most: int) -> list[ClaimedTask]:
+        """Take tasks whose upstream's job is to be asked for now, those that wait longest."""
+        claimable = self.claimable
+        if self._database.has_one_writer:
+            async with self._database.write() as connection:
+                parameters = {
+                    **self._parameters(claimable),
+                    "operations": claimable.polled,
+                    "most": most,
+                }
+                rows = (await connection.execute(TAKE_POLLS, parameters)).mappings().all()
+        else:
+            rows = await self._database.fetch(
+                _TAKE_POLLS_AT_ONCE, most, *self._arguments(claimable, claimable.polled)
+            )
+        return [ClaimedTask(**row) for row in rows]
+
     async def finish(self, task: ClaimedTask, outcome: Outcome) -> Outcome | None:
         """Record how the attempt ended; what was recorded, None where the task is no longer ours.
 
@@ -174,14 +188,9 @@ class Claims:
         rows = await connection.execute(
             CLAIM,
             {
+                **self._parameters(claimable),
                 "ids": list(set(task_ids)),
-                "own_queue": claimable.queue,
-                "operations": list(claimable.revisions),
-                "revisions": [*claimable.revisions.values(), *claimable.older],
                 "held": claimable.held(),
-                "revision_wait_seconds": -self._revision_wait_seconds,
-                "executor": self._executor,
-                "lease_seconds": self._lease_seconds,
                 "limited": claimable.limited,
             },
         )
@@ -197,17 +206,34 @@ class Claims:
         rows = await database.fetch(
             _CLAIM_AT_RATES if rates else _CLAIM_AT_ONCE,
             sorted(set(task_ids)),
-            claimable.queue,
-            list(claimable.revisions),
-            [*claimable.revisions.values(), *claimable.older],
-            self._revision_wait_seconds,
-            self._executor,
-            self._lease_seconds,
+            *self._arguments(claimable, claimable.revisions),
             claimable.held(),
             list(claimable.limited),
             *map(list, zip(*rates, strict=True)),
         )
         return _claimed(task_ids, rows)
+
+    def _parameters(self, claimable: Claimable) -> dict[str, Any]:
+        """What of each claim is the same, where SQLAlchemy makes it."""
+        return {
+            "own_queue": claimable.queue,
+            "operations": list(claimable.revisions),
+            "revisions": [*claimable.revisions.values(), *claimable.older],
+            "revision_wait_seconds": -self._revision_wait_seconds,
+            "executor": self._executor,
+            "lease_seconds": self._lease_seconds,
+        }
+
+    def _arguments(self, claimable: Claimable, operations: Iterable[str]) -> list[Any]:
+        """The same in the hot statements: $2 to $7."""
+        return [
+            claimable.queue,
+            list(operations),
+            [*claimable.revisions.values(), *claimable.older],
+            self._revision_wait_seconds,
+            self._executor,
+            self._lease_seconds,
+        ]
 
     async def _finish(
         self, connection: AsyncConnection, finishes: Sequence[_Finish]
@@ -319,6 +345,7 @@ def _cancelled(task: ClaimedTask, outcome: Outcome) -> Outcome:
 
 
 _CLAIM_AT_ONCE = claim(ClaimedTask.__dataclass_fields__)
+_TAKE_POLLS_AT_ONCE = take_polls(ClaimedTask.__dataclass_fields__)
 _CLAIM_AT_RATES = claim_at_rates(list(ClaimedTask.__dataclass_fields__))
 
 

@@ -1,6 +1,6 @@
 """What a start costs of the rates that its operation's limits have, and how it is paid on SQLite.
 
-On PostgreSQL the claim itself pays: see `hot_statements`.
+On PostgreSQL the claim itself pays: see `hot_claims`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from asynctasks.statements.conditions import (
     IS_RUNNING,
     NOW,
     WAITS_FOR_JOB,
+    WAITS_FOR_POLL,
     is_status,
     tasks,
 )
@@ -97,14 +98,19 @@ class Upkeep:
         """One round trip."""
         await self._database.ping()
 
-    async def take_due_polls(self, *, limit: int, again_in_seconds: float) -> list[DueTask]:
-        """Tasks whose upstream's job is to be asked for now, each given to one caller.
+    async def take_due_polls(
+        self, *, limit: int, again_in_seconds: float, late_seconds: float
+    ) -> list[DueTask]:
+        """Tasks whose upstream's job should have been asked for so long ago, each given to one.
 
         They are marked as published; whatever limits they have, their attempt goes on.
         """
-        return await self._take(
-            _DUE_POLLS, {"max_rows": limit, "again_in_seconds": again_in_seconds}
-        )
+        parameters = {
+            "max_rows": limit,
+            "again_in_seconds": again_in_seconds,
+            "due_before_seconds": -late_seconds,
+        }
+        return await self._take(_DUE_POLLS, parameters)
 
     async def take_lost(self, queue: str, *, limit: int, again_in_seconds: float) -> list[DueTask]:
         """Published tasks of the queue whose messages may be lost, nobody having claimed them.
@@ -281,7 +287,9 @@ def _taking(*conditions: Any) -> Any:
     )
 
 
-_DUE_POLLS = _taking(IS_DUE_POLL)
+_DUE_POLLS = _taking(
+    WAITS_FOR_POLL, tasks.c.next_publish_at <= seconds_from_now(bindparam("due_before_seconds"))
+)
 _LOST = _taking(_IS_OVERDUE, tasks.c.queue == _OF_QUEUE)
 _OVERDUE_QUEUES = select(tasks.c.queue).where(_IS_OVERDUE).distinct()
 _COUNT_PUBLISHED = (
