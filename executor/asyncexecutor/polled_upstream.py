@@ -130,7 +130,8 @@ class PolledUpstream(JobRunner):
                 response=answer.response if said.is_answer else None,
             )
         progress = job.progress if said.progress is None else said.progress
-        job = replace(job, state=said.state, progress=progress)
+        if (said.state, progress) != (job.state, job.progress):
+            job = replace(job, state=said.state, progress=progress)
         if isinstance(said, GoesOn):
             return await self._goes_on(attempt, job, answer, "going on", lacks=said.lacks)
         return await self._ended(attempt, job, answer, url)

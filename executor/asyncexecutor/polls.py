@@ -4,7 +4,7 @@
           │
           └── nobody takes it: the relay publishes it (asyncproxy.relay.publish)
 
-A message for each would cost more than the poll (docs/decisions/0014-polls-without-messages.md).
+A message for each would cost more than the poll (docs/decisions/0010-upstream-jobs.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asynctasks.statements.claimed_task import ClaimedTask
     from asynctasks.statements.claims import Claims
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """How often it is looked for what is due, whoever has left it there."""
 GATHER_SECONDS = 0.1
 """The least between two looks: what comes due meanwhile is taken by one statement."""

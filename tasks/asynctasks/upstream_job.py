@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 
@@ -24,7 +24,7 @@ class UpstreamJob:
 
     def to_json(self) -> dict[str, Any]:
         """As the row holds it."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
 
     @classmethod
     def of_json(cls, value: dict[str, Any]) -> Self:
@@ -38,3 +38,6 @@ class UpstreamJob:
             other.state,
             other.progress,
         )
+
+
+_NAMES = tuple(UpstreamJob.__dataclass_fields__)

@@ -154,6 +154,42 @@ async def test_between_two_polls_it_runs_for_callers_and_holds_nothing(opened: O
     assert (await place.client.get(f"/tasks/{task_id}")).headers["etag"] == version
 
 
+async def test_polls_need_no_relay_and_no_message(opened: Open):
+    place = await opened(analyze(), relay_interval_seconds=60)
+    answer = await place.client.post("/analyze", json={})
+    assert (answer.status_code, answer.json()) == (200, {"result": "1"})
+
+
+async def test_an_executor_without_the_operation_leaves_its_jobs_alone(opened: Open):
+    place = await opened(analyze())
+    place.upstream.polls = 1_000
+    task_id = await place.start()
+    await place.polled(task_id)
+    await place.executor.finish()
+    other = await place.installation.executor(operation("other"))
+    asked = place.upstream.polled["1"]
+    await asyncio.sleep(0.5)
+    assert place.upstream.polled["1"] == asked
+    await other.finish()
+    await place.installation.executor()
+    place.upstream.jobs["1"].polls_left = 1
+    task = await place.ended(task_id)
+    assert (task["status"], task["attempt"], len(place.upstream.keys)) == ("succeeded", 1, 1)
+
+
+async def test_a_job_that_is_asked_for_takes_a_slot(opened: Open):
+    place = await opened(analyze(), concurrency=1)
+    place.upstream.held = asyncio.Event()
+    first = await place.start()
+    await polled(place.upstream)
+    second = await place.start()
+    await asyncio.sleep(0.3)
+    assert len(place.upstream.keys) == 1
+    place.upstream.held.set()
+    for task_id in (first, second):
+        assert (await place.ended(task_id))["status"] == "succeeded"
+
+
 async def test_polls_bear_the_headers_of_the_operation_and_no_key(opened: Open):
     place = await opened(analyze(headers={"Authorization": "Bearer {UPSTREAM}"}))
     await place.client.post("/analyze", json={})
