@@ -73,19 +73,22 @@ def claim(returned: Iterable[str]) -> str:
 def take_polls(returned: Iterable[str]) -> str:
     """The claim of as many due polls as $1 says, those that have waited longest.
 
-    What another executor is taking is left to it.
+    What another executor is taking is left to it. They are found once, whatever the plan.
     """
     claimable = f"""
-    SELECT id, TRUE AS is_poll
-    FROM tasks
-    WHERE status = 'queued'
-      AND NOT published
-      AND upstream_job IS NOT NULL
-      AND next_publish_at <= now()
-      AND {_OURS_NOW}
-    ORDER BY next_publish_at
-    LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    WITH due AS MATERIALIZED (
+        SELECT id, TRUE AS is_poll
+        FROM tasks
+        WHERE status = 'queued'
+          AND NOT published
+          AND upstream_job IS NOT NULL
+          AND next_publish_at <= now()
+          AND {_OURS_NOW}
+        ORDER BY next_publish_at
+        LIMIT $1
+        FOR UPDATE SKIP LOCKED
+    )
+    SELECT * FROM due
 """  # noqa: S608 - our own names
     return _claim(claimable, returned)
 
