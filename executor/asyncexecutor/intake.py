@@ -62,13 +62,13 @@ class Intake:
             yield
         self._set_draining(to=False)
 
-    async def take_slots(self) -> int:
-        """Take all slots that are free, to begin something in each or leave it; their number.
+    async def take_slots(self, *, most: int) -> int:
+        """Take free slots, to begin something in each or leave it; how many they are.
 
         None while nothing is to be begun.
         """
         taken = 0
-        while self._may_begin and not self._slots.locked():
+        while taken < most and self._may_begin and not self._slots.locked():
             await self._slots.acquire()
             taken += 1
         return taken

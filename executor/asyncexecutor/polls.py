@@ -27,6 +27,8 @@ LOOK_SECONDS = 0.5
 """How often it is looked for what is due, whoever has left it there."""
 GATHER_SECONDS = 0.1
 """The least between two looks: what comes due meanwhile is taken by one statement."""
+MOST_AT_ONCE = 500
+"""By one statement, as of other writes."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +65,7 @@ class Polls:
     async def _take(self) -> None:
         if not self._claims.claimable.polled:
             return
-        slots = await self._intake.take_slots()
+        slots = await self._intake.take_slots(most=MOST_AT_ONCE)
         taken: list[ClaimedTask] = []
         try:
             if slots:
