@@ -36,7 +36,12 @@ GOES_ON = Outcome(TaskStatus.QUEUED, retry_after_seconds=5, upstream_job=JOB)
 MANY_ROWS = """
 INSERT INTO tasks (id, operation, queue, arguments, max_attempts, created_at, status, finished_at)
 SELECT gen_random_uuid(), 'create-client', 'clients', '{}', 1, now(), 'succeeded', now()
-FROM generate_series(1, 100000)
+FROM generate_series(1, 100000);
+INSERT INTO tasks (id, operation, queue, arguments, max_attempts, created_at, status, upstream_job,
+                   next_publish_at)
+SELECT gen_random_uuid(), 'create-client', 'clients', '{}', 1, now(), 'queued', '{}',
+       now() + make_interval(secs => n / 300.0)
+FROM generate_series(1, 10000) AS n
 """
 
 
