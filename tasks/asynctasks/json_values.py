@@ -65,7 +65,9 @@ def numbers_as_written(text: bytes | str, value: Any) -> Any:
     is_delicate = (
         _DELICATE.search(text) if isinstance(text, str) else _DELICATE_IN_BYTES.search(text)
     )
-    return json.loads(text, parse_float=_number, parse_int=_integer) if is_delicate else value
+    if not is_delicate:
+        return value
+    return _AS_WRITTEN.decode(text if isinstance(text, str) else text.decode())
 
 
 def exact_numbers(value: Any) -> Any:
@@ -247,6 +249,9 @@ def _integer(text: str) -> int | WrittenNumber:
     if len(text) > len(str(-(2**63))) or not -(2**63) <= int(text) < 2**64:
         return WrittenNumber(text)
     return int(text)
+
+
+_AS_WRITTEN = json.JSONDecoder(parse_float=_number, parse_int=_integer)
 
 
 def _as_written(value: Any) -> orjson.Fragment:
