@@ -40,7 +40,7 @@ def shown(number: int = 0, **values: Any) -> dict[str, Any]:
         seen(),
         installation="shop",
         now=NOW,
-        public_url="https://shop.example/",
+        public_url="https://shop.example",
     )
 
 

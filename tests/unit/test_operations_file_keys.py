@@ -5,16 +5,16 @@ import pytest
 from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
-    "arguments, body, coalesce, deadlineSeconds, delaySeconds, description, handler, labels, "
-    "limits, maxQueued, parameters, priority, queue, redirect, response, retry, route, summary, "
-    "timeoutSeconds, upstream, waitSeconds"
+    "arguments, body, callbacks, coalesce, deadlineSeconds, delaySeconds, description, handler, "
+    "labels, limits, maxQueued, parameters, priority, queue, redirect, response, retry, route, "
+    "summary, timeoutSeconds, upstream, waitSeconds"
 )
 
 
 KEYS = {
     "unknown key at the top": (
         GOOD + "version: 1\n",
-        "24: version: unknown key; expected `operations` or `limits`",
+        "24: version: unknown key; expected `operations`, `limits` or `callbacks`",
     ),
     "unknown key of an operation": (
         operation(wait_seconds="3"),

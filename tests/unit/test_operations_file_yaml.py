@@ -16,7 +16,7 @@ BROKEN = {
     "another name, and what is wrong elsewhere": (
         "operation: {}\nlimits: {a: {burst: 2}}\n",
         (
-            "1: operation: unknown key; expected `operations` or `limits`\n"
+            "1: operation: unknown key; expected `operations`, `limits` or `callbacks`\n"
             f"ops.yaml:{NO_OPERATIONS}\n"
             "ops.yaml:2: limits.a: `burst` goes with a rate: expected `ratePerSecond`, too"
         ),
