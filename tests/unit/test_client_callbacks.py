@@ -136,13 +136,13 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
         SigningKeys.of([NEW]).headers("d-1", at=NOW, body=BODY),
         BODY,
         [PUBLIC_NEW],
-        "webhook-signature: expected one of the keys' kind, v1a,…",
+        "webhook-signature: expected a signature of the keys' kind: v1a",
     ),
     "no signature of a kind we know": (
         {**SIGNED, "webhook-signature": "v2,aaaa v1,! , v1a,=== aaaa"},
         BODY,
         [NEW, PUBLIC_NEW],
-        "expected one of the keys' kind, v1 or v1a,…",
+        "expected a signature of the keys' kind: v1 or v1a",
     ),
     "a signature that was cut": (
         {**SIGNED, "webhook-signature": "v1,aaaa v1a,aaaa v1,"},

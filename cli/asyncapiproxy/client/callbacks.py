@@ -106,7 +106,7 @@ def _check_signatures(
     ]
     if not fitting:
         kinds = " or ".join(sorted({verifier.kind for verifier in verifiers}))
-        raise CallbackInvalidError(f"{SIGNATURE}: expected one of the keys' kind, {kinds},….")
+        raise CallbackInvalidError(f"{SIGNATURE}: expected a signature of the keys' kind: {kinds}.")
     if not any(verifier.verifies(content, signature) for verifier, signature in fitting):
         raise CallbackInvalidError("No key has signed this id, time and body.")
 
