@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from asynctasks.errors import BlobStoreUnavailableError
 from asynctasks.operations.operation import Operation
@@ -188,6 +190,27 @@ async def test_a_job_that_is_asked_for_takes_a_slot(opened: Open):
     place.upstream.held.set()
     for task_id in (first, second):
         assert (await place.ended(task_id))["status"] == "succeeded"
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_job_for_long(opened: Open):
+    place = await opened(analyze(everySeconds=[3600, 3600]))
+    place.upstream.polls = 1
+    bad, good = await place.start(), await place.start()
+
+    async def both_wait() -> None:
+        for task_id in (bad, good):
+            assert (await place.task(task_id))["upstreamJob"] is not None
+
+    await eventually(both_wait)
+    async with place.executor.connections.database.write() as connection:
+        await connection.execute(
+            text(
+                "UPDATE tasks SET run_after = NULL, next_publish_at = '2020-01-01 00:00:00.000000'"
+            )
+        )
+        spoil = text("UPDATE tasks SET upstream_job = '{' WHERE id = :id")
+        await connection.execute(spoil, {"id": UUID(bad).hex})
+    assert (await place.ended(good))["status"] == "succeeded"
 
 
 async def test_polls_bear_the_headers_of_the_operation_and_no_key(opened: Open):
