@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import structlog
 from sqlalchemy import text
 
 from asynctasks.errors import BlobStoreUnavailableError
@@ -202,15 +203,14 @@ async def test_a_row_that_cannot_be_read_keeps_no_other_job_for_long(opened: Ope
             assert (await place.task(task_id))["upstreamJob"] is not None
 
     await eventually(both_wait)
+    due_now = "run_after = NULL, next_publish_at = strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     async with place.executor.connections.database.write() as connection:
-        await connection.execute(
-            text(
-                "UPDATE tasks SET run_after = NULL, next_publish_at = '2020-01-01 00:00:00.000000'"
-            )
-        )
+        await connection.execute(text(f"UPDATE tasks SET {due_now}"))
         spoil = text("UPDATE tasks SET upstream_job = '{' WHERE id = :id")
         await connection.execute(spoil, {"id": UUID(bad).hex})
-    assert (await place.ended(good))["status"] == "succeeded"
+    with structlog.testing.capture_logs() as logs:
+        assert (await place.ended(good))["status"] == "succeeded"
+    assert "polls not taken" in [log["event"] for log in logs]
 
 
 async def test_polls_bear_the_headers_of_the_operation_and_no_key(opened: Open):
