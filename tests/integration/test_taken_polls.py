@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -101,7 +101,7 @@ async def test_a_cancel_between_two_polls_is_taken_as_one(parts: Any, new_task: 
         {"operation": "unknown"},
         {"revision": "later"},
         {"published": True},
-        {"deadline": utc_now()},
+        {"deadline": datetime(2026, 1, 1, tzinfo=UTC)},
         {"upstream_job": None},
         {"status": TaskStatus.RUNNING},
         {"status": TaskStatus.SUCCEEDED},
