@@ -82,4 +82,4 @@ def test_what_is_no_such_file_is_told(tmp_path: Path, content: bytes | None):
 def test_the_schema_is_printed_as_json():
     printed = run("schema")
     assert printed.returncode == 0
-    assert set(json.loads(printed.stdout)["properties"]) == {"operations", "limits"}
+    assert set(json.loads(printed.stdout)["properties"]) == {"operations", "limits", "callbacks"}
