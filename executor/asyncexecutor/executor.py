@@ -45,6 +45,7 @@ from asynctasks.statements.store import TaskStore
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from asyncexecutor.runner import Runner
     from asyncexecutor.settings import ExecutorSettings
     from asynctasks.connections import Connections
     from asynctasks.loop import Loop
@@ -74,22 +75,16 @@ async def run_executor(
     if queue not in queues:
         names = ", ".join(sorted(queues))
         raise SettingsError(f"No operation has the queue {queue!r}; the queues are: {names}")
-    if queue == QUEUE_OF_DELIVERIES and not settings.callback_keys:
-        raise SettingsError("ASYNCAPIPROXY_CALLBACK_KEYS is not set: callbacks have to be signed")
-    sealing = Sealing(settings.keys)
-    calls = CallbackCalls(
-        settings.callback_keys, settings.callback_allow, settings.callback_networks
-    )
     opened = AsyncExitStack()
-    opened.callback(calls.close)
-    deliverer = Deliverer(
-        calls, TaskStore(connections.database, connections.commits), settings.public_url
-    )
+    built_in: dict[str, Runner] = {}
+    if queue == QUEUE_OF_DELIVERIES:
+        built_in[DELIVERIES] = _deliverer(settings, connections, opened)
+    sealing = Sealing(settings.keys)
     runnables = Runnables(
         concurrency=settings.concurrency,
         environment=environment,
         max_response_bytes=settings.max_response_bytes,
-        built_in={DELIVERIES: deliverer},
+        built_in=built_in,
     )
     await check_schema(connections.database)
     await connections.blobs.check()
@@ -149,6 +144,20 @@ async def run_executor(
                 stop=stop,
             )
     log.info("executor has drained", executor=name)
+
+
+def _deliverer(
+    settings: ExecutorSettings, connections: Connections, opened: AsyncExitStack
+) -> Deliverer:
+    """What makes callbacks, until what is opened is left; raises SettingsError."""
+    if not settings.callback_keys:
+        raise SettingsError("ASYNCAPIPROXY_CALLBACK_KEYS is not set: callbacks have to be signed")
+    calls = CallbackCalls(
+        settings.callback_keys, settings.callback_allow, settings.callback_networks
+    )
+    opened.callback(calls.close)
+    store = TaskStore(connections.database, connections.commits)
+    return Deliverer(calls, store, settings.public_url)
 
 
 async def _work(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from asynctasks.statements.store import TaskStore
 
 _NO_STORE = {"Cache-Control": "no-store"}
+LONGEST_NUMBER = 9
+"""Digits of a delivery's."""
 KEYS_SECONDS = 300
 """How long receivers may keep the keys: a new one signs beside the old one for longer than that."""
 
@@ -76,9 +78,6 @@ class CallbackEndpoints:
         return JSONResponse(
             self.public_keys, headers=headers, media_type="application/jwk-set+json"
         )
-
-
-LONGEST_NUMBER = 9
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic.networks import IPvAnyNetwork
 from pydantic_settings import NoDecode
 
-from asynctasks.settings import LONGEST_SECONDS, Settings
+from asynctasks.settings import LONGEST_SECONDS, Settings, separated
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
 """As browsers write it: scheme, host and port, and nothing behind them."""
@@ -108,6 +108,4 @@ class ProxySettings(Settings):
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _separate(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(item.strip() for item in value.split(",") if item.strip())
+        return separated(value)

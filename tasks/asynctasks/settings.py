@@ -96,18 +96,23 @@ class MigrationSettings(DatabaseSettings):
         return value
 
 
+def separated(value: Any) -> Any:
+    """The parts of a text that has several, separated by commas; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 class _OfTexts(Protocol):
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self: ...
 
 
-def _separated(kind: type[_OfTexts]) -> Callable[[Any], Any]:
-    """Reads a variable that has several, separated by commas."""
+def _read_as(kind: type[_OfTexts]) -> Callable[[Any], Any]:
+    """Reads a variable of several into one value."""
 
     def read(value: Any) -> Any:
-        if isinstance(value, kind):
-            return value
-        return kind.of(text.strip() for text in str(value).split(",") if text.strip())
+        return value if isinstance(value, kind) else kind.of(separated(str(value)))
 
     return read
 
@@ -140,17 +145,17 @@ class Settings(DatabaseSettings):
     az://…, with a bucket and a path. Of all services one and the same."""
     inline_body_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
     """A larger body of a caller or an upstream is kept there."""
-    callback_allow: Annotated[AllowedUrls, NoDecode, PlainValidator(_separated(AllowedUrls))] = (
+    callback_allow: Annotated[AllowedUrls, NoDecode, PlainValidator(_read_as(AllowedUrls))] = (
         NO_URLS
     )
     """The URLs that may be told of tasks' ends, as patterns separated by commas:
     https://*.example.com. Empty: callbacks are off."""
     callback_networks: Annotated[
-        CallableAddresses, NoDecode, PlainValidator(_separated(CallableAddresses))
+        CallableAddresses, NoDecode, PlainValidator(_read_as(CallableAddresses))
     ] = CallableAddresses()
     """Networks of our own in which receivers may be, separated by commas: 10.20.0.0/16. No others
     than public addresses may be else."""
-    callback_keys: Annotated[SigningKeys, NoDecode, PlainValidator(_separated(SigningKeys))] = (
+    callback_keys: Annotated[SigningKeys, NoDecode, PlainValidator(_read_as(SigningKeys))] = (
         SigningKeys()
     )
     """What signs callbacks, separated by commas: whsk_ and whsec_ keys, of each kind the newest
@@ -190,7 +195,7 @@ class Settings(DatabaseSettings):
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        keys = tuple(key.strip() for key in value.split(",") if key.strip())
+        keys = separated(value)
         for number, key in enumerate(keys, 1):
             # Python's base64 leaves out what it does not know: two keys joined by anything else
             # than a comma would be one key.
