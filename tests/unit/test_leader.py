@@ -147,6 +147,7 @@ async def test_a_renewal_that_is_written_though_it_was_cancelled_keeps_nobody_wa
     assert second.is_leading
 
 
+@in_virtual_time
 async def test_a_lease_that_another_has_taken_is_not_given_back():
     leases = FakeLeases()
     first = candidate(leases, "first")
@@ -158,6 +159,7 @@ async def test_a_lease_that_another_has_taken_is_not_given_back():
     assert leases.lease["spec"]["holderIdentity"] == "other"
 
 
+@in_virtual_time
 async def test_a_leader_that_vanishes_is_followed_after_the_leases_duration():
     leases = FakeLeases()
     await candidate(leases, "first").acquire()
