@@ -72,15 +72,16 @@ export function facts(pairs) {
   );
 }
 
-/** A button; what it does may take a while, in which it cannot be pressed again. */
+/** A button; what it does may take a while, in which it does nothing more, and keeps the focus. */
 export function button(text, onPress, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, text);
   made.addEventListener("click", async () => {
-    made.disabled = true;
+    if (made.ariaBusy === "true") return;
+    made.ariaBusy = "true";
     try {
-      await onPress(made);
+      await onPress();
     } finally {
-      made.disabled = false;
+      made.ariaBusy = "false";
     }
   });
   return made;

@@ -1,13 +1,12 @@
 /* What may be asked for: the list, and of one its schema and a form to submit it. */
 
-import { ask, ProblemError, tell } from "./api.js";
+import { ask, ProblemError } from "./api.js";
 import { declaredOperations } from "./declared.js";
-import { button, element, facts, replace, row, table } from "./elements.js";
-import { notify } from "./notices.js";
+import { element, facts, replace, row, table } from "./elements.js";
+import { pauseButton, pauseState } from "./pausing.js";
 import { poll } from "./polling.js";
-import { status } from "./status.js";
 import { showSubmission } from "./submission.js";
-import { age, count, lines } from "./written.js";
+import { count, lines } from "./written.js";
 
 const SECONDS = 15;
 const HEADS = ["Operation", "What it does", "Call", "Queued", "Running", "Limits", "State", ""];
@@ -72,29 +71,19 @@ export function show(main, rights) {
       Queued: element("td.number", stands ? count(stands.queued) : "–"),
       Running: element("td.number", stands ? count(stands.running) : "–"),
       Limits: stands && stands.limits.length > 0 ? stands.limits.join(", ") : "–",
-      State: element("td", stands ? pausedOr(stands) : "–"),
-      "": element("td.actions", stands && pauseButton(stands)),
+      State: element("td", stands ? pauseState(stands.paused) : "–"),
+      "": element("td.actions", stands && actions(stands)),
     });
   }
 
   function stateOf(stands) {
     const numbers = `${count(stands.queued)} queued, ${count(stands.running)} running`;
-    return [pausedOr(stands), element("small", ` ${numbers}, queue ${stands.queue} `), pauseButton(stands)];
+    return [pauseState(stands.paused), element("small", ` ${numbers}, queue ${stands.queue} `), pauseButton(stands)];
   }
 
-  function pauseButton(stands) {
-    if (!rights.mayOperate([stands.name])) return null;
-    const [word, action] = stands.paused ? ["Resume", "resume"] : ["Pause", "pause"];
-    const press = async () => {
-      try {
-        await tell("POST", `/operations/${encodeURIComponent(stands.name)}/${action}`);
-        notify(`${stands.name} is ${action}d.`);
-      } catch (error) {
-        notify(error.message, { isBad: true });
-      }
-      loop.now();
-    };
-    return button(word, press, { id: `${action}-${stands.name}`, "aria-label": `${word} ${stands.name}` });
+  function actions({ name: each, paused }) {
+    if (!rights.mayOperate([each])) return null;
+    return pauseButton({ kind: "operations", name: each, paused }, () => loop.now());
   }
 
   function refused(error) {
@@ -102,9 +91,4 @@ export function show(main, rights) {
     const why = isOff ? "This proxy does not tell its operations (ASYNCAPIPROXY_DOCS=false)." : error.message;
     replace(state, element("p.empty", why));
   }
-}
-
-function pausedOr({ paused }) {
-  if (!paused) return element("small", "not paused");
-  return [status("paused"), element("small", " ", age(paused.since), paused.by && ` by ${paused.by}`)];
 }

@@ -1,8 +1,9 @@
 /* How it stands: what is stuck and why, queues and limits, and the latest failures. */
 
-import { ask, tell } from "./api.js";
-import { button, element, replace, row, table } from "./elements.js";
+import { ask } from "./api.js";
+import { element, replace, row, table } from "./elements.js";
 import { notify } from "./notices.js";
+import { pauseButton, pauseState } from "./pausing.js";
 import { poll } from "./polling.js";
 import { limitReasons, reasonsOf } from "./reasons.js";
 import { status } from "./status.js";
@@ -31,7 +32,8 @@ export function show(main, rights) {
       healthOf(signal),
       ask("/tasks", { query: latest, signal }),
     ]);
-    const operate = (kind, each, operations) => operating(loop, rights, { kind, each, operations });
+    const operate = (kind, { name, paused }, operations) =>
+      rights.mayOperate(operations) && pauseButton({ kind, name, paused }, () => loop.now());
     replace(stuck, ...stuckOf(all, bounds, health));
     replace(queues, element("h2", { id: "queues" }, "Queues"), queueTable(all, bounds, operate));
     limits.hidden = bounds.length === 0;
@@ -95,7 +97,7 @@ function queueTable(queues, limits, operate) {
           Operation: element("th.inner", { scope: "row" }, operationLink(operation.name)),
           ...counts(operation),
           Executors: element("td.none"),
-          State: element("td", operation.paused ? pausedState(operation.paused) : limitsText(operation)),
+          State: element("td", operation.paused ? pauseState(operation.paused) : limitsText(operation)),
           "": element("td.actions", operate("operations", operation, [operation.name])),
         },
         { class: "inner" },
@@ -114,7 +116,7 @@ function limitTable(limits, operate) {
       Held: number(limit.held),
       Starts: element("td.number", startsOf(limit)),
       Upstream: element("td", breakerOf(limit.breaker)),
-      State: element("td", limit.paused ? pausedState(limit.paused) : element("small", "not paused")),
+      State: element("td", pauseState(limit.paused)),
       "": element("td.actions", operate("limits", limit, limit.operations)),
     }),
   );
@@ -129,34 +131,12 @@ function failuresOf(tasks) {
   return [heading, table({ label: "Latest failures", heads: TASK_HEADS, rows }), all];
 }
 
-/** Pause or resume, for those who may. */
-function operating(loop, rights, { kind, each, operations }) {
-  if (!rights.mayOperate(operations)) return null;
-  const action = each.paused ? "resume" : "pause";
-  const word = each.paused ? "Resume" : "Pause";
-  const named = `${word} ${kind.slice(0, -1)} ${each.name}`;
-  const press = async () => {
-    try {
-      await tell("POST", `/${kind}/${encodeURIComponent(each.name)}/${action}`);
-      notify(`${each.name} is ${action}d.`);
-    } catch (error) {
-      notify(error.message, { isBad: true });
-    }
-    loop.now();
-  };
-  return button(word, press, { id: `${action}-${kind}-${each.name}`, "aria-label": named });
-}
-
 function stateOf(queue, reasons) {
-  if (queue.paused) return pausedState(queue.paused);
+  if (queue.paused) return pauseState(queue.paused);
   if (reasons.length > 0) return status(reasons[0].kind, reasons[0].text);
   if (queue.published > 0) return status("queued", `${many(queue.published, "task")} on the way`);
   if (queue.queued > 0) return status("queued", "what waits is not due yet");
   return queue.running > 0 ? status("running", "working") : status("succeeded", "idle");
-}
-
-function pausedState({ since, by }) {
-  return [status("paused"), element("small", " ", age(since), by && ` by ${by}`)];
 }
 
 function limitsText({ limits }) {
