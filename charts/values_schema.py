@@ -302,6 +302,7 @@ def schema() -> Json:
         "exposed": part(
             tasks=flag("whether Ingress and HTTPRoute lead to `/tasks`, beside the operations"),
             docs=flag("whether they lead to `/docs`, and to the OpenAPI document that it shows"),
+            ui=flag("whether they lead to the dashboard `/ui`, and to all that it asks for"),
             everything=flag(
                 "whether they lead to all paths of the callers' port, `/ping` included"
             ),

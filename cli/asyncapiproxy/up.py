@@ -198,6 +198,8 @@ def _say_hello(settings: ProxySettings, listener: socket, demo_url: str | None, 
     console.print("[bold green]AsyncApiProxy[/]")
     url = f"http://localhost:{listener.getsockname()[1]}"
     console.print(f"  proxy         {url}      (try it at /docs)")
+    if settings.ui:
+        console.print(f"  dashboard     {url}/ui")
     if demo_url:
         console.print(f"  customer API  {demo_url}   (a demo: slow+3@…, fail+503@…, flaky+2@…)")
     if settings.health_port:

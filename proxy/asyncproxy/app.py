@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from asyncproxy.callback_routes import delivery_routes, key_routes
 from asyncproxy.caller_routes import caller_routes
+from asyncproxy.dashboard_page import dashboard_routes
 from asyncproxy.docs_page import docs_routes
 from asyncproxy.health_routes import health_routes
 from asyncproxy.openapi import openapi_document
@@ -58,6 +59,7 @@ def create_app(
     health: HealthEndpoints,
     ways: Callable[[], Authentication] | None = None,
     has_docs: bool = True,
+    has_dashboard: bool = True,
 ) -> FastAPI:
     """The proxy's application; `calls` of the operations by method and path.
 
@@ -95,6 +97,8 @@ def create_app(
     if has_docs:
         app.docs_url = "/docs"
         app.router.routes.extend(docs_routes(app, tasks.public))
+    if has_dashboard:
+        app.router.routes.extend(dashboard_routes(tasks.public))
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from asyncproxy.caller_schemas import COMPONENTS as OF_CALLERS
 from asyncproxy.openapi_callbacks import CALLBACKS
 from asyncproxy.openapi_callbacks import SCHEMAS as OF_CALLBACKS
 from asyncproxy.openapi_parameters import parameter_objects
@@ -92,7 +93,7 @@ def openapi_document(
     )
     document["info"] |= _INFO
     # In place of FastAPI's own, which describe its 422; ours is a problem.
-    components = ComponentSchemas({**COMPONENTS, **OPERATING, **OF_CALLBACKS})
+    components = ComponentSchemas({**COMPONENTS, **OPERATING, **OF_CALLBACKS, **OF_CALLERS})
     paths: dict[str, Any] = {}
     for operation in operations.values():
         described = _path_item(operation, components)

@@ -321,6 +321,7 @@ class Proxy:
             health=self._health(),
             ways=self._access_watch and self._access_watch.ways,
             has_docs=self._settings.docs,
+            has_dashboard=self._settings.ui,
         )
         return app, calls
 

@@ -178,17 +178,6 @@ COMPONENTS: dict[str, Schema] = {
         description="One that is told of a task's end.",
     ),
     "JwkSet": objects("keys", {"keys": {"type": "array", "items": {"type": "object"}}}),
-    "Caller": objects(
-        "principal tenant groups",
-        {
-            "principal": {
-                **or_null(TEXT),
-                "description": "Unique among all callers; null where they are not told apart.",
-            },
-            "tenant": or_null(TEXT),
-            "groups": {"type": "array", "items": TEXT},
-        },
-    ),
     "Availability": objects(
         "status access",
         {
@@ -355,12 +344,6 @@ JWKS: Responses = {
         "description": "A JWK Set (RFC 7517)",
         "content": {"application/jwk-set+json": {"schema": reference("JwkSet")}},
     },
-    "4XX": problem("The request cannot be read"),
-    "default": OTHERWISE,
-}
-WHOAMI: Responses = {
-    200: json_answer("As whom this proxy knows the caller", "Caller"),
-    401: problem("It is not known who calls"),
     "4XX": problem("The request cannot be read"),
     "default": OTHERWISE,
 }

@@ -48,6 +48,8 @@ class ProxySettings(Settings):
     """Whose pages in a browser may call, separated by commas; `*` is everybody's."""
     docs: bool = True
     """Whether /docs and /openapi.json are served."""
+    ui: bool = True
+    """Whether /ui is served, a page for people who look after tasks."""
     request_log: bool = False
     """Whether each request is a line of the log: its path, but neither query nor body."""
     reply_strategy: ReplyStrategy = ReplyStrategy.SHARED

@@ -43,6 +43,13 @@ def test_tasks_may_be_left_out_and_the_documents_put_in():
     assert led_to(ROUTES, docs=True) == OPERATIONS | TASKS | documents
 
 
+def test_the_dashboard_is_led_to_with_all_that_it_asks_for():
+    asked = {"Exact /whoami", "Exact /ping", "Exact /openapi.json"}
+    shared = {"Prefix /queues", "Prefix /operations", "Prefix /limits"}
+    dashboard = {"Prefix /ui"} | TASKS | asked | shared
+    assert led_to(ROUTES, ui=True, tasks=False) == OPERATIONS | dashboard
+
+
 def test_they_may_lead_to_everything():
     assert led_to(ROUTES, everything=True) == {"Prefix /"}
 

@@ -212,16 +212,18 @@ async def test_ones_own_operations_run_without_the_demo_api(
         answer = await client.post("/double", json={"number": 21})
 
     assert answer.json() == {"twice": 42}
+    assert f"http://localhost:{service.url.rpartition(':')[2]}/ui" in service.log
     assert "customer API" not in service.log
     assert not is_listening(int(service.url.rpartition(":")[2]) + 1)
     assert not (tmp_path / "data" / "customers.db").exists()
 
 
 async def test_an_upstream_that_is_named_takes_the_demo_apis_place(tmp_path: Path, keep: Keep):
-    service = keep(up_service(tmp_path))
+    service = keep(up_service(tmp_path, ui="false"))
     service._environment["CUSTOMER_API_URL"] = "http://127.0.0.1:1"
     service.start()
     assert "customer API" not in service.log
+    assert "/ui" not in service.log
     async with caller(service.url) as client:
         assert (await create_client(client, new_email())).status_code == 502
 

@@ -107,7 +107,7 @@ class Walk:
 
     async def ask(self, row: Row, task_id: str, caller: Principal | None = ANN) -> int:
         path = row.path.replace("{task_id}", task_id).replace("{number}", "1")
-        path = path.replace("/swagger", "/swagger/swagger-ui.css")
+        path = path.replace("/swagger", "/swagger/swagger-ui.css").replace("/ui/{name}", "/ui/task")
         headers = {**proof(caller), **ASYNC}
         return (await self.client.request(row.method, path, headers=headers)).status_code
 

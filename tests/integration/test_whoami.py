@@ -57,7 +57,11 @@ class House:
     async def who(self, *headers: tuple[str, str]) -> Any:
         answer = await self.client.get("/whoami", headers=list(headers))
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        known = answer.json()
+        assert known.pop("rules") == [
+            {"operations": ["*"], "tasks": "own", "may": ["submit", "read"]}
+        ]
+        return known
 
     async def refused(self, *headers: tuple[str, str]) -> str:
         """Its challenge."""
@@ -126,13 +130,34 @@ async def test_the_ping_and_the_start_say_whether_there_is_an_access_file(house:
         without = await house._installation.proxy()
         client = await house._installation.client(without)
         assert (await client.get("/ping")).json()["access"] == "open"
-        nobody: Any = {"principal": None, "tenant": None, "groups": []}
+        everything = {
+            "operations": ["*"],
+            "tasks": "all",
+            "may": ["submit", "read", "cancel", "retry", "delete", "operate"],
+        }
+        nobody: Any = {"principal": None, "tenant": None, "groups": [], "rules": [everything]}
         assert (await client.get("/whoami", headers=[bearer("x")])).json() == nobody
     (told,) = [line for line in logs if line["event"] == "callers are told apart"]
     assert told["issuers"] == [house.issuer.url]
     assert told["api_keys"] == 2
     (warning,) = [line for line in logs if line["event"].startswith("no access file: everyone")]
     assert warning["log_level"] == "warning"
+
+
+async def test_a_caller_is_told_the_rules_that_are_for_it_in_their_order(house: House):
+    text = house.file.read_text().removesuffix(RULES)
+    house.file.write_text(
+        f"{text}rules:\n"
+        "  - {groups: [other], may: [submit, read]}\n"
+        "  - {operations: [report-*], tasks: tenant, may: [read, cancel]}\n"
+        "  - {groups: [ops], tasks: all, may: [read, operate]}\n"
+    )
+    await house.open()
+    answer = await house.client.get("/whoami", headers=[bearer(house.key)])
+    assert answer.json()["rules"] == [
+        {"operations": ["report-*"], "tasks": "tenant", "may": ["read", "cancel"]},
+        {"operations": ["*"], "tasks": "all", "may": ["read", "operate"]},
+    ]
 
 
 async def test_the_document_says_what_callers_have_to_show(house: House):

@@ -16,6 +16,11 @@
 {{- if .Values.exposed.docs -}}
 {{- $exposed = concat $exposed (list "Exact /docs" "Exact /openapi.json" "Prefix /swagger") -}}
 {{- end -}}
+{{- if .Values.exposed.ui -}}
+{{- /* The page, and what it asks. */ -}}
+{{- $exposed = concat $exposed (list "Prefix /ui" "Exact /whoami" "Exact /ping" "Exact /openapi.json") -}}
+{{- $exposed = concat $exposed (list "Prefix /task" "Prefix /tasks" "Prefix /queues" "Prefix /operations" "Prefix /limits") -}}
+{{- end -}}
 {{- end -}}
 {{- $exposed | uniq | sortAlpha | toJson -}}
 {{- end -}}

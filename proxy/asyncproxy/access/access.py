@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from asyncproxy.access.principal import Principal
     from asyncproxy.access.quota import Quota
-    from asyncproxy.access.rules import Rules
+    from asyncproxy.access.rules import Rule, Rules
     from asynctasks.errors import AsyncApiProxyError
     from asynctasks.statements.owners import Listed, Owner
     from asynctasks.statements.store import TaskStore
@@ -63,6 +63,11 @@ class Access:
     def principal_of(self, request: Request) -> Principal:
         """Who calls."""
         return self._authenticator.principal_of(request)
+
+    def rules_of(self, request: Request) -> tuple[Principal, tuple[Rule, ...]]:
+        """Who calls, and by which rules it is decided what that caller may do."""
+        principal = self.principal_of(request)
+        return principal, tuple(self._rules.of(principal))
 
     def submit(self, request: Request, operation: str) -> Change:
         """Leave to call the operation; raises ForbiddenError.

@@ -38,6 +38,7 @@ RESERVED_PATHS = (
     "limits",
     "queues",
     "operations",
+    "ui",
 )
 """First segments of the proxy's own paths."""
 
