@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from asyncproxy import schemas
 from asyncproxy.access.access import guarded_route
-from asyncproxy.access.principal import Principal
 from asyncproxy.access.rules import Action
 from asyncproxy.azure_view import azure_response
 from asyncproxy.blob_response import with_body
@@ -38,7 +37,9 @@ from asyncproxy.task_view import (
     unfinished_response,
 )
 from asynctasks.broker.messages import Reply
+from asynctasks.operations.operation import more_attempts
 from asynctasks.response import Problem
+from asynctasks.statements.owners import Owner
 from asynctasks.task import TaskStatus
 from asynctasks.task_log import log_task
 
@@ -230,10 +231,9 @@ class TaskEndpoints:
         """Run a failed, cancelled or expired task once more."""
         async with self._changing(request, Action.RETRY, task_id) as asked:
             found = await self.store.find(asked)
-            operation = self.operations.get(found.operation)
             task = await self.store.retry(
                 found.id,
-                more_attempts=operation.retry.max_attempts if operation else 1,
+                more_attempts=more_attempts(self.operations, found.operation),
                 bounds=self._bounds(found),
             )
         return accepted_response(
@@ -281,10 +281,15 @@ class TaskEndpoints:
         return await caller_of(request.scope).unless_gone(finishing)
 
     def _bounds(self, task: Task) -> tuple[Bound, ...]:
-        """How many tasks there may be of whoever has submitted this one, for one more."""
-        if self.quotas is None or task.asynctask is not None:
+        if self.quotas is None:
             return ()
-        return self.quotas.bounds(Principal(name=task.principal, tenant=task.tenant))
+        owner = Owner(
+            operation=task.operation,
+            principal=task.principal,
+            tenant=task.tenant,
+            is_of_asynctask=task.asynctask is not None,
+        )
+        return self.quotas.bounds_of_owner(owner)
 
     def _retry_after(self, task: Task) -> int:
         if task.shown_status is not TaskStatus.QUEUED:
