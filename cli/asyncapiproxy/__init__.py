@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncapiproxy.client.async_client import AsyncClient
     from asyncapiproxy.client.async_task_handle import AsyncTaskHandle
+    from asyncapiproxy.client.batch_state import BatchCounts, BatchState
     from asyncapiproxy.client.callback_event import CallbackEvent, CallbackResponse
     from asyncapiproxy.client.callbacks import verify_callback
     from asyncapiproxy.client.client import Client
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "AsyncTaskHandle",
+    "BatchCounts",
+    "BatchState",
     "BusyError",
     "CallInvalidError",
     "CallRefusedError",
@@ -79,7 +82,15 @@ __all__ = [
 
 _MODULES = (
     *("client", "async_client", "task_handle", "async_task_handle"),
-    *("errors", "problem", "task_filter", "task_state", "callback_event", "callbacks"),
+    *(
+        "errors",
+        "problem",
+        "task_filter",
+        "task_state",
+        "batch_state",
+        "callback_event",
+        "callbacks",
+    ),
 )
 
 

@@ -31,6 +31,7 @@ SERVICES = {
 CALLERS = {
     "access": ("access_commands", "Say who may call a proxy, and as whom it knows you."),
     "task": ("task.commands", "Submit, show and watch tasks through a running proxy."),
+    "batch": ("batch_commands", "See how far one action on many tasks has come, and cancel it."),
     "operations": (
         "operations_commands",
         "See what a proxy serves, pause and resume it; check the file of it.",

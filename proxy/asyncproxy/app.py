@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from asyncproxy.batch_routes import batch_routes
 from asyncproxy.callback_routes import delivery_routes, key_routes
 from asyncproxy.caller_routes import caller_routes
 from asyncproxy.dashboard_page import dashboard_routes
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from asyncproxy.access.authentication import Authentication
+    from asyncproxy.batch_routes import BatchEndpoints
     from asyncproxy.callback_routes import CallbackEndpoints
     from asyncproxy.caller_routes import CallerEndpoints
     from asyncproxy.health_routes import HealthEndpoints
@@ -53,6 +55,7 @@ def create_app(
     *,
     calls: Mapping[tuple[str, str], Endpoint],
     tasks: TaskEndpoints,
+    batches: BatchEndpoints,
     operating: OperatingEndpoints,
     callbacks: CallbackEndpoints,
     callers: CallerEndpoints,
@@ -87,6 +90,7 @@ def create_app(
     # Flat, so that what a path allows can be told.
     for router in (
         task_routes(tasks),
+        batch_routes(batches),
         delivery_routes(callbacks),
         key_routes(callbacks),
         operating_routes(operating),

@@ -47,6 +47,12 @@ RELAY_PURGED = Counter(
 RELAY_ORPHANS = Counter(
     "asyncapiproxy_relay_orphans", "Blobs deleted that no task refers to.", registry=None
 )
+RELAY_BATCH_TASKS = Counter(
+    "asyncapiproxy_relay_batch_tasks",
+    "Tasks that batches have cancelled, retried or deleted.",
+    ["action"],
+    registry=None,
+)
 RELAY_BAD_ROWS = Counter(
     "asyncapiproxy_relay_bad_rows",
     "Rows that the relay could not handle and set aside.",
@@ -104,6 +110,7 @@ METRICS = (
     RELAY_EXPIRED,
     RELAY_PURGED,
     RELAY_ORPHANS,
+    RELAY_BATCH_TASKS,
     RELAY_BAD_ROWS,
     PUBLISH_FAILURES,
     STRANDED_TASKS,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from asyncproxy.batch_schemas import COMPONENTS as BATCHES
 from asyncproxy.caller_schemas import COMPONENTS as OF_CALLERS
 from asyncproxy.openapi_callbacks import CALLBACKS
 from asyncproxy.openapi_callbacks import SCHEMAS as OF_CALLBACKS
@@ -69,6 +70,7 @@ _CALLBACK_HEADER = _header(
 _TAGS = [
     {"name": "operations", "description": "What this proxy can be asked for."},
     {"name": "tasks", "description": "What became of it."},
+    {"name": "batches", "description": "The same with many tasks at once."},
     {"name": "operating", "description": "What may start, what is held, and what lets it go."},
     {"name": "callbacks", "description": "Who is told of tasks' ends."},
     {"name": "callers", "description": "Who calls."},
@@ -93,7 +95,9 @@ def openapi_document(
     )
     document["info"] |= _INFO
     # In place of FastAPI's own, which describe its 422; ours is a problem.
-    components = ComponentSchemas({**COMPONENTS, **OPERATING, **OF_CALLBACKS, **OF_CALLERS})
+    components = ComponentSchemas(
+        {**COMPONENTS, **OPERATING, **BATCHES, **OF_CALLBACKS, **OF_CALLERS}
+    )
     paths: dict[str, Any] = {}
     for operation in operations.values():
         described = _path_item(operation, components)
@@ -114,11 +118,11 @@ def openapi_document(
 
 
 def _amend(parameter: dict[str, Any]) -> None:
-    """Write it as people do, and let the task's id be one for those who generate clients."""
+    """Write it as people do, and let an id be one for those who generate clients."""
     parameter["schema"] = _not_null(parameter["schema"])
     if parameter["in"] == "header":
         parameter["name"] = "-".join(word.capitalize() for word in parameter["name"].split("-"))
-    elif parameter["name"] == "task_id":
+    elif parameter["name"] in {"task_id", "batch_id"}:
         parameter["schema"] = {"type": "string", "format": "uuid"}
 
 

@@ -167,6 +167,7 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     ArgumentsInvalidError: _Kind("arguments-invalid", "The arguments are not valid", 422),
     errors.ParametersInvalidError: _Kind("parameters-invalid", "A parameter is not valid", 422),
     errors.LimitInvalidError: _Kind("limit-invalid", "The limit cannot be set so", 422),
+    errors.BatchInvalidError: _Kind("batch-invalid", "The batch cannot be made so", 422),
     BodyNotAllowedError: _Kind("body-not-allowed", "The method has no body", 400),
     MalformedJsonError: _Kind("malformed-json", "The body cannot be read as JSON", 400),
     HeaderInvalidError: _Kind("header-invalid", "A header is not valid", 400),
@@ -186,6 +187,8 @@ KINDS: dict[type[AsyncApiProxyError], _Kind] = {
     OperationNotFoundError: _Kind("operation-not-found", "There is no such operation", 404),
     errors.TaskNotFoundError: _Kind("task-not-found", "There is no such task", 404),
     errors.DeliveryNotFoundError: _Kind("delivery-not-found", "There is no such delivery", 404),
+    errors.BatchNotFoundError: _Kind("batch-not-found", "There is no such batch", 404),
+    errors.BatchFinishedError: _Kind("batch-finished", "The batch has finished", 409),
     errors.TaskUnreadableError: _Kind("task-unreadable", "The task cannot be read", 500),
     errors.TaskNotFinishedError: _Kind(
         "task-not-finished", "The task has not finished", 409, retry_after_seconds=1

@@ -12,12 +12,13 @@ import structlog
 from asyncproxy import limit_metrics
 from asyncproxy.access.access_watch import AccessWatch, told_of
 from asyncproxy.access.audit import Audit, log_entry
-from asyncproxy.access.audit_table import AuditTable
+from asyncproxy.access.audit_table import audit_table
 from asyncproxy.access.metrics import METRICS as ACCESS_METRICS
 from asyncproxy.access.quotas import Quotas
 from asyncproxy.access.trusted_headers import without_claims
 from asyncproxy.admission import Admission
 from asyncproxy.app import create_app
+from asyncproxy.batch_routes import BatchEndpoints
 from asyncproxy.body_budget import BodyBudget
 from asyncproxy.callback_routes import CallbackEndpoints
 from asyncproxy.caller_routes import CallerEndpoints
@@ -26,7 +27,6 @@ from asyncproxy.fast_path import FastPath
 from asyncproxy.forwarded import PublicAddress, TrustedProxies
 from asyncproxy.health_routes import HealthEndpoints
 from asyncproxy.holds import Holds
-from asyncproxy.http_protocol import HttpLimits
 from asyncproxy.metrics import METRICS
 from asyncproxy.operating_routes import OperatingEndpoints
 from asyncproxy.operation_routes import operation_endpoints
@@ -36,7 +36,7 @@ from asyncproxy.queue_windows import QueueWindows
 from asyncproxy.relay.relay import relay_loops
 from asyncproxy.replies import listening_replies
 from asyncproxy.request_log import with_request_log
-from asyncproxy.server import serve, url_of
+from asyncproxy.server import limits_of, serve, url_of
 from asyncproxy.settings import AuditPlace
 from asyncproxy.stranded import StrandedQueues
 from asyncproxy.submission import Submission
@@ -46,12 +46,14 @@ from asynctasks.limits.gates import Gates
 from asynctasks.loop import fault_of
 from asynctasks.metrics import expose
 from asynctasks.migration import check_schema
-from asynctasks.operations.operation import callable_ones
+from asynctasks.operations.operation import callable_ones, more_attempts
 from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
 from asynctasks.releases import Releases
 from asynctasks.reserved_places import ReservedPlaces
-from asynctasks.statements.audit_entries import AuditEntries
+from asynctasks.statements.batch_search import BatchSearch
+from asynctasks.statements.batch_steps import BatchSteps
+from asynctasks.statements.batches import Batches
 from asynctasks.statements.deliveries import Deliveries
 from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.proxies import Proxies
@@ -148,11 +150,12 @@ class Proxy:
         self._bodies = BodyBudget(settings.max_held_body_bytes)
         proxies = TrustedProxies(settings.trusted_proxies)
         self._public = PublicAddress(settings.public_url, proxies)
-        self._audit_table = _audit_table(settings, database, access)
+        self._audit_table = access and audit_table(settings, database)
         if access is not None:
             write = None if settings.audit is AuditPlace.OFF else log_entry
             table = self._audit_table
             access.audit = Audit(write if table is None else table.write, proxies)
+        self._batches = Batches(database)
         self._limit_states = LimitStates(database)
         self._gates = Gates(self._read_standing)
         self._overviews = OverviewReader(
@@ -183,6 +186,13 @@ class Proxy:
                 blobs=self._blobs,
                 settings=settings,
                 queues=self._queues,
+                batches=self._batches,
+                batch_steps=BatchSteps(
+                    database=database,
+                    more_attempts=lambda name: more_attempts(operations.current, name),
+                    bounds=self._quotas and self._quotas.bounds_of_owner,
+                ),
+                audit=access and access.audit.write,
             ),
         )
 
@@ -236,7 +246,7 @@ class Proxy:
             ),
             listener=listener,
             stop=stop,
-            limits=_limits(self._settings),
+            limits=limits_of(self._settings),
             linger_seconds=self._settings.linger_seconds,
             shutdown_seconds=self._settings.shutdown_seconds,
             on_stopping=release_callers,
@@ -315,6 +325,7 @@ class Proxy:
             called,
             calls=calls,
             tasks=self._tasks(operations, holds),
+            batches=self._batch_endpoints(),
             operating=self._operating(operations),
             callbacks=self._callbacks(),
             callers=CallerEndpoints(access=self._access),
@@ -339,6 +350,15 @@ class Proxy:
             public=self._public,
             access=self._access,
             quotas=self._quotas,
+        )
+
+    def _batch_endpoints(self) -> BatchEndpoints:
+        return BatchEndpoints(
+            batches=self._batches,
+            search=BatchSearch(self._database, seconds=self._settings.list_seconds),
+            bodies=self._bodies,
+            public=self._public,
+            access=self._access,
         )
 
     def _callbacks(self) -> CallbackEndpoints:
@@ -370,27 +390,5 @@ class Proxy:
         )
 
 
-def _audit_table(
-    settings: ProxySettings, database: Database, access: Access | None
-) -> AuditTable | None:
-    """Where the audit's entries are kept, if they are."""
-    if access is None or settings.audit is not AuditPlace.TABLE:
-        return None
-    retention_seconds = settings.audit_retention_seconds
-    return AuditTable(AuditEntries(database), retention_seconds=retention_seconds)
-
-
 def _quotas(access: Access | None, database: Database) -> Quotas | None:
     return None if access is None else Quotas(lambda: access.quotas, Proxies(database))
-
-
-def _limits(settings: ProxySettings) -> HttpLimits:
-    return HttpLimits(
-        max_connections=settings.max_connections,
-        max_url_bytes=settings.max_url_bytes,
-        max_header_bytes=settings.max_header_bytes,
-        keep_alive_seconds=settings.keep_alive_seconds,
-        head_seconds=settings.head_seconds,
-        body_seconds=settings.body_seconds,
-        write_seconds=settings.client_stall_seconds,
-    )

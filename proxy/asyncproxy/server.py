@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from asyncproxy.settings import ProxySettings
+
 BACKLOG = 2048
 ACCEPTED = 16
 """New connections that are taken each time the loop goes round.
@@ -54,6 +56,19 @@ def listen(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def limits_of(settings: ProxySettings) -> HttpLimits:
+    """What one connection may take, and for how long."""
+    return HttpLimits(
+        max_connections=settings.max_connections,
+        max_url_bytes=settings.max_url_bytes,
+        max_header_bytes=settings.max_header_bytes,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        write_seconds=settings.client_stall_seconds,
+    )
 
 
 def url_of(listener: socket.socket) -> str:

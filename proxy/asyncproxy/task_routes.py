@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 from uuid import UUID  # noqa: TC003 - FastAPI reads it
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 from starlette.responses import Response
 
 from asyncproxy import schemas
 from asyncproxy.access.access import guarded_route
-from asyncproxy.access.principal import Principal
 from asyncproxy.access.rules import Action
 from asyncproxy.azure_view import azure_response
 from asyncproxy.blob_response import with_body
@@ -28,6 +25,7 @@ from asyncproxy.own_routes import add_route
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
 from asyncproxy.task_addresses import PATHS, task_id_of
+from asyncproxy.task_filter import TaskFilter
 from asyncproxy.task_view import (
     accepted_response,
     etag,
@@ -39,8 +37,9 @@ from asyncproxy.task_view import (
     unfinished_response,
 )
 from asynctasks.broker.messages import Reply
+from asynctasks.operations.operation import more_attempts
 from asynctasks.response import Problem
-from asynctasks.statements.pages import Filter
+from asynctasks.statements.owners import Owner
 from asynctasks.task import TaskStatus
 from asynctasks.task_log import log_task
 
@@ -60,48 +59,16 @@ if TYPE_CHECKING:
     from asynctasks.task import Task
 
 MAX_PAGE_SIZE = 1_000
-_LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
-"""What neither database takes for a part of a path or for no text at all."""
-_NAME = r"^[^\x00]*$"
-
 
 _AS_TEXT = WithJsonSchema({"type": "string"})
 """What a client sends, where FastAPI would tell of null and lists."""
 
 
-def _in_utc(text: str) -> datetime:
-    """Of the query's text, since a number alone is not read as seconds."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected RFC 3339, such as 2026-01-31T12:00:00Z") from None
-    if instant.tzinfo is None:
-        raise ValueError("expected a time zone, such as Z")
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("it is beyond the calendar") from None
+class PageQuery(TaskFilter):
+    """The parameters of `GET /tasks`."""
 
-
-def _in_words(pattern: str, expected: str) -> BeforeValidator:
-    """Tell a person what the pattern tells a program."""
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if compiled.search(text) is None:
-            raise ValueError(f"expected {expected}")
-        return text
-
-    return BeforeValidator(check)
-
-
-_NameFilter = Annotated[
-    str, Field(pattern=_NAME), _in_words(_NAME, "an operation's name, such as create-client")
-]
-_OwnerFilter = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
-_LabelFilter = Annotated[
-    str, Field(pattern=_LABEL), _in_words(_LABEL, "a label's name=value, such as team=a")
-]
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50
+    page_token: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,32 +167,14 @@ class TaskEndpoints:
             task, retry_after_seconds=self._retry_after(task), prefix=self.public.prefix(request)
         )
 
-    async def list_tasks(
-        self,
-        request: Request,
-        *,
-        status: TaskStatus | None = None,
-        operation: _NameFilter | None = None,
-        label: Annotated[_LabelFilter | None, Query(examples=["team=a"])] = None,
-        created_after: Annotated[datetime, BeforeValidator(_in_utc)] | None = None,
-        principal: _OwnerFilter | None = None,
-        tenant: _OwnerFilter | None = None,
-        page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
-        page_token: UUID | None = None,
-    ) -> Response:
+    async def list_tasks(self, request: Request, asked: Annotated[PageQuery, Query()]) -> Response:
         """List the tasks that you may read, the newest first, in pages."""
-        name, _, value = (label or "").partition("=")
-        which = Filter(
-            status=status,
-            operation=operation,
-            label=(name, value) if label else None,
-            created_after=created_after,
-            principal=principal,
-            tenant=tenant,
-            listed=self.access and self.access.listed(request, operation=operation),
-        )
+        listed = self.access and self.access.listed(request, operation=asked.operation)
         page = await self.store.page(
-            which, before=page_token, size=page_size, seconds=self.list_seconds
+            asked.which(listed),
+            before=asked.page_token,
+            size=asked.page_size,
+            seconds=self.list_seconds,
         )
         next_page: str | None = None
         if page.following is not None:
@@ -282,10 +231,9 @@ class TaskEndpoints:
         """Run a failed, cancelled or expired task once more."""
         async with self._changing(request, Action.RETRY, task_id) as asked:
             found = await self.store.find(asked)
-            operation = self.operations.get(found.operation)
             task = await self.store.retry(
                 found.id,
-                more_attempts=operation.retry.max_attempts if operation else 1,
+                more_attempts=more_attempts(self.operations, found.operation),
                 bounds=self._bounds(found),
             )
         return accepted_response(
@@ -333,10 +281,15 @@ class TaskEndpoints:
         return await caller_of(request.scope).unless_gone(finishing)
 
     def _bounds(self, task: Task) -> tuple[Bound, ...]:
-        """How many tasks there may be of whoever has submitted this one, for one more."""
-        if self.quotas is None or task.asynctask is not None:
+        if self.quotas is None:
             return ()
-        return self.quotas.bounds(Principal(name=task.principal, tenant=task.tenant))
+        owner = Owner(
+            operation=task.operation,
+            principal=task.principal,
+            tenant=task.tenant,
+            is_of_asynctask=task.asynctask is not None,
+        )
+        return self.quotas.bounds_of_owner(owner)
 
     def _retry_after(self, task: Task) -> int:
         if task.shown_status is not TaskStatus.QUEUED:

@@ -86,6 +86,10 @@ class LimitInvalidError(ArgumentsInvalidError):
     """What is to be set of a limit is not valid."""
 
 
+class BatchInvalidError(ArgumentsInvalidError):
+    """What is to be done with many tasks, or with which, is not valid."""
+
+
 TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels", "callback"]
 
 
@@ -121,6 +125,14 @@ class DeliveryNotFoundError(AsyncApiProxyError):
 
     def __init__(self, task_id: UUID, number: int | str) -> None:
         super().__init__(f"The task {task_id} has no delivery {number}.")
+
+
+class BatchNotFoundError(AsyncApiProxyError):
+    """There is no such batch: it never was, is another caller's, or its retention has passed."""
+
+
+class BatchFinishedError(AsyncApiProxyError):
+    """The batch has finished already."""
 
 
 class TaskUnreadableError(AsyncApiProxyError):

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import httpx
 
-from asyncapiproxy import AsyncClient, Client, TaskHandle, TaskState
+from asyncapiproxy import AsyncClient, BatchState, Client, TaskHandle, TaskState
 
 Kind = Literal["sync", "async"]
 KINDS: tuple[Kind, ...] = ("sync", "async")
@@ -66,6 +66,9 @@ class ThreadedClient:
 
     def tasks(self, **which: Any) -> AsyncIterator[TaskHandle]:
         return _in_turn(self._client.tasks(**which))
+
+    def batches(self, **which: Any) -> AsyncIterator[BatchState]:
+        return _in_turn(self._client.batches(**which))
 
 
 @asynccontextmanager

@@ -55,12 +55,28 @@ class SharedRow:
     without_proof: str
 
 
+@dataclass(frozen=True)
+class BatchRow:
+    """What it says of one route to batches."""
+
+    method: str
+    path: str
+    own: str
+    foreign: str
+    without_action: str
+    without_proof: str
+
+
 def table() -> list[Row]:
     return [Row(*cells) for cells in cells_of_tables(7)]
 
 
 def shared_table() -> list[SharedRow]:
     return [SharedRow(*cells) for cells in cells_of_tables(6)]
+
+
+def batch_table() -> list[BatchRow]:
+    return [BatchRow(*cells) for cells in cells_of_tables(5)]
 
 
 def cells_of_tables(width: int) -> Iterator[list[str]]:
@@ -81,7 +97,7 @@ def routes() -> set[tuple[str, str]]:
 
 
 def test_every_route_is_in_the_table_and_none_that_is_not_served():
-    rows = [*table(), *shared_table()]
+    rows = [*table(), *shared_table(), *batch_table()]
     assert {(row.method, row.path) for row in rows} == routes()
     assert len(rows) == len({(row.method, row.path) for row in rows})
 
@@ -123,6 +139,28 @@ class Walk:
         headers = {**proof(caller), "Content-Type": "application/json"}
         answer = await self.client.request(row.method, path, content=content, headers=headers)
         return answer.status_code
+
+    async def batch(self, owner: Principal, action: str = "delete") -> httpx.Response:
+        """One that finds nothing at all."""
+        order = {"action": action, "filter": {"label": "of=nobody"}}
+        return await self.client.post("/tasks:batch", json=order, headers=proof(owner))
+
+    async def ask_of_batch(
+        self, row: BatchRow, batch: dict[str, Any], caller: Principal | None = ANN
+    ) -> str:
+        """As the table says it."""
+        if row.path == "/tasks:batch":
+            order: dict[str, Any] = {"action": batch["action"], "filter": {}, "dryRun": True}
+            answer = await self.client.post(row.path, json=order, headers=proof(caller))
+        else:
+            path = row.path.replace("{batch_id}", batch["id"])
+            answer = await self.client.request(row.method, path, headers=proof(caller))
+        if row.path == "/batches" and answer.is_success:
+            ids = {one["id"] for one in answer.json()["batches"]}
+            return "listed" if batch["id"] in ids else "not listed"
+        # One that has finished meanwhile is no longer cancelled.
+        is_there = answer.status_code not in {401, 403, 404}
+        return "yes" if is_there else str(answer.status_code)
 
     async def finds(self, row: SharedRow, told: str) -> None:
         """Ann gets what is told."""
@@ -174,7 +212,7 @@ async def test_each_route_answers_each_caller_as_the_table_says(walk: Walk, scop
                 # The cancelled task's own answer is a problem, and a stranger's is its absence.
                 assert is_as_told(told, status), (row, owner, status)
             walked += 1
-    assert walked == 3 * (len(routes()) - len(shared_table()))
+    assert walked == 3 * (len(routes()) - len(shared_table()) - len(batch_table()))
 
 
 async def test_what_is_everyones_is_shown_to_who_may_read_all_that_share_it(
@@ -198,6 +236,38 @@ async def test_what_is_everyones_takes_the_action_and_a_proof(walk: Walk):
             assert is_as_told(row.without_proof, await walk.ask_of_shared(row, nobody)), row
         walk.may.replace(less._authenticator, less._rules, ())
         await walk.finds(row, row.without_action)
+
+
+async def test_a_batch_is_its_callers_own_and_takes_the_action_and_a_proof(
+    walk: Walk, scope: Scope
+):
+    of_ann, of_rob = [(await walk.batch(owner)).json() for owner in (ANN, ROB)]
+    for row in batch_table():
+        if row.path == "/tasks:batch":
+            await changes_as_told(walk, row, scope)
+        else:
+            assert await walk.ask_of_batch(row, of_ann) == row.own, row
+            assert await walk.ask_of_batch(row, of_rob) == row.foreign, row
+        for nobody in (None, UNKNOWN):
+            assert await walk.ask_of_batch(row, of_ann, nobody) == row.without_proof, row
+    for action in ("cancel", "retry", "delete"):
+        less = access((ANN, ROB, BEA), rule(may=EVERYTHING - {Action(action)}, tasks=scope))
+        walk.may.replace(less._authenticator, less._rules, ())
+        for row in batch_table():
+            asked = {**of_ann, "action": action}
+            assert await walk.ask_of_batch(row, asked) == row.without_action, row
+
+
+async def changes_as_told(walk: Walk, row: BatchRow, scope: Scope) -> None:
+    """By the scope, as of the call for one task."""
+    of_scope = {Scope.OWN: (ANN,), Scope.TENANT: (ANN, ROB), Scope.ALL: (ANN, ROB, BEA)}
+    for owner in (ANN, ROB, BEA):
+        task_id = await walk.task(owner)
+        order = {"action": "delete", "filter": {"principal": owner.name}, "dryRun": True}
+        counted = await walk.client.post(row.path, json=order, headers=proof(ANN))
+        told = "done" if counted.json()["matched"] else "not done"
+        assert told == (row.own if owner in of_scope[scope] else row.foreign), (row, owner)
+        await walk.client.delete(f"/tasks/{task_id}", headers=proof(owner))
 
 
 async def test_each_route_answers_who_may_not_act_or_has_no_proof_as_the_table_says(walk: Walk):

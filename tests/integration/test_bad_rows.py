@@ -21,6 +21,7 @@ from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
+from asynctasks.statements.batches import Batches
 from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.upkeep import Upkeep
@@ -152,6 +153,7 @@ async def test_bad_rows_are_purged_like_all_others(parts: Any, new_task: MakeTas
         Upkeep(parts.database),
         Roster(parts.database),
         HeldTasks(parts.database, grace_seconds=60),
+        Batches(parts.database),
         retention_seconds=86_400,
         batch=3,
     )

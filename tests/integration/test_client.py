@@ -15,6 +15,7 @@ from asyncapiproxy import (
     OperationUnknownError,
     TaskCancelledError,
     TaskFailedError,
+    TaskFilter,
     TaskState,
     TaskUnfinishedError,
 )
@@ -121,6 +122,33 @@ async def test_a_task_is_cancelled_retried_and_deleted(client: AsyncClient, inst
     await task.delete()
     with pytest.raises(NotFoundError):
         await client.get(task.id)
+
+
+async def test_many_tasks_are_acted_on_at_once(client: AsyncClient):
+    made = [
+        await client.submit("create-client", delay=PATIENCE_SECONDS, wait=0, labels={"n": str(n)})
+        for n in range(3)
+    ]
+    all_queued = TaskFilter(status="queued", operation="create-client")
+    counts = await client.count_batch("cancel", all_queued)
+    assert (counts.matched, counts.statuses, counts.is_complete) == (3, {"queued": 3}, True)
+    one = await client.batch("cancel", TaskFilter(label=("n", "1")))
+    while not one.is_done:
+        one = await client.find_batch(one.id)
+    assert (one.action, one.status, one.counts["done"], one.failures) == (
+        *("cancel", "succeeded", 1),
+        {},
+    )
+    assert [(await task.refresh()).status for task in made] == ["queued", "cancelled", "queued"]
+    other = await client.batch("cancel", all_queued)
+    assert [batch.id async for batch in client.batches(page_size=1)] == [other.id, one.id]
+    with pytest.raises(ConflictError):
+        await client.cancel_batch(one.id)
+    with pytest.raises(NotFoundError):
+        await client.find_batch(UNKNOWN_ID)
+    with pytest.raises(CallRefusedError) as raised:
+        await client.batch("retry", TaskFilter(status="succeeded"))
+    assert [fault.place for fault in raised.value.problem.faults] == ["/filter/status"]
 
 
 async def test_tasks_are_listed_over_all_pages(client: AsyncClient):

@@ -14,13 +14,13 @@ from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
+from asynctasks.statements.asked_changes import CANCEL_SECONDS
 from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.statements.claims import Claimable, Progress
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.demand import DemandReader
 from asynctasks.statements.mirroring import Mirroring
 from asynctasks.statements.pages import Filter
-from asynctasks.statements.store import CANCEL_SECONDS
 from asynctasks.statements.unclaimed import Refusal, UnclaimedTasks, refusal
 from asynctasks.statements.upkeep import DueTask, Upkeep
 from asynctasks.task import TaskStatus

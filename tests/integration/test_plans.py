@@ -78,12 +78,17 @@ async def test_a_page_of_what_runs_reads_nothing_that_has_finished_however_much_
         assert not walks(found), found
 
 
+LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
+"""All that there is lies between."""
 OF_ANN = [Listed(principal="ann")]
 OF_RED = [Listed(tenant="red")]
 FILTERS: list[dict[str, Any]] = [
     {},
     {"operation": "create-client"},
-    {"created_after": datetime(2020, 1, 1, tzinfo=UTC)},
+    {"created_after": LONG_AGO},
+    {"created_before": FAR_AHEAD},
+    {"finished_after": LONG_AGO},
+    {"finished_before": FAR_AHEAD},
     *({"status": status} for status in TaskStatus),
     {"status": TaskStatus.FAILED, "operation": "create-client"},
 ]
@@ -114,8 +119,10 @@ async def test_a_page_of_one_callers_walks_through_nobody_elses(
             page = await parts.store.page(Filter(**which, listed=listed), before=None, size=50)
             found = await plan(parts.database, statements[0])
             assert not walks(found), (which, found)
-            fitting = (own | which).items() - {("created_after", which.get("created_after"))}
-            expected = [one["id"] for one in reversed(made) if one.items() >= fitting]
+            said = {key: value for key, value in which.items() if not isinstance(value, datetime)}
+            fitting = [one for one in reversed(made) if one.items() >= (own | said).items()]
+            is_of_finished = any(key.startswith("finished") for key in which)
+            expected = [one["id"] for one in fitting if not is_of_finished or "finished_at" in one]
             assert [task.id for task in page.tasks] == expected, which
 
 

@@ -483,7 +483,7 @@ def test_an_answer_that_is_not_there_is_a_problem(url: str):
 def test_the_document_tells_of_every_command_and_option():
     text = (Path(__file__).parents[2] / "docs/command.md").read_text()
     helps = {"": CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout}
-    for group in ("task", "operations", "queue", "limit", "access"):
+    for group in ("task", "batch", "operations", "queue", "limit", "access"):
         listed = CliRunner().invoke(app, [group, "--help"], env={"COLUMNS": "200"}).stdout
         for name in re.findall(r"^│ ([a-z][a-z-]+) ", listed, re.MULTILINE):
             assert f"{group} {name}" in text, (group, name)

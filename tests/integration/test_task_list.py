@@ -49,7 +49,17 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             assert await ids(operation="other") == [other["id"]]
             first_at = (await get_task(client, blue))["createdAt"]
             assert await ids(created_after=first_at) == [other["id"], red]
+            assert await ids(created_before=first_at) == []
+            assert await ids(created_before=other["createdAt"]) == [red, blue]
+            assert await ids(finished_after=first_at) == [red]
+            finished_at = (await get_task(client, red))["finishedAt"]
+            for query in ({"finished_after": finished_at}, {"finished_before": finished_at}):
+                assert await ids(**query) == []
+            assert await ids(finished_before="2100-01-01T00:00:00Z") == [red]
             assert await ids(label="$.team=blue") == []
+
+
+INSTANTS = ("created_after", "created_before", "finished_after", "finished_before")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +68,7 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
         ({"created_after": "2026-01-01T00:00:00"}, "expected a time zone, such as Z"),
         ({"created_after": "0001-01-01T00:00:00+14:00"}, "it is beyond the calendar"),
         ({"created_after": "soon"}, "expected RFC 3339"),
-        ({"created_after": "0.5"}, "expected RFC 3339"),
+        *(({name: "0.5"}, "expected RFC 3339") for name in INSTANTS),
         *(({"label": odd}, "such as team=a") for odd in ('a"b=1', "=1", "a\\=1", "a\0b=1")),
         ({"operation": "a\0b"}, "such as create-client"),
         ({"page_size": "0"}, "greater than or equal to 1"),

@@ -137,3 +137,25 @@ async def test_a_list_fits_80_columns_and_cuts_no_id(url: str, tmp_path: Path, c
     assert max(map(len, lines)) <= 80
     assert [line.split()[0] for line in lines if re.match(ID, line)] == made[::-1]
     assert all("● succeeded" in line for line in lines if re.match(ID, line))
+
+
+@pytest.mark.parametrize(("key", "status"), [("y", "cancelled"), ("n", "queued")])
+async def test_a_person_is_asked_before_many_tasks_are_changed(
+    url: str, tmp_path: Path, key: str, status: str
+):
+    async with AsyncClient(url) as client:
+        tasks = [
+            await client.submit("create-client", delay=PATIENCE_SECONDS, wait=0) for _ in range(2)
+        ]
+
+        def asked() -> int:
+            words = ("task", "cancel", "--status", "queued")
+            with terminal(*words, url=url, folder=tmp_path) as shown:
+                shown.wait_for("2 tasks: 2 queued. Cancel them? [y/N]:")
+                shown.press(f"{key}\n")
+                return shown.wait()
+
+        assert await asyncio.to_thread(asked) == (0 if key == "y" else 1)
+        if key == "y":
+            assert all([(await task.refresh(wait=PATIENCE_SECONDS)).is_done for task in tasks])
+        assert [(await task.refresh()).status for task in tasks] == [status] * 2

@@ -16,6 +16,7 @@ from asyncexecutor.settings import ExecutorSettings
 from asyncoperator.settings import OperatorSettings
 from asyncproxy.access.access_file import DeclaredAccess, load_access_file
 from asyncproxy.access.api_keys import DeclaredKey
+from asyncproxy.batch_routes import BatchEndpoints, batch_routes
 from asyncproxy.caller_routes import CallerEndpoints, caller_routes
 from asyncproxy.health_routes import HealthEndpoints, health_routes
 from asyncproxy.operating_routes import OperatingEndpoints, operating_routes
@@ -237,11 +238,13 @@ def trees(folders: tuple[str, ...]) -> Iterator[ast.Module]:
 def test_every_path_of_the_proxy_is_documented():
     text = (ROOT / "docs/http-api.md").read_text()
     of_tasks: Any = dict.fromkeys(TaskEndpoints.__dataclass_fields__)
+    of_batches: Any = dict.fromkeys(BatchEndpoints.__dataclass_fields__)
     of_operating: Any = dict.fromkeys(OperatingEndpoints.__dataclass_fields__)
     of_callers: Any = dict.fromkeys(CallerEndpoints.__dataclass_fields__)
     of_health: Any = dict.fromkeys(HealthEndpoints.__dataclass_fields__)
     routers = (
         task_routes(TaskEndpoints(**of_tasks)),
+        batch_routes(BatchEndpoints(**of_batches)),
         operating_routes(OperatingEndpoints(**of_operating)),
         caller_routes(CallerEndpoints(**of_callers)),
         health_routes(HealthEndpoints(**of_health)),

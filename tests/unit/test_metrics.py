@@ -64,6 +64,7 @@ def test_labels_are_bounded():
     assert labels <= {
         "operation",
         "outcome",
+        "action",
         "queue",
         "limit",
         "kind",

@@ -32,6 +32,7 @@ TREE: dict[str, Any] = {
 
 def document(*operations: Operation, has_callbacks: bool = False) -> dict[str, Any]:
     tasks: Any = Endpoints()
+    batches: Any = Endpoints()
     health: Any = Endpoints()
     operating: Any = Endpoints()
     callbacks: Any = Endpoints()
@@ -42,6 +43,7 @@ def document(*operations: Operation, has_callbacks: bool = False) -> dict[str, A
         served,
         calls={},
         tasks=tasks,
+        batches=batches,
         operating=operating,
         callbacks=callbacks,
         callers=callers,

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from asyncapiproxy.client.batch_state import BatchCounts, BatchPage, BatchState
 from asyncapiproxy.client.errors import NotAProxyError, ProxyUnreachableError, problem_error
 from asyncapiproxy.client.problem import OURS, Problem, problem_of
 from asyncapiproxy.client.repeating import is_passing, retry_after_seconds
@@ -46,6 +47,30 @@ def page_of(response: httpx.Response) -> TaskPage:
         raise not_a_proxy(response, "its answer is no page of tasks")
     tasks = tuple(TaskState(task) for task in document["tasks"])
     return TaskPage(tasks, document.get("nextPageToken"), response.text)
+
+
+def batch_of(response: httpx.Response) -> BatchState:
+    """The batch of an answer; raises ProblemError, NotAProxyError."""
+    return BatchState(_document_with(response, "counts"), response.text)
+
+
+def batch_counts_of(response: httpx.Response) -> BatchCounts:
+    """What a dry run is answered; raises ProblemError, NotAProxyError."""
+    document = _document_with(response, "statuses")
+    return BatchCounts(document["statuses"], document["isComplete"], response.text)
+
+
+def batch_page_of(response: httpx.Response) -> BatchPage:
+    """The page of an answer; raises ProblemError, NotAProxyError."""
+    document = _document_with(response, "batches")
+    return BatchPage(tuple(map(BatchState, document["batches"])), document.get("nextPageToken"))
+
+
+def _document_with(response: httpx.Response, name: str) -> Document:
+    document = document_of(response)
+    if name not in document:
+        raise not_a_proxy(response, f"its answer has no `{name}`")
+    return document
 
 
 def raise_problem(response: httpx.Response) -> None:

@@ -9,7 +9,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from asyncapiproxy.client.answers import document_of, page_of, raise_problem, task_of
+from asyncapiproxy.client.answers import (
+    batch_counts_of,
+    batch_of,
+    batch_page_of,
+    document_of,
+    page_of,
+    raise_problem,
+    task_of,
+)
 from asyncapiproxy.client.declared_operation import DeclaredOperation, declared_operations
 from asyncapiproxy.client.errors import (
     CallInvalidError,
@@ -28,7 +36,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from asyncapiproxy.client.batch_state import BatchAction, BatchCounts, BatchPage, BatchState
     from asyncapiproxy.client.steps import Steps
+    from asyncapiproxy.client.task_filter import TaskFilter
     from asyncapiproxy.client.task_state import TaskPage, TaskState
 
 Operations = dict[str, DeclaredOperation]
@@ -220,6 +230,55 @@ def forget(proxy: Proxy, task_id: str) -> Steps[None]:
     except NotFoundError:
         if not was_lost:
             raise
+
+
+def batch(proxy: Proxy, action: BatchAction, which: TaskFilter) -> Steps[BatchState]:
+    """Have it done with all of these tasks."""
+    response = yield from _ordered(proxy, action, which, is_dry=False)
+    return batch_of(response)
+
+
+def count_batch(proxy: Proxy, action: BatchAction, which: TaskFilter) -> Steps[BatchCounts]:
+    """With how many tasks it would be done."""
+    response = yield from _ordered(proxy, action, which, is_dry=True)
+    return batch_counts_of(response)
+
+
+def _ordered(
+    proxy: Proxy, action: BatchAction, which: TaskFilter, *, is_dry: bool
+) -> Steps[httpx.Response]:
+    words = {name: word for name, word in which.words().items() if word is not None}
+    order = {"action": action, "filter": words, "dryRun": is_dry}
+    return (yield from asked(proxy, "POST", "/tasks:batch", json=order, is_repeatable=is_dry))
+
+
+def find_batch(proxy: Proxy, batch_id: str) -> Steps[BatchState]:
+    """The batch as it stands."""
+    response = yield from asked(proxy, "GET", _batch_path(batch_id))
+    return batch_of(response)
+
+
+def cancel_batch(proxy: Proxy, batch_id: str) -> Steps[BatchState]:
+    """Let the batch change no further task; how it stands then."""
+    response, was_lost = yield from _changed(proxy, "POST", f"{_batch_path(batch_id)}/cancel")
+    try:
+        return batch_of(response)
+    except ConflictError:
+        found = yield from find_batch(proxy, batch_id)
+        if was_lost and found.status == "cancelled":
+            return found
+        raise
+
+
+def batch_page(proxy: Proxy, *, page_size: int, page_token: str | None) -> Steps[BatchPage]:
+    """One page of batches."""
+    query = {"page_size": str(page_size), "page_token": page_token}
+    response = yield from asked(proxy, "GET", "/batches", query=query)
+    return batch_page_of(response)
+
+
+def _batch_path(batch_id: str) -> str:
+    return f"/batches/{quote(batch_id, safe='')}"
 
 
 def task_path(task_id: str, place: str = "") -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from asyncapiproxy.client.batch_state import BatchAction, BatchCounts, BatchState
     from asyncapiproxy.client.declared_operation import DeclaredOperation
     from asyncapiproxy.client.task_options import Seconds
     from asyncapiproxy.client.task_state import TaskPage, TaskStatus
@@ -116,6 +117,9 @@ class Client:
         operation: str | None = None,
         label: tuple[str, str] | None = None,
         created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        finished_after: datetime | None = None,
+        finished_before: datetime | None = None,
         principal: str | None = None,
         tenant: str | None = None,
         page_size: int = 50,
@@ -126,6 +130,9 @@ class Client:
             operation=operation,
             label=label,
             created_after=created_after,
+            created_before=created_before,
+            finished_after=finished_after,
+            finished_before=finished_before,
             principal=principal,
             tenant=tenant,
         )
@@ -144,6 +151,38 @@ class Client:
         """One page of tasks, which goes on where the page of the token has ended."""
         query = which.query(page_size=page_size, page_token=page_token)
         return self._sender.run(calls.page(self._proxy, query))
+
+    def batch(self, action: BatchAction, which: TaskFilter) -> BatchState:
+        """Have all tasks cancelled, retried or deleted to which all of `which` applies.
+
+        Those that were created before, and that you may do it with. The batch is carried out from
+        now on; `find_batch` says how far it has come. It is not repeated: where its answer was
+        lost, `batches` tells whether there is one.
+        """
+        return self._sender.run(calls.batch(self._proxy, action, which))
+
+    def count_batch(self, action: BatchAction, which: TaskFilter) -> BatchCounts:
+        """With how many tasks such a batch would be done now: a dry run."""
+        return self._sender.run(calls.count_batch(self._proxy, action, which))
+
+    def batches(self, *, page_size: int = 50) -> Iterator[BatchState]:
+        """The batches that you have asked for, the newest first."""
+        token: str | None = None
+        while True:
+            steps = calls.batch_page(self._proxy, page_size=page_size, page_token=token)
+            page = self._sender.run(steps)
+            yield from page.batches
+            token = page.next_token
+            if token is None:
+                return
+
+    def find_batch(self, batch_id: str) -> BatchState:
+        """The batch of this id, if you have asked for it; else NotFoundError."""
+        return self._sender.run(calls.find_batch(self._proxy, batch_id))
+
+    def cancel_batch(self, batch_id: str) -> BatchState:
+        """Let it change no further task; raises ConflictError where it has finished."""
+        return self._sender.run(calls.cancel_batch(self._proxy, batch_id))
 
     def operation(self, name: str) -> DeclaredOperation:
         """The operation of this name; raises OperationUnknownError."""

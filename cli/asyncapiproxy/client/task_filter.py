@@ -21,21 +21,34 @@ class TaskFilter:
     label: tuple[str, str] | None = None
     """Its name and its value."""
     created_after: datetime | None = None
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
     principal: str | None = None
     tenant: str | None = None
 
     def query(self, *, page_size: int, page_token: str | None) -> dict[str, str | None]:
         """The parameters of a page, None for what is not asked for."""
-        created_after = self.created_after
-        if created_after is not None and not isinstance(created_after, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - whatever a program gives
-            raise CallInvalidError(f"`created_after` is {created_after!r}: expected a datetime.")
+        return {**self.words(), "page_size": str(page_size), "page_token": page_token}
+
+    def words(self) -> dict[str, str | None]:
+        """As the proxy has them, None for what is not asked for; raises CallInvalidError."""
         return {
             "status": self.status,
             "operation": self.operation,
             "label": None if self.label is None else "=".join(self.label),
-            "created_after": None if created_after is None else created_after.isoformat(),
+            **{name: self._instant(name) for name in _INSTANTS},
             "principal": self.principal,
             "tenant": self.tenant,
-            "page_size": str(page_size),
-            "page_token": page_token,
         }
+
+    def _instant(self, name: str) -> str | None:
+        instant: object = getattr(self, name)
+        if instant is None:
+            return None
+        if not isinstance(instant, datetime):
+            raise CallInvalidError(f"`{name}` is {instant!r}: expected a datetime.")
+        return instant.isoformat()
+
+
+_INSTANTS = ("created_after", "created_before", "finished_after", "finished_before")

@@ -5,10 +5,22 @@ from __future__ import annotations
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path  # noqa: TC003 - Typer reads the annotation
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncapiproxy.task.bulk import (
+    DryRun,
+    Label,
+    OneId,
+    Operation,
+    Since,
+    Status,
+    Yes,
+    act_on_many,
+    meant,
+    task_filter,
+)
 from asyncapiproxy.task.completion import complete_operations, complete_statuses
 from asyncapiproxy.task.quick_client import LOCAL
 from asyncapiproxy.task.session import (
@@ -29,15 +41,14 @@ from asyncapiproxy.task.session import (
 )
 from asyncapiproxy.task.submit_command import PATIENCE_SECONDS, finish, submit
 from asyncapiproxy.task.typed_body import write_answer
-from asyncapiproxy.task.typed_options import labels_typed, seconds_typed
+from asyncapiproxy.task.typed_options import seconds_typed
 from asyncapiproxy.typer_app import new_app
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from asyncapiproxy.client.task_filter import TaskFilter
     from asyncapiproxy.client.task_handle import TaskHandle
-    from asyncapiproxy.client.task_state import TaskPage, TaskStatus
+    from asyncapiproxy.client.task_state import TaskPage
 
 LEAST_WIDTH = 80
 """Into which a list of tasks fits."""
@@ -177,54 +188,114 @@ def list_tasks(
 
 @task_app.command()
 def cancel(
-    *, task_id: TaskId, shown_as: TaskFormat = Format.TEXT, url: Url = LOCAL, token: Token = None
+    *,
+    task_id: OneId = None,
+    status: Status = None,
+    operation: Operation = None,
+    label: Label = None,
+    since: Since = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    shown_as: TaskFormat = Format.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """End a task: at once where it is queued; where it runs its executor stops the call.
 
         asyncapiproxy task cancel 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
+        asyncapiproxy task cancel --status queued --operation create-client
+
+    Without an ID it is done with all tasks that fit the options, as a batch, after you have seen on
+    a terminal how many there are.
+
     Exits with 0 if its end is asked for, 1 if it has finished already or there is no such task, 2
     where no proxy answers.
     """
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+    which = meant(
+        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+    )
+    if not isinstance(which, str):
+        act_on_many(
+            "cancel", which, dry_run=dry_run, yes=yes, url=url, token=token, shown_as=shown_as
+        )
+        return
+    with _task(which, url=url, token=token, shown_as=shown_as) as task:
         show(task.cancel(), shown_as=shown_as)
 
 
 @task_app.command()
 def retry(
-    *, task_id: TaskId, shown_as: TaskFormat = Format.TEXT, url: Url = LOCAL, token: Token = None
+    *,
+    task_id: OneId = None,
+    status: Status = None,
+    operation: Operation = None,
+    label: Label = None,
+    since: Since = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    shown_as: TaskFormat = Format.TEXT,
+    url: Url = LOCAL,
+    token: Token = None,
 ) -> None:
     """Run a failed, cancelled or expired task once more, under the same id.
 
         asyncapiproxy task retry 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
+        asyncapiproxy task retry --status failed --since 2h --dry-run
+
+    Without an ID it is done with all tasks that fit the options, as a batch, after you have seen on
+    a terminal how many there are.
+
     Exits with 0 if it is queued anew, 1 if it has not finished or has succeeded or there is no such
     task, 2 where no proxy answers.
     """
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+    which = meant(
+        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+    )
+    if not isinstance(which, str):
+        act_on_many(
+            "retry", which, dry_run=dry_run, yes=yes, url=url, token=token, shown_as=shown_as
+        )
+        return
+    with _task(which, url=url, token=token, shown_as=shown_as) as task:
         show(task.retry(), shown_as=shown_as)
 
 
 @task_app.command()
-def delete(*, task_id: TaskId, url: Url = LOCAL, token: Token = None) -> None:
+def delete(
+    *,
+    task_id: OneId = None,
+    status: Status = None,
+    operation: Operation = None,
+    label: Label = None,
+    since: Since = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    url: Url = LOCAL,
+    token: Token = None,
+) -> None:
     """Forget a finished task and its answer, and its idempotency key with it.
 
         asyncapiproxy task delete 01a20d27-4842-7030-8580-6a45b8f6a9d0
 
+        asyncapiproxy task delete --label team=a --yes
+
+    Without an ID it is done with all tasks that fit the options, as a batch, after you have seen on
+    a terminal how many there are.
+
     Exits with 0 if it is gone, 1 if it has not finished or there is no such task, 2 where no proxy
     answers.
     """
-    with _task(task_id, url=url, token=token) as task:
+    which = meant(
+        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+    )
+    if not isinstance(which, str):
+        act_on_many("delete", which, dry_run=dry_run, yes=yes, url=url, token=token)
+        return
+    with _task(which, url=url, token=token) as task:
         task.delete()
         hint(f"Forgotten: task {task.id}")
-
-
-def task_filter(*, status: str | None, operation: str | None, label: str | None) -> TaskFilter:
-    """Which tasks are asked for; a status that is none is the proxy's to refuse."""
-    from asyncapiproxy.client.task_filter import TaskFilter  # noqa: PLC0415 - see session
-
-    found = None if label is None else next(iter(labels_typed([label]).items()))
-    return TaskFilter(status=cast("TaskStatus | None", status), operation=operation, label=found)
 
 
 def _show_page(page: TaskPage, shown_as: ListFormat) -> None:

@@ -106,6 +106,54 @@ def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
     return table
 
 
+def batch_view(batch: Document) -> RenderableType:
+    """A batch: what is done with which tasks, and how far that has come."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("status", _status(batch["status"]))
+    for name, text in (
+        ("batch", batch["id"]),
+        ("action", batch["action"]),
+        ("tasks", _filter(batch)),
+        ("created", instant(batch["createdAt"])),
+        ("finished", instant(batch["finishedAt"]) if batch.get("finishedAt") else ""),
+        *((name, str(count)) for name, count in batch["counts"].items()),
+        *((f"  {name}", str(count)) for name, count in batch["failures"].items()),
+    ):
+        if text:
+            facts.add_row(name, plain(text))
+    return facts
+
+
+def batches_view(batches: Iterable[Document]) -> RenderableType:
+    """A line for each batch."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("batch", "action", "status"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("tasks", overflow="fold")
+    for title in (*_COUNTS, "age"):
+        table.add_column(title, no_wrap=True)
+    for batch in batches:
+        counts = (str(batch["counts"][name]) for name in _COUNTS)
+        table.add_row(
+            plain(batch["id"]),
+            plain(batch["action"]),
+            _status(batch["status"]),
+            plain(_filter(batch)),
+            *counts,
+            plain(age(batch["createdAt"])),
+        )
+    return table
+
+
+_COUNTS = ("done", "skipped", "failed")
+
+
+def _filter(batch: Document) -> str:
+    return ", ".join(f"{name}={word}" for name, word in batch["filter"].items()) or "all"
+
+
 def problem_view(problem: Document) -> RenderableType:
     """A problem: what was wrong, and where."""
     title = f"{problem.get('title', 'Problem')} ({problem.get('status', '?')})"

@@ -97,17 +97,12 @@ class Access:
 
         Raises TaskNotFoundError, ForbiddenError.
         """
-        change = self._change(request, action)
-        change.task_id = task_id
-        try:
+        with self.audited(request, action) as change:
+            change.task_id = task_id
             owner = await store.owner_of(task_id)
             change.operation = owner.operation
             self._check(change.principal, action, task_id, owner)
             yield task_id
-        except Exception as error:
-            change.refused(error)
-            raise
-        change.done()
 
     def sees(self, request: Request, operations: Collection[str]) -> bool:
         """Whether the caller may know how it stands with what all tasks of these share."""
@@ -129,10 +124,16 @@ class Access:
         The audit tells of what comes of it. Raises ForbiddenError, and `hidden` where the caller is
         not to know that it is there.
         """
-        change = self._change(request, action)
-        change.target = target
-        try:
+        with self.audited(request, action) as change:
+            change.target = target
             self._check_shared(change.principal, operations, hidden)
+            yield change
+
+    @contextmanager
+    def audited(self, request: Request, action: str) -> Generator[Change]:
+        """A change that is made within the context; the audit tells of what comes of it."""
+        change = self._change(request, action)
+        try:
             yield change
         except Exception as error:
             change.refused(error)
@@ -142,6 +143,16 @@ class Access:
     def listed(self, request: Request, *, operation: str | None) -> tuple[Listed, ...]:
         """Which tasks may be listed, of the operation or of all."""
         return self._rules.listed(self.principal_of(request), operation=operation)
+
+    def acted_on(
+        self, request: Request, action: Action, *, operation: str | None
+    ) -> tuple[Listed, ...]:
+        """With which tasks this may be done; raises ForbiddenError where with none."""
+        principal = self.principal_of(request)
+        parts = self._rules.listed(principal, operation=operation, action=action)
+        if not parts:
+            raise ForbiddenError(f"You may not {action} {operation or 'any'} tasks.")
+        return parts
 
     def renew(self, grant: Grant) -> None:
         """Raise what asking for it anew would raise."""

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from asyncproxy.access.audit import log_entry
+from asyncproxy.settings import AuditPlace
 from asynctasks.audit_entry import AuditEntryRow
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.instants import utc_now
 from asynctasks.loop import Loop
+from asynctasks.statements.audit_entries import AuditEntries
 from asynctasks.task import new_task_id
 
 if TYPE_CHECKING:
     from asyncproxy.access.audit import Entry
-    from asynctasks.statements.audit_entries import AuditEntries
+    from asyncproxy.settings import ProxySettings
+    from asynctasks.database import Database
 
 MAX_WAITING = 10_000
 """With the database away for longer than that takes, the oldest are in the log alone."""
@@ -86,6 +89,14 @@ class AuditTable:
         if self._dropped:
             log.error("audit entries are in the log alone", entries=self._dropped)
             self._dropped = 0
+
+
+def audit_table(settings: ProxySettings, database: Database) -> AuditTable | None:
+    """Where the entries are kept, if they are."""
+    if settings.audit is not AuditPlace.TABLE:
+        return None
+    retention_seconds = settings.audit_retention_seconds
+    return AuditTable(AuditEntries(database), retention_seconds=retention_seconds)
 
 
 def _row(entry: Entry) -> AuditEntryRow:

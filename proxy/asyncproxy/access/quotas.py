@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncproxy.access.principal import Principal
 from asyncproxy.access.rates import Rates
 from asyncproxy.access.shares import Shares
 from asynctasks.errors import QuotaExceededError
@@ -24,8 +25,8 @@ from asynctasks.statements.quotas import Bound
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from asyncproxy.access.principal import Principal
     from asyncproxy.access.quota import Quota, Rate
+    from asynctasks.statements.owners import Owner
     from asynctasks.statements.proxies import Proxies
     from asynctasks.statements.quotas import Holder
 
@@ -101,6 +102,12 @@ class Quotas:
             for quota in self._declared()
             if quota.queued is not None or quota.running is not None
         )
+
+    def bounds_of_owner(self, owner: Owner) -> tuple[Bound, ...]:
+        """How many tasks there may be of whoever has submitted one of theirs, for one more."""
+        if owner.is_of_asynctask:
+            return ()
+        return self.bounds(Principal(name=owner.principal, tenant=owner.tenant))
 
     def _take(self, quota: Quota, rate: Rate, key: Key) -> str:
         """Take one call of the rate; what is told of it."""

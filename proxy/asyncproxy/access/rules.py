@@ -135,17 +135,27 @@ class Rules:
         is_allowed = all(action in rule.may for rule in seen)
         return Verdict.ALLOWED if is_allowed else Verdict.FORBIDDEN
 
-    def listed(self, principal: Principal, *, operation: str | None = None) -> tuple[Listed, ...]:
-        """Which tasks the principal may read, of one operation or of all, in disjoint parts."""
+    def listed(
+        self,
+        principal: Principal,
+        *,
+        operation: str | None = None,
+        action: Action = Action.READ,
+    ) -> tuple[Listed, ...]:
+        """With which tasks the principal may do this, of one operation or of all.
+
+        In disjoint parts.
+        """
+        needed = {Action.READ, action}
         if operation is not None:
             rule = self.first(principal, operation)
-            if rule is None or Action.READ not in rule.may:
+            if rule is None or not needed <= rule.may:
                 return ()
             return (_listed(rule, principal, operations=()),)
         parts: list[Listed] = []
         decided: list[str] = []
         for rule in self.of(principal):
-            if Action.READ in rule.may:
+            if needed <= rule.may:
                 named = () if EVERYTHING in rule.operations else rule.operations
                 parts.append(_listed(rule, principal, operations=named, but=tuple(decided)))
             if EVERYTHING in rule.operations:

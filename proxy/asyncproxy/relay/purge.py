@@ -1,4 +1,4 @@
-"""Forgets what is old: finished tasks past their retention, executors that are gone, turns."""
+"""Forgets what is old: finished tasks and batches, executors that are gone, turns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 from asyncproxy.metrics import RELAY_PURGED
 
 if TYPE_CHECKING:
+    from asynctasks.statements.batches import Batches
     from asynctasks.statements.releases import HeldTasks
     from asynctasks.statements.roster import Roster
     from asynctasks.statements.upkeep import Upkeep
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Three duties; all return whether there may be more, and raise DatabaseUnavailableError.
+    """Four duties; all return whether there may be more, and raise DatabaseUnavailableError.
 
     No row is read for it, so none can be a bad one.
     """
@@ -30,6 +31,7 @@ class Purge:
     upkeep: Upkeep
     roster: Roster
     held: HeldTasks
+    batches: Batches
     _: KW_ONLY
     retention_seconds: float
     batch: int = 1_000
@@ -40,6 +42,12 @@ class Purge:
         RELAY_PURGED.inc(purged)
         if purged:
             log.info("finished tasks forgotten", tasks=purged)
+        return purged == self.batch
+
+    async def old_batches(self) -> bool:
+        """Forget batches that finished as long ago as tasks are kept."""
+        seconds = self.retention_seconds
+        purged = await self.batches.purge(limit=self.batch, retention_seconds=seconds)
         return purged == self.batch
 
     async def executors(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncproxy.relay.batches import LARGEST_SHARE as SHARE_OF_BATCHES
+from asyncproxy.relay.batches import BatchDuty
 from asyncproxy.relay.dead_leases import DeadLeases
 from asyncproxy.relay.expiry import Expiry
 from asyncproxy.relay.orphans import Orphans
@@ -11,14 +13,18 @@ from asyncproxy.relay.publish import Publish
 from asyncproxy.relay.purge import Purge
 from asyncproxy.relay.release import LARGEST_SHARE, LONGEST_PAUSE_SECONDS, Release
 from asynctasks.loop import Loop
+from asynctasks.statements.batch_search import BatchSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
+    from asyncproxy.access.audit import Entry
     from asyncproxy.settings import ProxySettings
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
     from asynctasks.releases import Releases
+    from asynctasks.statements.batch_steps import BatchSteps
+    from asynctasks.statements.batches import Batches
     from asynctasks.statements.releases import HeldTasks
     from asynctasks.statements.roster import Roster
     from asynctasks.statements.store import TaskStore
@@ -42,6 +48,9 @@ def relay_loops(
     blobs: Blobs,
     settings: ProxySettings,
     queues: Collection[str],
+    batches: Batches,
+    batch_steps: BatchSteps,
+    audit: Callable[[Entry], None] | None = None,
     late_seconds: float = LATE_SECONDS,
 ) -> list[Loop]:
     """One proxy's relay; `queues` are those of the operations."""
@@ -49,7 +58,7 @@ def relay_loops(
     publish = Publish(store, upkeep, broker, queues=queues, grace_seconds=grace)
     interval_seconds = settings.relay_interval_seconds
     release = Release(releases, queues=queues, interval_seconds=interval_seconds)
-    purge = Purge(upkeep, roster, held, retention_seconds=settings.retention_seconds)
+    purge = Purge(upkeep, roster, held, batches, retention_seconds=settings.retention_seconds)
     release_loop = Loop(
         "relay: release what is held",
         release.held,
@@ -57,7 +66,21 @@ def relay_loops(
         largest_share=LARGEST_SHARE,
         longest_pause_seconds=LONGEST_PAUSE_SECONDS,
     )
-    return [release_loop] + [
+    batch_duty = BatchDuty(
+        batches,
+        BatchSearch(batch_steps.database),
+        batch_steps,
+        broker,
+        interval_seconds=interval_seconds,
+        audit=audit,
+    )
+    batch_loop = Loop(
+        "relay: batches",
+        batch_duty.step,
+        interval_seconds=lambda: batch_duty.interval_seconds,
+        largest_share=SHARE_OF_BATCHES,
+    )
+    return [release_loop, batch_loop] + [
         Loop(f"relay: {duty}", tick, interval_seconds=interval_seconds)
         for duty, tick, interval_seconds in (
             ("publish polls", publish.polls, interval_seconds),
@@ -65,6 +88,7 @@ def relay_loops(
             ("dead leases", DeadLeases(upkeep, broker).end, late_seconds),
             ("expiry", Expiry(upkeep, broker).expire, late_seconds),
             ("purge tasks", purge.tasks, PURGE_SECONDS),
+            ("purge batches", purge.old_batches, PURGE_SECONDS),
             ("orphaned blobs", Orphans(blobs).delete, ORPHANS_SECONDS),
             ("forget executors", purge.executors, PURGE_SECONDS),
             ("forget turns", purge.turns, PURGE_SECONDS),

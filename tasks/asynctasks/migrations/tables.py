@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asynctasks.audit_entry import AuditEntryRow
+from asynctasks.batch import BatchRow
 from asynctasks.blob import BlobChunkRow, BlobRow
 from asynctasks.executor import ExecutorRow
 from asynctasks.limit_rows import LimitKeyRow, LimitRow, PauseRow, ReservedPlacesRow
@@ -22,6 +23,7 @@ TABLES = (
     LimitKeyRow,
     PauseRow,
     ReservedPlacesRow,
+    BatchRow,
 )
 VERSION_TABLE = "asyncapiproxy_schema_version"
 """Of our own: another application in the database may keep its revisions under Alembic's name."""

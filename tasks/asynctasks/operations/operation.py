@@ -394,3 +394,8 @@ Operations = dict[str, Operation]
 def callable_ones(operations: Operations) -> Operations:
     """Those that callers may call."""
     return {name: each for name, each in operations.items() if each.is_callable}
+
+
+def more_attempts(operations: Operations, name: str) -> int:
+    """How often a task is tried anew; once where its operation is no longer declared."""
+    return operations[name].retry.max_attempts if name in operations else 1

@@ -57,6 +57,9 @@ class Filter:
     tenant: str | None = None
     label: tuple[str, str] | None = None
     created_after: datetime | None = None
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
     listed: Sequence[Listed] | None = None
     """Of these alone, which are disjoint: what whoever asks may see."""
 
@@ -107,20 +110,29 @@ def _newest(which: Filter, before: UUID | None, size: int, dialect: str) -> Sele
 
 def _sized(which: Filter, before: UUID | None, size: int, dialect: str) -> Select[Any]:
     """The newest of all, and how large they are."""
-    conditions = _conditions(which, before, dialect)
-    if which.listed is None:
-        return _first(conditions, size, dialect)
-    parts = [
-        _first([*conditions, *is_listed(part, dialect)], size, dialect) for part in which.listed
-    ]
+    parts = [_first(part, before, size, dialect) for part in disjoint(which, dialect)]
     if len(parts) == 1:
         return parts[0]
-    # Each by an index of its own, which one query with OR would not use.
     all_parts = union_all(*(select(part.subquery()) for part in parts)).subquery()
     return select(all_parts).order_by(all_parts.c.id.desc()).limit(size)
 
 
-def _first(conditions: Sequence[ColumnElement[bool]], size: int, dialect: str) -> Select[Any]:
+def disjoint(which: Filter, dialect: str) -> list[list[ColumnElement[bool]]]:
+    """The conditions of each part of what fits.
+
+    Each has an index of its own, which one query with OR would not use.
+    """
+    conditions = _conditions(which, dialect)
+    if which.listed is None:
+        return [conditions]
+    return [[*conditions, *is_listed(part, dialect)] for part in which.listed]
+
+
+def _first(
+    conditions: Sequence[ColumnElement[bool]], before: UUID | None, size: int, dialect: str
+) -> Select[Any]:
+    if before is not None:
+        conditions = [*conditions, tasks.c.id < before]
     columns: list[ColumnElement[Any]] = [tasks.c.id, shown_bytes(dialect).label("bytes")]
     return select(*columns).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
 
@@ -165,10 +177,8 @@ def _either(one: Any, other: Any, dialect: str) -> ColumnElement[bool]:
     return or_(one, other)
 
 
-def _conditions(which: Filter, before: UUID | None, dialect: str) -> list[ColumnElement[bool]]:
+def _conditions(which: Filter, dialect: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if before is not None:
-        conditions.append(tasks.c.id < before)
     if which.status is not None:
         conditions.append(_is_shown_as(which.status, dialect))
     if which.operation is not None:
@@ -179,10 +189,22 @@ def _conditions(which: Filter, before: UUID | None, dialect: str) -> list[Column
         conditions += is_of_tenant(which.tenant)
     if which.label is not None:
         conditions += _has_label(*which.label, dialect)
+    return conditions + _in_time(which)
+
+
+def _in_time(which: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if which.created_after is not None:
         # What is older lies below it by the key, so a filter that finds nothing ends there.
         conditions.append(tasks.c.created_at > which.created_after)
-        conditions.append(tasks.c.id >= _first_id_since(which.created_after))
+        conditions.append(tasks.c.id >= _id_at(which.created_after, -_SECONDS_BETWEEN))
+    if which.created_before is not None:
+        conditions.append(tasks.c.created_at < which.created_before)
+        conditions.append(tasks.c.id < _id_at(which.created_before, _SECONDS_BETWEEN))
+    if which.finished_after is not None:
+        conditions.append(tasks.c.finished_at > which.finished_after)
+    if which.finished_before is not None:
+        conditions.append(tasks.c.finished_at < which.finished_before)
     return conditions
 
 
@@ -202,7 +224,11 @@ async def _page_by_one(connection: AsyncConnection, keys: Sequence[Any], *, size
     return page
 
 
-def _first_id_since(instant: datetime) -> UUID:
-    """No task that was created then or later has a lower id; a second for making both is ample."""
-    milliseconds = int(instant.timestamp() * 1000) - 1000
+_SECONDS_BETWEEN = 1
+"""The making of a task's id and its instant: that is ample."""
+
+
+def _id_at(instant: datetime, seconds_later: int) -> UUID:
+    """Below which no id of then or later is, and above which none of before."""
+    milliseconds = int(instant.timestamp() * 1000) + 1000 * seconds_later
     return UUID(int=max(0, milliseconds) << 80)

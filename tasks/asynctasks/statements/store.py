@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
     bindparam,
-    case,
     delete,
     func,
     select,
@@ -20,8 +19,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from asynctasks.blob import ORPHANED_SECONDS
-from asynctasks.endings import CANCELLED_WHILE_QUEUED
 from asynctasks.errors import (
     DatabaseUnavailableError,
     QuotaExceededError,
@@ -32,7 +29,8 @@ from asynctasks.errors import (
 )
 from asynctasks.group_commit import Batch
 from asynctasks.instants import seconds_from_now
-from asynctasks.statements.conditions import ANSWER_COLUMNS, blobs, is_status, tasks
+from asynctasks.statements.asked_changes import ORPHAN, cancelled, retried
+from asynctasks.statements.conditions import is_status, tasks
 from asynctasks.statements.hold import HOLD
 from asynctasks.statements.hot_statements import ADD, ADD_WITH_PLACES, ADDED, additions
 from asynctasks.statements.id_list import is_one_of
@@ -53,9 +51,6 @@ if TYPE_CHECKING:
     from asynctasks.group_commit import GroupCommit
     from asynctasks.operations.new_task import NewTask
     from asynctasks.statements.quotas import Bound
-
-CANCEL_SECONDS = 30.0
-"""How long executors have to end a task with an upstream's job before it ends without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +148,9 @@ class TaskStore:
             task = await _one(connection, task_id, _LOCK)
             if task.status.is_final:
                 raise TaskFinishedError(f"The task is {task.status} and cannot be cancelled.")
-            if task.shown_status is TaskStatus.QUEUED:
-                values = {
-                    "status": TaskStatus.CANCELLED,
-                    "finished_at": seconds_from_now(0.0),
-                    "next_publish_at": None,
-                    "error": CANCELLED_WHILE_QUEUED.to_json(),
-                }
-            elif task.cancel_requested:
+            if task.shown_status is TaskStatus.RUNNING and task.cancel_requested:
                 return task
-            else:
-                values: dict[str, Any] = {"cancel_requested": True}
-                if task.status is TaskStatus.QUEUED:
-                    # An executor ends it, which can tell the upstream; now, not at the next poll.
-                    values |= {"published": False, **_NOW}
-                if task.upstream_job is not None:
-                    # The relay does where none comes: perhaps nobody has its operation any more.
-                    values["deadline"] = _DEADLINE_OF_CANCEL
+            values = cancelled(task.status, has_job=task.upstream_job is not None)
             return await _change(connection, task, values)
 
     async def retry(
@@ -188,33 +169,7 @@ class TaskStore:
                 raise TaskNotFinishedError(f"The task is {task.status}; it needs no retry.")
             if not may_move(task.status, TaskStatus.QUEUED):
                 raise TaskFinishedError(f"The task has {task.status} and needs no retry.")
-            values = {
-                "status": TaskStatus.QUEUED,
-                # All attempts so far count as used, interrupted ones too, and none is owed.
-                "max_attempts": task.attempt + more_attempts,
-                "interruptions": 0,
-                "drains": 0,
-                "published": False,
-                "next_publish_at": seconds_from_now(0.0),
-                "run_after": None,
-                "cancel_requested": False,
-                "reply_to": None,
-                # Another may run by now that has it, and this is no caller's call any more.
-                "coalescing_key": None,
-                "finished_at": None,
-                # One that has passed, perhaps after it had failed, would end it again at once.
-                "deadline": case(
-                    (tasks.c.deadline > seconds_from_now(0.0), tasks.c.deadline), else_=None
-                ),
-                **dict.fromkeys(
-                    (
-                        *ANSWER_COLUMNS,
-                        "progress",
-                        "message",
-                        "upstream_job",
-                    )
-                ),
-            }
+            values = retried(more_attempts)
             if room is not None:
                 if error := room.take(bounds):
                     raise error
@@ -229,14 +184,9 @@ class TaskStore:
                 raise TaskNotFinishedError(f"The task is {task.status}; cancel it first.")
             await connection.execute(delete(tasks).where(tasks.c.id == task_id))
             if task.body_blob or task.response_blob:
-                await connection.execute(_ORPHAN, {"of_task": task_id})
+                await connection.execute(ORPHAN, {"ids": [task_id]})
 
 
-_NOW = dict.fromkeys(("run_after", "next_publish_at"), seconds_from_now(0.0))
-_CANCELLED_BY = seconds_from_now(CANCEL_SECONDS)
-_DEADLINE_OF_CANCEL = case(
-    (tasks.c.deadline < _CANCELLED_BY, tasks.c.deadline), else_=_CANCELLED_BY
-)
 _IS_ASKED_FOR = tasks.c.id == bindparam("task_id")
 _SHOWN = {
     dialect: select(*shown_columns(dialect)).where(_IS_ASKED_FOR)
@@ -245,13 +195,6 @@ _SHOWN = {
 _LOCK = select(tasks).where(_IS_ASKED_FOR).with_for_update()
 _VERSIONS = select(tasks.c.id, tasks.c.version).where(is_one_of(tasks.c.id))
 _FINISHED = select(tasks.c.id).where(is_one_of(tasks.c.id), tasks.c.finished_at.is_not(None))
-
-# So that the relay deletes them when it looks next, and not only when they could be nobody's.
-_ORPHAN = (
-    update(blobs)
-    .where(blobs.c.task_id == bindparam("of_task"))
-    .values(touched_at=seconds_from_now(-ORPHANED_SECONDS))
-)
 
 _NEW = {
     **{name: bindparam(name, type_=tasks.c[name].type) for name in ADDED},

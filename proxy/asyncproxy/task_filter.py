@@ -1,0 +1,89 @@
+"""Which tasks a caller means: the words of `GET /tasks`, and of a batch's `filter`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from asynctasks.statements.pages import Filter
+from asynctasks.task import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asynctasks.statements.owners import Listed
+
+_LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
+"""What neither database takes for a part of a path or for no text at all."""
+_NAME = r"^[^\x00]*$"
+
+
+def _in_utc(text: Any) -> datetime:
+    """Of the text, since a number alone is not read as seconds."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ValueError("expected RFC 3339, such as 2026-01-31T12:00:00Z") from None
+    if instant.tzinfo is None:
+        raise ValueError("expected a time zone, such as Z")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is beyond the calendar") from None
+
+
+def _in_words(pattern: str, expected: str) -> BeforeValidator:
+    """Tell a person what the pattern tells a program."""
+    compiled = re.compile(pattern)
+
+    def check(text: Any) -> str:
+        if not isinstance(text, str) or compiled.search(text) is None:
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return BeforeValidator(check)
+
+
+_Operation = Annotated[
+    str, Field(pattern=_NAME), _in_words(_NAME, "an operation's name, such as create-client")
+]
+_Owner = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
+_Label = Annotated[
+    str, Field(pattern=_LABEL), _in_words(_LABEL, "a label's name=value, such as team=a")
+]
+_Instant = Annotated[datetime, BeforeValidator(_in_utc)]
+
+
+class TaskFilter(BaseModel):
+    """Tasks to which all that is given applies."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: TaskStatus | None = None
+    operation: _Operation | None = None
+    label: Annotated[_Label | None, Field(examples=["team=a"])] = None
+    created_after: _Instant | None = None
+    created_before: _Instant | None = None
+    finished_after: _Instant | None = None
+    finished_before: _Instant | None = None
+    principal: _Owner | None = None
+    tenant: _Owner | None = None
+
+    def which(self, listed: Sequence[Listed] | None) -> Filter:
+        """The same for the database, of what is listed alone."""
+        name, _, value = (self.label or "").partition("=")
+        return Filter(
+            status=self.status,
+            operation=self.operation,
+            principal=self.principal,
+            tenant=self.tenant,
+            label=(name, value) if self.label else None,
+            created_after=self.created_after,
+            created_before=self.created_before,
+            finished_after=self.finished_after,
+            finished_before=self.finished_before,
+            listed=listed,
+        )
