@@ -202,6 +202,20 @@ def schema() -> Json:
                 "`AWS_ACCESS_KEY_ID`, …"
             ),
         ),
+        "otel": part(
+            endpoint=text(
+                "the OpenTelemetry collector to which all services send their [spans](traces.md): "
+                "`http://collector.observability:4318`; if empty, they make none. Where "
+                "`networkPolicy.egress` is enabled, that has to allow it"
+            ),
+            share={
+                "type": ["number", "null"],
+                "minimum": 0,
+                "maximum": 1,
+                "description": "of the traces that begin here, the share that is recorded; if not "
+                "given, all. A caller that sends a trace has decided itself",
+            },
+        ),
         "migrations": part(
             enabled=flag("whether each pod first brings the task database to its version"),
             waitSeconds=number("how long it waits for a database that does not answer yet"),

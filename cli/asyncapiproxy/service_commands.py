@@ -116,7 +116,7 @@ def proxy(
             followed_file(
                 settings.operations_file, callback_urls=settings.callback_allow
             ) as operations,
-            connect(settings, operations.current) as connections,
+            connect(settings, operations.current, service="asyncapiproxy-proxy") as connections,
         ):
             with listen(settings.host, settings.port) as listener:
                 await run_proxy(settings, operations, connections, listener, stop)
@@ -151,7 +151,9 @@ def executor(
         ) as operations:
             served = [each for each in operations.current.values() if each.queue == queue]
             check_runnable(served, os.environ)
-            async with connect(settings, operations.current) as connections:
+            async with connect(
+                settings, operations.current, service="asyncapiproxy-executor"
+            ) as connections:
                 await run_executor(
                     settings,
                     operations,
@@ -194,7 +196,7 @@ def operator(
         operations = with_deliveries(
             load_operations(settings.operations_file), settings.callback_allow
         )
-        async with connect(settings, operations) as connections:
+        async with connect(settings, operations, service="asyncapiproxy-operator") as connections:
             await run_operator(settings, operations, connections, stop=stop)
 
     run(main)

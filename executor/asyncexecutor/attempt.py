@@ -205,6 +205,7 @@ def attempt_at(
             headers=sealing.unseal_headers(task.sealed_headers),
             body=request_body(task, blobs),
             response_place=place,
+            trace=task.trace,
             job=task.job,
         )
     except SealedArgumentsError as error:

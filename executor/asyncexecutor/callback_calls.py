@@ -27,6 +27,7 @@ from asyncexecutor.upstream_faults import failure
 from asynctasks.callbacks.event import CONTENT_TYPE
 from asynctasks.errors import CallbackUrlError
 from asynctasks.instants import utc_now
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     import ssl
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from asynctasks.callbacks.addresses import CallableAddresses
     from asynctasks.callbacks.allow import AllowedUrls
     from asynctasks.callbacks.signing import SigningKeys
+    from asynctasks.traces.trace_context import TraceContext
+    from asynctasks.traces.traces import Traces
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
@@ -89,22 +92,30 @@ class CallbackCalls:
         *,
         lookup: Lookup = system_lookup,
         tls: ssl.SSLContext | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """`tls` says how https is secured; None for the system's way."""
         self._keys = keys
         self._urls = urls
         self._tls = tls
+        self._traces = traces
         self._client = PlainClient(room=lambda: 0, hosts=CheckedAddresses(addresses, lookup=lookup))
 
     async def make(
-        self, url: str, *, delivery_id: str, body: bytes
+        self, url: str, *, delivery_id: str, body: bytes, trace: TraceContext | None = None
     ) -> Delivered | Gone | Wait | Again:
         """One try of one delivery; what goes wrong with it is what is returned."""
         whole = asyncio.timeout(ANSWER_SECONDS)
         try:
-            call = self._call(self._urls.checked(url), delivery_id=delivery_id, body=body)
-            async with whole:
-                answer = await self._client.send(call, afresh=True)
+            checked = URL(self._urls.checked(url), encoded=True)
+            # A path may be the receiver's secret.
+            with self._traces.calling(trace, method="POST", url=checked.origin()) as span:
+                call = self._call(
+                    checked, delivery_id=delivery_id, body=body, trace=span.context or trace
+                )
+                async with whole:
+                    answer = await self._client.send(call, afresh=True)
+                span.answered(answer.status)
         except CallbackUrlError as error:
             return Again(str(error))
         except CallFailedError as error:
@@ -123,12 +134,16 @@ class CallbackCalls:
         """End what connections there are."""
         self._client.close()
 
-    def _call(self, url: str, *, delivery_id: str, body: bytes) -> Call:
+    def _call(self, url: URL, *, delivery_id: str, body: bytes, trace: TraceContext | None) -> Call:
         signed = self._keys.headers(delivery_id, at=utc_now(), body=body)
         return Call(
             method="POST",
-            url=URL(url, encoded=True),
-            headers={"Content-Type": CONTENT_TYPE, **signed},
+            url=url,
+            headers={
+                "Content-Type": CONTENT_TYPE,
+                **signed,
+                **({} if trace is None else trace.headers),
+            },
             body=body,
             body_bytes=len(body),
             tls=self._tls,

@@ -42,7 +42,9 @@ class Deliverer:
             source=f"{self.public_url}/operations/{told['task']['operation']}",
             includes_response=includes_response,
         )
-        outcome = await self.calls.make(told["url"], delivery_id=delivery_id, body=body)
+        outcome = await self.calls.make(
+            told["url"], delivery_id=delivery_id, body=body, trace=attempt.trace
+        )
         match outcome:
             case Delivered(status):
                 return Answer(_nothing(status))

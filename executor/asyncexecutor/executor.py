@@ -85,6 +85,7 @@ async def run_executor(
         environment=environment,
         max_response_bytes=settings.max_response_bytes,
         built_in=built_in,
+        traces=connections.traces,
     )
     await check_schema(connections.database)
     await connections.blobs.check()
@@ -118,6 +119,7 @@ async def run_executor(
             running=running,
             breakers=Breakers(states, gates),
             notes=runnables.notes,
+            traces=connections.traces,
             queue=queue,
             max_interruptions=settings.max_interruptions,
         )
@@ -153,7 +155,10 @@ def _deliverer(
     if not settings.callback_keys:
         raise SettingsError("ASYNCAPIPROXY_CALLBACK_KEYS is not set: callbacks have to be signed")
     calls = CallbackCalls(
-        settings.callback_keys, settings.callback_allow, settings.callback_networks
+        settings.callback_keys,
+        settings.callback_allow,
+        settings.callback_networks,
+        traces=connections.traces,
     )
     opened.callback(calls.close)
     store = TaskStore(connections.database, connections.commits)

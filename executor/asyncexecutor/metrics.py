@@ -11,6 +11,7 @@ from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
     from asynctasks.outcome import Outcome
+    from asynctasks.traces.trace_context import TraceContext
 
 ATTEMPTS = Counter(
     "asyncapiproxy_attempts",
@@ -65,12 +66,14 @@ class AttemptMetrics:
         self._ended = {outcome: ATTEMPTS.labels(operation, outcome) for outcome in OUTCOMES}
         self._seconds = ATTEMPT_SECONDS.labels(operation)
 
-    def ended(self, outcome: Outcome | None, seconds: float) -> None:
+    def ended(
+        self, outcome: Outcome | None, seconds: float, trace: TraceContext | None = None
+    ) -> None:
         """Count an attempt, if it has ended; without an outcome its task was no longer ours."""
         if outcome is not None and outcome.goes_on:
             return
         self._ended[word_of(outcome)].inc()
-        self._seconds.observe(seconds)
+        self._seconds.observe(seconds, trace and trace.exemplar)
 
 
 def word_of(outcome: Outcome | None) -> str:

@@ -15,12 +15,14 @@ from asyncexecutor.upstream import Upstream
 from asyncexecutor.upstream_connections import UpstreamConnections
 from asyncexecutor.upstream_request import EnvironmentUnfitError
 from asynctasks.errors import OperationsFileError
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from asyncexecutor.runner import Runner
     from asynctasks.operations.operation import Operation
+    from asynctasks.traces.traces import Traces
 
 
 class Runnables:
@@ -33,6 +35,7 @@ class Runnables:
         environment: Mapping[str, str],
         max_response_bytes: int,
         built_in: Mapping[str, Runner] | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """Operations that no file declares are run by what is `built_in`, by their names."""
         self.notes = ProgressNotes()
@@ -42,6 +45,7 @@ class Runnables:
         self._environment = environment
         self._max_response_bytes = max_response_bytes
         self._built_in = built_in or {}
+        self._traces = traces
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> None:
@@ -88,6 +92,7 @@ class Runnables:
             self._tokens,
             environment=self._environment,
             max_response_bytes=self._max_response_bytes,
+            traces=self._traces,
         )
         poll = operation.upstream.poll
         if poll is None:

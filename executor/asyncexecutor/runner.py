@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.sealing import Header
     from asynctasks.response import Response
+    from asynctasks.traces.trace_context import TraceContext
     from asynctasks.upstream_job import UpstreamJob
 
 LAST_STATUS = 599
@@ -69,6 +70,8 @@ class Attempt:
     """What the caller sent, of an operation that takes a body as it comes."""
     response_place: ResponsePlace | None = None
     """Where a large response is put away; without one it is held."""
+    trace: TraceContext | None = None
+    """Where what it calls stands in a trace."""
     job: UpstreamJob | None = None
     """The job that this attempt has started, and is to be asked for."""
 

@@ -24,6 +24,7 @@ from asyncexecutor.upstream_connections import CONNECT_SECONDS, tls_context
 from asyncexecutor.upstream_faults import failure
 from asyncexecutor.upstream_request import RequestTemplate
 from asynctasks.response import Response
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from asyncexecutor.upstream_request import Request
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
+    from asynctasks.traces.traces import Traces
 
 MAX_FOLLOWED = 5
 FOLLOWED = frozenset({HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT})
@@ -57,9 +59,11 @@ class Upstream:
         *,
         environment: Mapping[str, str],
         max_response_bytes: int,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """Raise OperationsFileError with all that the environment lacks or spoils."""
         self._connections = connections
+        self._traces = traces
         self._method = call.method
         self._request = RequestTemplate(operation, call, environment)
         self._kept_headers = KeptHeaders(
@@ -123,17 +127,19 @@ class Upstream:
     async def _called(
         self, method: str, request: Request, place: ResponsePlace | None, *, followed: int = 0
     ) -> Answer:
-        async with self._connections.send(
-            method,
-            request,
-            tls=self._tls if request.is_own else None,
-            connect_seconds=self._connect_seconds,
-        ) as answer:
-            target = None
-            if self._redirects == "follow" and followed < MAX_FOLLOWED:
-                target = _target(answer, request.url)
-            if target is None:
-                return await self._answer(answer, request.url, place)
+        with self._traces.calling(request.trace, method=method, url=request.url) as span:
+            async with self._connections.send(
+                method,
+                request.in_trace(span.context or request.trace),
+                tls=self._tls if request.is_own else None,
+                connect_seconds=self._connect_seconds,
+            ) as answer:
+                span.answered(answer.status)
+                target = None
+                if self._redirects == "follow" and followed < MAX_FOLLOWED:
+                    target = _target(answer, request.url)
+                if target is None:
+                    return await self._answer(answer, request.url, place)
         redirected = replace(request, url=target)
         return await self._called(method, redirected, place, followed=followed + 1)
 

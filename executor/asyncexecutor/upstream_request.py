@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncexecutor.runner import Attempt
     from asynctasks.operations.operation import Operation
     from asynctasks.operations.upstream_call import UpstreamCall
+    from asynctasks.traces.trace_context import TraceContext
 
 URL_KEY = ("upstream", "url")
 _URL_KEYS = frozenset({"url", "from", "tokenUrl"})
@@ -57,6 +58,16 @@ class Request:
     body: bytes | RequestBody | None
     is_own: bool = True
     """Whether it goes to the upstream itself, and not to another that its answers name."""
+    trace: TraceContext | None = None
+    """Where it stands in a trace, which only the upstream itself is told."""
+
+    def in_trace(self, trace: TraceContext | None) -> Request:
+        """The call as a part of this trace, whatever its caller's forwarded headers say."""
+        if trace is None or not self.is_own:
+            return self
+        headers = CIMultiDict(self.headers)
+        headers.update(trace.headers)
+        return replace(self, headers=headers)
 
 
 class RequestTemplate:
@@ -104,16 +115,18 @@ class RequestTemplate:
             body = write_json(
                 {name: value for name, value in arguments.items() if name not in self._elsewhere}
             )
-        return Request(self.url(attempt), _with_forwarded(headers, attempt), body)
+        sent = _with_forwarded(headers, attempt)
+        return Request(self.url(attempt), sent, body, trace=attempt.trace)
 
     def further(self, attempt: Attempt, url: URL) -> Request:
         """A further call for an attempt, without a body, at the upstream or another."""
         called = self.url(attempt)
         if url.origin() != called.origin():
-            return Request(url, {}, None, is_own=False)
+            return Request(url, {}, None, is_own=False, trace=attempt.trace)
         headers = self._headers(self._values(attempt))
         kept = {name: text for name, text in headers.items() if name.lower() != "content-type"}
-        return Request(with_user_of(url, called), _with_forwarded(kept, attempt), None)
+        sent = _with_forwarded(kept, attempt)
+        return Request(with_user_of(url, called), sent, None, trace=attempt.trace)
 
     def url(self, attempt: Attempt) -> URL:
         """What an attempt calls; raises UpstreamUrlError."""

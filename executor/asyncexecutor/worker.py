@@ -22,6 +22,8 @@ from asynctasks.outcome import Outcome
 from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.task import TaskStatus
 from asynctasks.task_log import log_task
+from asynctasks.traces.trace_context import trace_id_of
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.sealing import Sealing
     from asynctasks.response import Problem
     from asynctasks.statements.claims import Claims
+    from asynctasks.traces.traces import Traces
     from asynctasks.upstream_job import UpstreamJob
 
 MOST_CLAIMS = 3
@@ -62,6 +65,7 @@ class Worker:
         running: RunningAttempts,
         breakers: Breakers,
         notes: ProgressNotes,
+        traces: Traces = NO_TRACES,
         queue: str,
         max_interruptions: int,
     ) -> None:
@@ -76,6 +80,8 @@ class Worker:
         self._running = running
         self._breakers = breakers
         self._notes = notes
+        self._traces = traces
+        self._queue = queue
         self._dead_letters = DEAD_LETTERS.labels(queue)
         self.on_job: Callable[[float], None] = lambda _: None
         """Called where an upstream's job goes on, with how long it is until the next poll."""
@@ -144,6 +150,22 @@ class Worker:
 
     async def _run(self, task: ClaimedTask) -> Problem | None:
         """Bring the task to the end of this attempt; its error, where it has failed for good."""
+        with self._traces.attempting(
+            task.trace,
+            task_id=task.id,
+            operation=task.operation,
+            queue=self._queue,
+            attempt=task.attempt,
+            is_poll=task.upstream_job is not None,
+        ) as span:
+            outcome = await self._brought_on(task.in_trace(span.context))
+            error = None if outcome is None else outcome.error
+            goes_on = outcome is not None and outcome.goes_on
+            span.ended("goes on" if goes_on else word_of(outcome), error=error and error.type)
+        return error
+
+    async def _brought_on(self, task: ClaimedTask) -> Outcome | None:
+        """How the attempt has ended, once that is recorded and told; None where it is not ours."""
         began = time.perf_counter()
         outcome = await self._attempt(task)
         if outcome is not None:
@@ -154,16 +176,16 @@ class Worker:
             return None
         if outcome.goes_on:
             self.on_job(outcome.retry_after_seconds or 0.0)
-            return None
+            return outcome
         _log_end(task, outcome, began=began)
         if not outcome.status.is_final:
-            return None
+            return outcome
         if task.reply_to is not None:
             reply = Reply(task.id, outcome.status, outcome.response, outcome.error)
             await self._broker.reply(task.reply_to, reply)
         if outcome.status is TaskStatus.CANCELLED and outcome.upstream_job is not None:
             await self._cancel_job(task, outcome.upstream_job)
-        return outcome.error
+        return outcome
 
     async def _attempt(self, task: ClaimedTask) -> Outcome | None:
         """How the attempt ended; None where the task is no longer ours."""
@@ -186,7 +208,7 @@ class Worker:
             seconds = time.perf_counter() - started
             if task.upstream_job is not None:
                 seconds = (utc_now() - task.attempt_started_at).total_seconds()
-            self._metrics[task.operation].ended(outcome, seconds)
+            self._metrics[task.operation].ended(outcome, seconds, task.trace)
         return outcome
 
     async def _end_job_left_behind(self, task_id: UUID) -> None:
@@ -216,6 +238,7 @@ def _log_end(task: ClaimedTask, outcome: Outcome, *, began: float) -> None:
         attempt=task.attempt,
         seconds=seconds,
         principal=task.principal,
+        trace_id=trace_id_of(task.traceparent),
         error=outcome.error.type if outcome.error else None,
         response_status=outcome.response.status if outcome.response else None,
     )

@@ -179,7 +179,13 @@ class Operator:
         return MirrorLoop(
             kube=self._kube,
             mirroring=Mirroring(connections.database),
-            submitter=Submitter(store, callable_ones(self._operations), self._kube, neighbours),
+            submitter=Submitter(
+                store,
+                callable_ones(self._operations),
+                self._kube,
+                neighbours,
+                self._connections.traces,
+            ),
             objects=ObjectCache(),
             budget=WriteBudget(
                 per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst

@@ -77,6 +77,8 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
+        # Our own spans tell of calls; FastAPI's would do so twice, and with the query.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={
             AsyncApiProxyError: _handler(on_error),
             HTTPException: _handler(on_http_exception),

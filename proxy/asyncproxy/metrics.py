@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from asynctasks.metrics import SECONDS
+
+if TYPE_CHECKING:
+    from asynctasks.traces.trace_context import TraceContext
 
 REQUESTS = Counter(
     "asyncapiproxy_requests",
@@ -139,7 +143,8 @@ class RequestMetrics:
         PARKED_CALLERS.inc()
         return time.perf_counter()
 
-    def release(self, parked_at: float) -> None:
+    def release(self, parked_at: float, trace: TraceContext | None = None) -> None:
         """Count and time the end of it."""
         PARKED_CALLERS.dec()
-        self._seconds.observe(time.perf_counter() - parked_at)
+        seconds = time.perf_counter() - parked_at
+        self._seconds.observe(seconds, trace and trace.exemplar)

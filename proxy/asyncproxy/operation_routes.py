@@ -23,6 +23,8 @@ from asyncproxy.problems import OverloadedError
 from asyncproxy.raw_body import describing_headers, take_in
 from asyncproxy.request_head import forwarded_headers
 from asyncproxy.task_view import reply_response, row_response, unfinished_response
+from asyncproxy.trace import trace_of
+from asyncproxy.traced import traced
 from asynctasks.broker.messages import Reply
 from asynctasks.errors import (
     ArgumentsInvalidError,
@@ -33,6 +35,7 @@ from asynctasks.errors import (
 from asynctasks.operations.fingerprint import with_body_digest
 from asynctasks.operations.operation import BODILESS
 from asynctasks.task import Task
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from asyncproxy.prefer import Preferences
     from asyncproxy.submission import Call, Submission, Submitted
     from asynctasks.operations.operation import Operation, Operations
+    from asynctasks.traces.traces import Traces
 
 LARGE_BYTES = 16_384
 """Of a body whose reading and checking may take some ten milliseconds."""
@@ -78,6 +82,7 @@ def operation_endpoints(
     public: PublicAddress,
     access: Access | None = None,
     quotas: Quotas | None = None,
+    traces: Traces = NO_TRACES,
 ) -> dict[tuple[str, str], Endpoint]:
     """What serves each operation, by its method and path, with and without a trailing slash.
 
@@ -96,6 +101,8 @@ def operation_endpoints(
             access=access,
             quotas=quotas,
         )
+        if traces.are_on:
+            endpoint = traced(endpoint, operation, traces)
         if reads_forwarded(operation):
             endpoint = unless_vouched(endpoint, public.proxies)
         for path in (operation.path, operation.path + "/"):
@@ -206,6 +213,7 @@ async def _read_call(
                 arguments=arguments,
                 options=read_options(request.headers),
                 headers=forwarded_headers(request, operation),
+                trace=trace_of(request.scope),
                 window_seconds=window,
                 body=held,
                 caller=caller_of(request.scope),
@@ -244,7 +252,7 @@ async def _submit(call: Call, submission: Submission, metrics: RequestMetrics) -
     try:
         return await submission.submit(call)
     finally:
-        metrics.release(parked_at)
+        metrics.release(parked_at, call.task.trace)
 
 
 def _headers(submitted: Submitted, applied: str | None) -> dict[str, str]:

@@ -120,6 +120,7 @@ class Proxy:
         database = self._database = connections.database
         self._broker = connections.broker
         self._blobs = connections.blobs
+        self._traces = connections.traces
         upkeep, roster = Upkeep(database), Roster(database)
         self._settings = settings
         self._operations = operations
@@ -283,6 +284,7 @@ class Proxy:
             sealing=self._sealing,
             blobs=self._blobs,
             settings=self._settings,
+            traces=self._traces,
         )
 
     def _waits_apart(self, name: str) -> bool:
@@ -320,6 +322,7 @@ class Proxy:
             public=self._public,
             access=self._access,
             quotas=self._quotas,
+            traces=self._traces,
         )
         app = create_app(
             called,

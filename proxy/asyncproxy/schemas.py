@@ -95,6 +95,7 @@ COMPONENTS: dict[str, Schema] = {
             "heldBy": {"anyOf": [reference("Hold"), {"type": "null"}]},
             "nextAttemptAt": or_null(INSTANT),
             "upstreamJob": {"anyOf": [reference("UpstreamJob"), {"type": "null"}]},
+            "traceId": or_null({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
             "labels": {"type": "object", "additionalProperties": TEXT},
             "arguments": {"type": "object", "description": "Without the `writeOnly` ones."},
             "attempts": {"type": "array", "items": reference("Attempt")},

@@ -26,6 +26,7 @@ from asynctasks.operations.fingerprint import fingerprints
 from asynctasks.operations.new_task import new_task
 from asynctasks.seldom import Seldom
 from asynctasks.task import new_task_id
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from asynctasks.statements.quotas import Bound
     from asynctasks.statements.store import Added, TaskStore
     from asynctasks.task import Task
+    from asynctasks.traces.trace_context import TraceContext
+    from asynctasks.traces.traces import Traces
 
 LOOK_SECONDS = 2.0
 """How long a row is asked for: a database that hangs holds no caller longer."""
@@ -110,6 +113,7 @@ class Submission:
     sealing: Sealing
     blobs: Blobs
     settings: ProxySettings
+    traces: Traces = NO_TRACES
 
     def call(
         self,
@@ -118,6 +122,7 @@ class Submission:
         arguments: Any,
         options: TaskOptions,
         headers: Sequence[Header] = (),
+        trace: TraceContext | None = None,
         window_seconds: float,
         body: HeldBody,
         caller: Caller,
@@ -144,6 +149,7 @@ class Submission:
             ),
             callback_urls=self.settings.callback_allow,
         )
+        task.set_trace(trace)
         has_key = task.idempotency_key is not None
         return Call(
             operation=operation,
@@ -218,7 +224,16 @@ class Submission:
         return Submitted(await call.caller.unless_gone(waiting))
 
     async def _accept(self, call: Call) -> tuple[Added, bool]:
-        """The task's row and whether it will start, which both have to be done in one time."""
+        """The task's row and whether it will start, as one span."""
+        task = call.task
+        with self.traces.sending(
+            task.trace, task_id=task.id, operation=task.operation, queue=task.queue
+        ) as span:
+            task.set_trace(span.context)
+            return await self._stored(call)
+
+    async def _stored(self, call: Call) -> tuple[Added, bool]:
+        """The same; both have to be done in one time."""
         task, added = call.task, None
         try:
             async with asyncio.timeout(self.settings.write_seconds):

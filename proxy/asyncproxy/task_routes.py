@@ -221,6 +221,7 @@ class TaskEndpoints:
             status=task.status.value,
             attempt=task.attempt,
             principal=task.principal,
+            trace_id=task.trace_id,
         )
         if task.reply_to is not None and task.error is not None:
             reply = Reply(task.id, task.status, error=Problem(**task.error))

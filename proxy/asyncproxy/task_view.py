@@ -73,6 +73,7 @@ def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> di
         "heldBy": hold and {"kind": hold.kind, "name": hold.name},
         "nextAttemptAt": _next_attempt_at(task),
         "upstreamJob": _job_json(task),
+        "traceId": task.trace_id,
         "labels": task.labels or {},
         **({} if task.arguments is None else {"arguments": task.arguments}),
         "attempts": task.attempts or [],

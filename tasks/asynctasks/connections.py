@@ -1,4 +1,4 @@
-"""What a process holds open: the task database, its grouped writes, blobs, and the broker."""
+"""What a process holds open: the task database, its grouped writes, blobs, broker and traces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.database import Database
 from asynctasks.group_commit import GroupCommit
+from asynctasks.traces.environment import open_traces
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -19,26 +21,34 @@ if TYPE_CHECKING:
     from asynctasks.broker.protocol import Broker
     from asynctasks.operations.operation import Operations
     from asynctasks.settings import Settings
+    from asynctasks.traces.traces import Traces
 
 MEMORY = "memory://"
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The database, its grouped writes, the blobs and the broker, while `connect` is entered."""
+    """The database, its grouped writes, the blobs, the broker and the traces.
+
+    They are open while `connect` is entered.
+    """
 
     database: Database
     commits: GroupCommit
     broker: Broker
     blobs: Blobs
+    traces: Traces = NO_TRACES
 
 
 @asynccontextmanager
-async def connect(settings: Settings, operations: Operations) -> AsyncGenerator[Connections]:
+async def connect(
+    settings: Settings, operations: Operations, *, service: str = "asyncapiproxy"
+) -> AsyncGenerator[Connections]:
     """Open all, and close it on leaving; what is away is connected to when it comes.
 
-    Raises SettingsError.
+    Its traces call the process by the name of the service. Raises SettingsError.
     """
+    traces = open_traces(service=service)
     database = Database(settings.database_url, connections=settings.database_connections)
     try:
         blobs = open_blobs(database, settings.blobs, inline_bytes=settings.inline_body_bytes)
@@ -46,8 +56,9 @@ async def connect(settings: Settings, operations: Operations) -> AsyncGenerator[
             GroupCommit(database) as commits,
             _broker(settings, operations) as broker,
         ):
-            yield Connections(database, commits, broker, blobs)
+            yield Connections(database, commits, broker, blobs, traces)
     finally:
+        await traces.close()
         await database.close()
 
 

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Buckets from a call that is answered at once to an attempt that takes half an hour."""
 
@@ -41,6 +35,10 @@ def expose(metrics: Iterable[Collector]) -> None:
             _registry.register(metric)
 
 
-def exposition() -> bytes:
-    """All that is exposed, in Prometheus' text format."""
-    return generate_latest(_registry)
+def exposition(accept: str = "") -> tuple[bytes, str]:
+    """All that is exposed, and its content type: in Prometheus' text format or OpenMetrics.
+
+    `accept` is the header of who asks; only OpenMetrics has exemplars.
+    """
+    encode, content_type = choose_encoder(accept)
+    return encode(_registry), content_type

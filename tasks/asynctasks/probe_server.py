@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from asynctasks.errors import SettingsError
-from asynctasks.metrics import CONTENT_TYPE, exposition
+from asynctasks.metrics import exposition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -57,5 +57,6 @@ def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
     return probe
 
 
-async def _metrics(_: web.Request) -> web.Response:
-    return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE})
+async def _metrics(request: web.Request) -> web.Response:
+    body, content_type = exposition(",".join(request.headers.getall("Accept", [])))
+    return web.Response(body=body, headers={"Content-Type": content_type})

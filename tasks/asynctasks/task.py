@@ -26,6 +26,7 @@ from sqlmodel import Field, SQLModel
 
 from asynctasks.instants import UtcDateTime
 from asynctasks.response import Response
+from asynctasks.traces.trace_context import trace_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,6 +209,9 @@ class Task(SQLModel):
     `include`; None where nobody is. A trigger adds a delivery for each as the task ends."""
     delivery_of: UUID | None = Field(default=None, sa_column=Column(UuidType()))
     """The task whose end it tells of; of all tasks that are no delivery None."""
+    traceparent: str | None = None
+    """Where it stands in its caller's trace (W3C Trace Context); None where that has none."""
+    tracestate: str | None = None
     reply_to: str | None = None
     """The reply queue of the proxy that accepted it; nobody need listen there any more."""
 
@@ -235,6 +239,11 @@ class Task(SQLModel):
         """Where it stands for whoever looks: one whose upstream's job goes on runs."""
         is_waiting = self.status is TaskStatus.QUEUED and self.upstream_job is not None
         return TaskStatus.RUNNING if is_waiting else self.status
+
+    @property
+    def trace_id(self) -> str | None:
+        """Of the trace that it is part of."""
+        return trace_id_of(self.traceparent)
 
     @property
     def response(self) -> Response | None:

@@ -25,6 +25,7 @@ def log_task(
     status: str,
     attempt: int,
     principal: str,
+    trace_id: str | None = None,
     seconds: float | None = None,
     error: str | None = None,
     response_status: int | None = None,
@@ -43,6 +44,7 @@ def log_task(
         "principal": principal or None,
         "error": error,
         "response_status": response_status,
+        "trace_id": trace_id,
     }
     known = {name: value for name, value in told.items() if value is not None}
     _log.handle(LineRecord(TASKS, known, level))

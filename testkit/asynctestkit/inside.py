@@ -25,6 +25,7 @@ from asynctasks.database import Database
 from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operation import Operation, Operations
 from asynctasks.operations.sealing import new_sealing_key
+from asynctasks.traces.traces import NO_TRACES, Traces
 from asynctestkit.calls import caller
 from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
@@ -172,6 +173,8 @@ class Inside:
         self._shared: Connections | None = None
         self.operations: dict[str, Operation] = {}
         self.upstream = Upstream()
+        self.traces: Traces = NO_TRACES
+        """What those that are started from now on tell their spans to."""
         self.environment: dict[str, str] = {}
         """What executors that are started from now on have, beside UPSTREAM."""
 
@@ -231,7 +234,8 @@ class Inside:
         if self._shared is not None:
             return self._shared
         read = ProxySettings.read({**self._given, **settings})
-        connections = await self._stack.enter_async_context(connect(read, self.operations))
+        opened = await self._stack.enter_async_context(connect(read, self.operations))
+        connections = replace(opened, traces=self.traces)
         await _open_all(connections.database)
         if read.broker_url.startswith("memory:"):
             self._shared = connections

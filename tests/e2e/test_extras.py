@@ -162,3 +162,49 @@ def test_what_is_shown_first_imports_neither_client_nor_services():
         [sys.executable, "-c", "import sys\n" + told], capture_output=True, text=True, check=False
     )
     assert done.stderr.strip() == "[]"
+
+
+OPENTELEMETRY = """
+import sys
+from asynctasks.traces.environment import open_traces
+traces = open_traces(service="ours")
+print(traces.are_on, [name for name in sys.modules if name.startswith(sys.argv[1])])
+"""
+SERVICES = "import asyncexecutor.executor, asyncoperator.operator_process"
+WITHOUT_OTEL = """
+import sys
+sys.modules["opentelemetry.sdk"] = sys.modules["opentelemetry.exporter"] = None
+"""
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+
+
+def run_traced(*script: str, of: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join((*script, OPENTELEMETRY)), of],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("imported", "of"),
+    [
+        (SERVICES, "opentelemetry"),
+        # Its API is FastAPI's own, whatever we do.
+        ("import asyncproxy.proxy", "opentelemetry.sdk"),
+    ],
+)
+def test_opentelemetry_is_imported_only_where_traces_are_on(imported: str, of: str):
+    assert run_traced(imported, of=of).stdout == "False []\n"
+    on = run_traced(imported, of=of, **COLLECTOR).stdout
+    assert on.startswith("True [")
+    assert "opentelemetry.sdk.trace" in on
+
+
+def test_without_the_extra_of_traces_one_line_tells_how_to_get_it():
+    done = run_traced(WITHOUT_OTEL, of="none", **COLLECTOR)
+    told, found = done.stdout.splitlines()
+    assert "pip install 'asyncapiproxy[otel]'" in told
+    assert found == "False []"

@@ -89,6 +89,8 @@ async def test_whoever_ends_a_task_adds_its_delivery(parts: Any, new_task: MakeT
         principal="ann",
         tenant="red",
         created_at=utc_now(),
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        tracestate="a=1",
     )
     await parts.add(new)
 
@@ -102,6 +104,7 @@ async def test_whoever_ends_a_task_adds_its_delivery(parts: Any, new_task: MakeT
     row = await _row(parts, delivery.task_id)
     assert (row.operation, row.queue, row.delivery_of) == (DELIVERY.name, DELIVERY.queue, new.id)
     assert (row.principal, row.tenant, row.callbacks, row.counted) == ("ann", "red", None, None)
+    assert (row.traceparent, row.tracestate) == (new.traceparent, "a=1")
     assert (row.published, row.max_attempts) == (False, DELIVERY.retry.max_attempts)
     assert abs(row.next_publish_at - utc_now()) < timedelta(minutes=1)
     assert row.arguments == {
@@ -198,7 +201,9 @@ async def test_a_rollback_takes_the_delivery_back_with_the_end(parts: Any, new_t
 
 async def test_what_was_told_is_told_again_under_its_own_id(parts: Any, new_task: MakeTask):
     deliveries = Deliveries(parts.database)
-    task_id = await parts.add(new_task(callbacks=[callback()], principal="ann"))
+    task_id = await parts.add(
+        new_task(callbacks=[callback()], principal="ann", traceparent="00-1", tracestate="a=1")
+    )
     await _succeed(parts, task_id)
     [first] = await deliveries.of(task_id)
     assert first.delivery_id == str(first.task_id)
@@ -212,6 +217,7 @@ async def test_what_was_told_is_told_again_under_its_own_id(parts: Any, new_task
     assert second.delivery_id == third.delivery_id == first.delivery_id
     row = await _row(parts, third.task_id)
     assert (row.operation, row.principal, row.max_attempts) == ("callback", "ann", 10)
+    assert (row.traceparent, row.tracestate) == ("00-1", "a=1")
     assert row.arguments["task"]["id"] == str(task_id)
 
 

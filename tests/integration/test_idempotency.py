@@ -59,7 +59,7 @@ async def test_a_repeat_while_it_runs_waits_with_the_first(
         assert installation.upstream.keys
 
     def all_held() -> None:
-        assert b"\nasyncapiproxy_parked_callers 6.0\n" in exposition()
+        assert b"\nasyncapiproxy_parked_callers 6.0\n" in exposition()[0]
 
     await eventually(running)
     impatient = await post(client, prefer="wait=0")

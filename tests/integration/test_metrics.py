@@ -15,7 +15,7 @@ def read() -> dict[tuple[str, ...], float]:
     """The values by metric and labels. They count for the whole of the tests' process."""
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(exposition().decode())
+        for family in text_string_to_metric_families(exposition()[0].decode())
         for sample in family.samples
     }
 

@@ -42,6 +42,11 @@ async def test_metrics_are_shown_once_they_are_exposed():
         after = await client.get("/metrics")
         assert "asyncapiproxy_of_this_test 3.0" in after.text
         assert after.headers["content-type"].startswith("text/plain; version=")
+        asked = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+        open_metrics = await client.get("/metrics", headers=asked)
+        assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
+        assert "asyncapiproxy_of_this_test 3.0" in open_metrics.text
+        assert open_metrics.text.endswith("# EOF\n")
 
 
 async def test_a_port_that_is_taken_is_a_wrong_setting_and_none_is_none():

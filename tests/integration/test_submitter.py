@@ -16,6 +16,7 @@ from asynctasks.task import TaskStatus
 from asynctestkit.inside import operation
 from asynctestkit.mirrored import NOW, seen
 from asynctestkit.processes import FAST_OPERATIONS
+from asynctestkit.recorded_spans import RecordedSpans, place
 
 OPERATIONS = parse_operations(FAST_OPERATIONS, name="operations.yaml")
 ANN = {"email": "ann@example.com", "name": "Ann"}
@@ -82,6 +83,16 @@ async def test_without_a_delay_the_relay_may_publish_it_at_once(parts: Any, subm
     task = await parts.store.find(await submitter.submit(asking()))
     assert task.run_after is None
     assert task.next_publish_at is not None
+
+
+async def test_an_object_begins_a_trace(parts: Any, kube: FakeKube):
+    fake: Any = kube
+    neighbours, spans = Neighbours(fake, "asyncapiproxy"), RecordedSpans()
+    traced = Submitter(parts.store, OPERATIONS, fake, neighbours, spans.traces)
+    task = await parts.store.find(await traced.submit(asking()))
+    (sent,) = spans.named("send clients")
+    assert sent.parent is None
+    assert task.traceparent.split("-")[1:3] == [*place(sent)]
 
 
 async def test_faults_are_told_by_their_places(submitter: Submitter):

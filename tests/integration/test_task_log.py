@@ -16,6 +16,8 @@ from asynctestkit.inside import Inside, accepted, inside, one_of_each, operation
 
 ANN = Principal(name="ann", tenant="acme")
 SECRET = "hunter2"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACED = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-00"}
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ async def test_a_task_that_succeeds_is_one_line_with_who_asked_for_it(installati
     client = await installation.client(proxy)
     with Lines(TASKS) as lines:
         answer = await client.post(
-            "/create-client", json={"name": SECRET, "password": SECRET}, headers=proof(ANN)
+            "/create-client",
+            json={"name": SECRET, "password": SECRET},
+            headers={**proof(ANN), **TRACED},
         )
         (told,) = await lines.of(answer.headers["task-id"], "task succeeded")
     seconds = told.pop("seconds")
@@ -78,6 +82,7 @@ async def test_a_task_that_succeeds_is_one_line_with_who_asked_for_it(installati
         "attempt": 1,
         "principal": "ann",
         "response_status": 201,
+        "trace_id": TRACE,
     }
 
 
@@ -101,17 +106,18 @@ async def test_a_cancelled_and_an_expired_task_are_told_by_whoever_ended_them(
     client = await one_of_each(installation)
     installation.upstream.will(slow(PATIENCE_SECONDS))
     with Lines(TASKS) as lines:
-        queued = await accepted(client, **{"Task-Delay": "3600"})
+        queued = await accepted(client, **{"Task-Delay": "3600"}, **TRACED)
         assert (await client.post(f"/tasks/{queued}/cancel")).status_code == 200
         running = await accepted(client)
         await has_status(client, running, "running")
         assert (await client.post(f"/tasks/{running}/cancel")).status_code == 202
-        await lines.of(queued, "task cancelled")
+        (ended,) = await lines.of(queued, "task cancelled")
         await lines.of(running, "task cancelled")
-        late = await accepted(client, **{"Task-Deadline": "0.2", "Task-Delay": "0.1"})
+        late = await accepted(client, **{"Task-Deadline": "0.2", "Task-Delay": "0.1"}, **TRACED)
         installation.upstream.will(slow(PATIENCE_SECONDS))
         (told,) = await lines.of(late, "task expired")
     assert told["error"] == "task-expired"
+    assert told["trace_id"] == ended["trace_id"] == TRACE
 
 
 async def test_a_request_is_a_line_where_that_is_asked_for(installation: Inside):

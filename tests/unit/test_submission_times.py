@@ -21,6 +21,7 @@ from asynctasks.operations.new_task import NewTask
 from asynctasks.operations.operation import Operation
 from asynctasks.statements.store import Added
 from asynctasks.task import TaskStatus, new_task_id
+from asynctasks.traces.traces import NO_TRACES
 from asynctestkit.virtual_time import in_virtual_time
 
 WRITE_SECONDS = 4
@@ -90,7 +91,7 @@ def submission_of(store: Store, broker: Broker | None = None) -> Submission:
             "write_seconds": WRITE_SECONDS,
         }
     )
-    parts |= {"store": store, "broker": broker, "settings": settings}
+    parts |= {"store": store, "broker": broker, "settings": settings, "traces": NO_TRACES}
     return Submission(**parts)
 
 

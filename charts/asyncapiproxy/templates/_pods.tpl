@@ -181,6 +181,18 @@ valueFrom:
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+{{- with .root.Values.otel.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ $.root.Release.Namespace }},k8s.pod.name=$(ASYNCAPIPROXY_POD_NAME)
+{{- if not (kindIs "invalid" $.root.Values.otel.share) }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ include "asyncapiproxy.text" $.root.Values.otel.share }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := mergeOverwrite (dict "logFormat" "json" "brokerPrefix" (include "asyncapiproxy.brokerPrefix" .root)) (deepCopy .root.Values.settings) (deepCopy .part.settings) .more }}
 - name: ASYNCAPIPROXY_{{ $name | snakecase | upper }}
   value: {{ include "asyncapiproxy.text" $value }}

@@ -93,6 +93,11 @@ class TaskState:
         return None if held is None else Holder(held["kind"], held["name"])
 
     @property
+    def trace_id(self) -> str | None:
+        """Of the trace that it is part of (W3C Trace Context), where it is part of one."""
+        return self.document.get("traceId")
+
+    @property
     def labels(self) -> dict[str, str] | None:
         """The labels it was submitted with, or its operation's."""
         return self.document.get("labels")

@@ -21,6 +21,7 @@ from asynctasks.json_values import is_storable
 from asynctasks.operations.new_task import new_task
 from asynctasks.operations.sealing import Sealing
 from asynctasks.operations.task_options import TaskOptions
+from asynctasks.traces.traces import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from asynctasks.operations.new_task import NewTask
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.statements.store import TaskStore
+    from asynctasks.traces.traces import Traces
 
 FIELDS: dict[TaskOption, str] = {
     "deadline": "spec.deadlineSeconds",
@@ -67,12 +69,18 @@ class Submitter:
     """Submits and cancels for the objects of one installation in one namespace."""
 
     def __init__(
-        self, store: TaskStore, operations: Operations, kube: Kube, neighbours: Neighbours
+        self,
+        store: TaskStore,
+        operations: Operations,
+        kube: Kube,
+        neighbours: Neighbours,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._store = store
         self._operations = operations
         self._kube = kube
         self._neighbours = neighbours
+        self._traces = traces
 
     @property
     def installation(self) -> str:
@@ -108,8 +116,12 @@ class Submitter:
         new = self._new_task(seen, seen.request, operation)
         if isinstance(new, Refusal):
             return new
-        # With no idempotency key, a known id adds nothing.
-        return (await self._store.add(new)).id
+        with self._traces.sending(
+            None, task_id=new.id, operation=new.operation, queue=new.queue
+        ) as span:
+            new.set_trace(span.context)
+            # With no idempotency key, a known id adds nothing.
+            return (await self._store.add(new)).id
 
     def _new_task(
         self, seen: ObservedTask, request: AsyncTaskSpec, operation: Operation

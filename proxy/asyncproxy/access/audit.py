@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncproxy.forwarded import TrustedProxies
 from asyncproxy.problems import status_of
+from asyncproxy.trace import trace_of
 from asynctasks.logs import AUDIT, LineRecord
+from asynctasks.traces.trace_context import trace_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from asyncproxy.access.principal import Principal
 
 _log = logging.getLogger(AUDIT)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-"""W3C Trace Context §3.2.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +98,7 @@ class Change:
         if audit is None or audit.write is None:
             return
         request = self._request
+        trace = trace_of(request.scope)
         entry = Entry(
             action=str(self.action),
             actor=self.principal.name,
@@ -107,13 +107,8 @@ class Change:
             task_id=self.task_id,
             target=self.target,
             address=audit.proxies.address(request) or None,
-            trace_id=_trace_id(request.headers.get("traceparent", "")),
+            trace_id=trace_id_of(trace and trace.traceparent),
             result=result,
             status=status,
         )
         audit.write(entry)
-
-
-def _trace_id(traceparent: str) -> str | None:
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return found and found[1]

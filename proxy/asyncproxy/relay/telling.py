@@ -39,5 +39,6 @@ def log_moved(moved: Iterable[MovedTask]) -> None:
             status=task.status.value,
             attempt=task.attempt,
             principal=task.principal,
+            trace_id=task.trace_id,
             error=task.error.type if task.error else None,
         )

@@ -15,6 +15,7 @@ from asynctasks.json_values import written
 from asynctasks.operations.fingerprint import coalescing_key, fingerprints
 from asynctasks.operations.task_options import TaskOptions, check_options, check_order
 from asynctasks.task import DEFAULT_PRIORITY, Task
+from asynctasks.traces.trace_context import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,18 @@ class NewTask:
     """`namespace/name/uid` of the AsyncTask that asks for it."""
     callbacks: list[dict[str, Any]] | None = None
     """Who is told of its end, as the row has it."""
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Where it stands in its caller's trace."""
+        return None if self.traceparent is None else TraceContext(self.traceparent, self.tracestate)
+
+    def set_trace(self, trace: TraceContext | None) -> None:
+        """Have what it leads to be part of this trace, at this place."""
+        if trace is not None:
+            self.traceparent, self.tracestate = trace.traceparent, trace.tracestate
 
     def let_go(self) -> None:
         """Hold no more of what the caller sent: it is stored, by this task or an earlier one."""
@@ -102,6 +115,7 @@ class NewTask:
                 "deadline": self._from_then(self.deadline_seconds) or self.deadline,
                 "next_publish_at": self._from_then(self.publish_in_seconds),
                 "published": self.published,
+                "traceparent": self.traceparent,
             }
         )
 

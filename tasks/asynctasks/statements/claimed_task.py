@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from asynctasks.traces.trace_context import TraceContext
 from asynctasks.upstream_job import UpstreamJob
 
 if TYPE_CHECKING:
@@ -37,9 +38,22 @@ class ClaimedTask:
     fair_key: str = ""
     """Who it is for among those who share its operation's limits."""
     deadline: datetime | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
     upstream_job: dict[str, Any] | None = None
     cancel_requested: bool = False
     """Only where it was asked for between two polls of a job: no other task is claimed then."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Where what it leads to stands in its caller's trace."""
+        return None if self.traceparent is None else TraceContext(self.traceparent, self.tracestate)
+
+    def in_trace(self, trace: TraceContext | None) -> ClaimedTask:
+        """The same as a part of this trace, if there is one to be named."""
+        if trace is None:
+            return self
+        return replace(self, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
     @property
     def job(self) -> UpstreamJob | None:

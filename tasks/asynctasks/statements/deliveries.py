@@ -1,6 +1,7 @@
 """The statements on deliveries: the tasks that tell of other tasks' ends.
 
-They are added by a trigger, in the transaction that ends the task (see migration 0013).
+They are added by a trigger, in the transaction that ends the task: see
+`asynctasks.migrations.delivery_trigger`.
 """
 
 from __future__ import annotations
@@ -103,7 +104,16 @@ def _delivery_id(row: Any) -> str:
 
 _KEPT = [
     tasks.c[name]
-    for name in ("operation", "queue", "principal", "tenant", "delivery_of", "max_attempts")
+    for name in (
+        "operation",
+        "queue",
+        "principal",
+        "tenant",
+        "delivery_of",
+        "max_attempts",
+        "traceparent",
+        "tracestate",
+    )
 ]
 _SHOWN = [
     tasks.c[name]

@@ -47,6 +47,8 @@ ADDED = (
     "reply_to",
     "asynctask",
     "callbacks",
+    "traceparent",
+    "tracestate",
 )
 """What a new task's row begins with, as it is given."""
 MOST_BYTES = 4 * 1024 * 1024

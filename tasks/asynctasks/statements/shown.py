@@ -17,7 +17,7 @@ from asynctasks.statements.conditions import tasks
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-_NOT_SHOWN = frozenset({"sealed_arguments", "sealed_headers", "body_headers", "body"})
+_NOT_SHOWN = frozenset({"sealed_arguments", "sealed_headers", "body_headers", "body", "tracestate"})
 
 
 class _WrittenJson(TypeDecorator[orjson.Fragment]):

@@ -39,6 +39,7 @@ from asynctasks.statements.conditions import (
 )
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.task import TaskStatus
+from asynctasks.traces.trace_context import trace_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class MovedTask:
     operation: str
     attempt: int
     principal: str
+    trace_id: str | None
     job_left_behind: DueTask | None = None
     """Set where the upstream still works on its job: who is to be told, by the task's message."""
 
@@ -176,6 +178,7 @@ class Upkeep:
                     operation=row.operation,
                     attempt=row.attempt,
                     principal=row.principal,
+                    trace_id=trace_id_of(row.traceparent),
                     job_left_behind=_left_behind(row, status),
                 )
                 for row, status in zip(rows, (one["new_status"] for one in changes), strict=True)
@@ -309,6 +312,7 @@ _ENDING = select(
     tasks.c.operation,
     tasks.c.queue,
     tasks.c.principal,
+    tasks.c.traceparent,
 )
 _IS_DEAD = and_(IS_RUNNING, tasks.c.lease_until < NOW)
 _IS_LATE = and_(is_status(TaskStatus.QUEUED, TaskStatus.RUNNING), tasks.c.deadline <= NOW)

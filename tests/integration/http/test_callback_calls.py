@@ -60,7 +60,7 @@ async def calls_of(
     tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[CallbackCalls]:
     urls = AllowedUrls.of([f"{scheme}://{host}:{port}/tasks/*"])
-    given = {} if lookup is None else {"lookup": lookup}
+    given: dict[str, Any] = {} if lookup is None else {"lookup": lookup}
     calls = CallbackCalls(KEYS, urls, CallableAddresses.of(networks), tls=tls, **given)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
