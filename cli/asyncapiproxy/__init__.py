@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.callback_event import CallbackEvent, CallbackResponse
     from asyncapiproxy.client.callbacks import verify_callback
     from asyncapiproxy.client.client import Client
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.errors import (
         BusyError,
         CallbackInvalidError,
@@ -56,6 +57,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ConflictError",
+    "Delivery",
     "Fault",
     "NotAProxyError",
     "NotFoundError",
@@ -79,7 +81,7 @@ __all__ = [
 
 _MODULES = (
     *("client", "async_client", "task_handle", "async_task_handle"),
-    *("errors", "problem", "task_filter", "task_state", "callback_event", "callbacks"),
+    *("errors", "problem", "task_filter", "task_state", "delivery", "callback_event", "callbacks"),
 )
 
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from asyncapiproxy import NotFoundError
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asynctasks.callbacks.allow import AllowedUrls
@@ -26,6 +27,7 @@ from asynctasks.operations.delivery_operation import DELIVERY
 from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operations_file import parse_operations
 from asynctestkit.calls import PROBLEMS, finished_task
+from asynctestkit.either_client import KINDS, Kind, either_client
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, inside, operation, serving_app, status
 
@@ -244,6 +246,28 @@ async def test_an_end_is_told_once_more_by_hand(sqlite_url: str):
     assert (headers["webhook-id"], body) == (headers_again["webhook-id"], body_again)
     assert {answer.json()["type"] for answer in unknown} == {f"{PROBLEMS}delivery-not-found"}
     assert (nobodys.status_code, nobodys.json()["type"]) == (404, f"{PROBLEMS}task-not-found")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_programs_see_who_is_told_and_have_it_told_once_more(sqlite_url: str, kind: Kind):
+    async with (
+        telling(sqlite_url) as (_, client, receiver),
+        either_client(kind, str(client.base_url)) as programs,
+    ):
+        hook = f"{receiver.url}/hook"
+        task = await programs.submit("create-client", {"name": "Ann"}, callback=hook)
+        await _delivered(client, task.id)
+        (told,) = await task.deliveries()
+        again = await task.redeliver(told.number)
+        await receiver.events(2)
+        with pytest.raises(NotFoundError):
+            await task.redeliver(3)
+        untold = await programs.submit("create-client", {"name": "Ann"})
+        assert await untold.deliveries() == ()
+    assert (told.url, told.event, told.status) == (hook, "succeeded", "succeeded")
+    assert [attempt["responseStatus"] for attempt in told.attempts] == [204]
+    assert (again.number, again.status, again.id) == (2, "queued", told.id)
+    assert [headers["webhook-id"] for headers, _ in receiver.came] == [told.id] * 2
 
 
 async def test_the_answer_of_another_run_is_not_told_with_an_earlier_end(sqlite_url: str):

@@ -9,7 +9,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from asyncapiproxy.client.answers import document_of, page_of, raise_problem, task_of
+from asyncapiproxy.client.answers import (
+    deliveries_of,
+    delivery_of,
+    document_of,
+    page_of,
+    raise_problem,
+    task_of,
+)
 from asyncapiproxy.client.declared_operation import DeclaredOperation, declared_operations
 from asyncapiproxy.client.errors import (
     CallInvalidError,
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.steps import Steps
     from asyncapiproxy.client.task_state import TaskPage, TaskState
 
@@ -220,6 +228,22 @@ def forget(proxy: Proxy, task_id: str) -> Steps[None]:
     except NotFoundError:
         if not was_lost:
             raise
+
+
+def deliveries(proxy: Proxy, task_id: str) -> Steps[tuple[Delivery, ...]]:
+    """All that tell of the task's ends, the first one first."""
+    response = yield from asked(proxy, "GET", task_path(task_id, "deliveries"))
+    return deliveries_of(response)
+
+
+def redeliver(proxy: Proxy, task_id: str, number: int) -> Steps[Delivery]:
+    """Tell once more what the task's delivery of this number has told; the new delivery.
+
+    A repeat may tell it twice. To its receiver that is one delivery which came again.
+    """
+    place = f"deliveries/{quote(str(number), safe='')}/redeliver"
+    response = yield from asked(proxy, "POST", task_path(task_id, place), is_repeatable=True)
+    return delivery_of(response)
 
 
 def task_path(task_id: str, place: str = "") -> str:
