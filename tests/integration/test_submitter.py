@@ -120,6 +120,13 @@ async def test_unknown_operations_and_other_queues_are_refused(submitter: Submit
     assert elsewhere.reason == "QueueUnknown"
 
 
+async def test_where_nothing_may_be_called_no_object_names_a_callback(submitter: Submitter):
+    refusal = await submitter.submit(asking(callback="https://hooks.example.com/"))
+    assert refusal == Refusal(
+        "OptionsInvalid", "spec.callback: expected none: this installation makes no callbacks."
+    )
+
+
 def test_ids_are_of_the_objects_time_and_uid():
     one = task_id_of("uid-1", NOW)
     assert (one.version, one.variant) == (7, "specified in RFC 4122")
