@@ -5,7 +5,9 @@ from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from asynctasks.callbacks.scheme import PUBLIC_PREFIX, key_bytes, signed_content
 from asynctasks.callbacks.signing import SigningKeys, new_signing_key
 from asynctasks.connections import connect
 from asynctasks.errors import OperationsFileError, SettingsError
+from asynctasks.instants import utc_now
 from asynctasks.json_values import read_json
 from asynctasks.operations import delivery_operation
 from asynctasks.operations.callback import Callback
@@ -30,6 +33,7 @@ from asynctestkit.calls import PROBLEMS, finished_task
 from asynctestkit.either_client import KINDS, Kind, either_client
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, inside, operation, serving_app, status
+from asynctestkit.releasing import set_row
 
 KEY = new_signing_key()
 
@@ -183,6 +187,27 @@ async def test_a_receiver_that_fails_is_called_again_under_the_same_id(
     )
 
 
+async def test_it_is_tried_ten_times_over_three_days_by_a_clock_that_is_turned(
+    parts: Any, database_url: str
+):
+    waits: list[timedelta] = []
+    async with telling(database_url) as (_, client, receiver):
+        receiver.statuses = [503] * 11
+        task_id = (await _called(client, receiver)).headers["task-id"]
+        for tries in range(1, 10):
+            delivery = await _tried(client, task_id, tries)
+            failed_at = datetime.fromisoformat(delivery["attempts"][-1]["finishedAt"])
+            waits.append(datetime.fromisoformat(delivery["nextAttemptAt"]) - failed_at)
+            await set_row(
+                parts, UUID(delivery["id"]), run_after=utc_now(), next_publish_at=utc_now()
+            )
+        [delivery] = await _delivered(client, task_id)
+    assert (delivery["status"], len(delivery["attempts"]), len(receiver.came)) == ("failed", 10, 10)
+    for wait, seconds in zip(waits, delivery_operation.WAITS_SECONDS, strict=True):
+        assert 0.89 * seconds < wait.total_seconds() < 1.11 * seconds + 1
+    assert timedelta(days=2.8) < sum(waits, timedelta()) < timedelta(days=3.6)
+
+
 async def _called(client: httpx.AsyncClient, receiver: Receiver, **headers: str) -> httpx.Response:
     callback = {"Task-Callback": f"{receiver.url}/hook"}
     return await client.post("/create-client", json={}, headers={**callback, **headers})
@@ -200,6 +225,17 @@ async def _delivered(client: httpx.AsyncClient, task_id: str) -> list[dict[str, 
 
     await eventually(ended)
     return found
+
+
+async def _tried(client: httpx.AsyncClient, task_id: str, tries: int) -> dict[str, Any]:
+    """The task's one delivery once it waits after so many tries."""
+
+    async def waits() -> dict[str, Any]:
+        [found] = (await client.get(f"/tasks/{task_id}/deliveries")).json()["deliveries"]
+        assert (found["status"], len(found["attempts"])) == ("queued", tries)
+        return found
+
+    return await eventually(waits)
 
 
 async def test_a_receiver_that_is_gone_is_called_no_more(sqlite_url: str):
