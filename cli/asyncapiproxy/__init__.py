@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.callback_event import CallbackEvent, CallbackResponse
     from asyncapiproxy.client.callbacks import verify_callback
     from asyncapiproxy.client.client import Client
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.errors import (
         BusyError,
         CallbackInvalidError,
@@ -59,6 +60,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ConflictError",
+    "Delivery",
     "Fault",
     "NotAProxyError",
     "NotFoundError",
@@ -88,6 +90,7 @@ _MODULES = (
         "task_filter",
         "task_state",
         "batch_state",
+        "delivery",
         "callback_event",
         "callbacks",
     ),

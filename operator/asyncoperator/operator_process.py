@@ -175,17 +175,18 @@ class Operator:
     def _mirror(self, owner: Object | None) -> MirrorLoop:
         settings, connections = self._settings, self._connections
         store = TaskStore(connections.database, connections.commits)
-        neighbours = Neighbours(self._kube, settings.installation)
+        submitter = Submitter(
+            store,
+            callable_ones(self._operations),
+            self._kube,
+            Neighbours(self._kube, settings.installation),
+            callback_urls=settings.callback_allow,
+            traces=connections.traces,
+        )
         return MirrorLoop(
             kube=self._kube,
             mirroring=Mirroring(connections.database),
-            submitter=Submitter(
-                store,
-                callable_ones(self._operations),
-                self._kube,
-                neighbours,
-                self._connections.traces,
-            ),
+            submitter=submitter,
             objects=ObjectCache(),
             budget=WriteBudget(
                 per_second=settings.mirror_writes_per_second, burst=settings.mirror_write_burst

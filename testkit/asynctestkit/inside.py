@@ -123,6 +123,7 @@ async def serving_app(
     *,
     handler_cancellation: bool = False,
     tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncGenerator[str]:
     """Where the application answers on loopback, as long as it is entered."""
@@ -131,9 +132,9 @@ async def serving_app(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
+        site = web.TCPSite(runner, host, port, ssl_context=tls)
         await site.start()
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

@@ -157,7 +157,12 @@ class Installation:
         )
 
     def executor(
-        self, name: str = "executor", *, queue: str = "clients", **settings: object
+        self,
+        name: str = "executor",
+        *,
+        queue: str = "clients",
+        command: Sequence[str] = (),
+        **settings: object,
     ) -> Service:
         return Service(
             *("executor", "--queue", queue),
@@ -165,7 +170,7 @@ class Installation:
             folder=self.folder,
             environment=self._environment(settings),
             is_ready=has_logged(event="broker connected", connection=f"consume {queue}"),
-            command=self._command,
+            command=command or self._command,
         )
 
     def operator(

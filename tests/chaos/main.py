@@ -1,8 +1,8 @@
 """`./dev chaos`: break everything under load, then see whether anything was lost.
 
-Real processes on this machine's loopback: two proxies, three executors, the demo Customer API, a
-private PostgreSQL and RabbitMQ. The seed decides what is posted and what is broken when. Ends with
-status 0 only where every check holds.
+Real processes on this machine's loopback: two proxies, three executors and two more that deliver
+callbacks, the demo Customer API, a private PostgreSQL and RabbitMQ. The seed decides what is posted
+and what is broken when. Ends with status 0 only where every check holds.
 """
 
 import argparse
@@ -22,6 +22,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from asynctestkit.chaos import report
+from asynctestkit.chaos.callbacks import (
+    Callbacks,
+    call_with_callbacks,
+    hurry,
+    read_callbacks,
+)
 from asynctestkit.chaos.checks import CHECKS
 from asynctestkit.chaos.customers import read_customers
 from asynctestkit.chaos.evidence import Evidence
@@ -58,7 +64,12 @@ async def run(
     load = Load(system, ledger, seed=seed, rate=rate / machine.usual)
     injector = Injector(system, thread, machine)
     neighbour, reports, strangers, limited = Neighbour(), Reports(), Strangers(), Limited()
-    async with limited.upstream.serving(system.orders_port), asyncio.TaskGroup() as tasks:
+    callbacks = Callbacks(system.receivers)
+    async with (
+        limited.upstream.serving(system.orders_port),
+        system.receivers.serving(),
+        asyncio.TaskGroup() as tasks,
+    ):
         watching = tasks.create_task(machine.watch())
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
@@ -66,6 +77,8 @@ async def run(
         reporting = tasks.create_task(call_reports(system, reports, stop, seed=seed))
         asking = tasks.create_task(call_as_stranger(system, ledger, strangers, stop, seed=seed))
         limiting = tasks.create_task(call_limited(system, limited, stop, seed=seed))
+        telling = tasks.create_task(call_with_callbacks(system, stop, seed=seed))
+        hurrying = tasks.create_task(hurry(system.postgresql.url))
         breaking = tasks.create_task(injector.run(schedule(seed, seconds=seconds), stop))
         await asyncio.sleep(WARM_UP_SECONDS - 1)
         before = {name: service.rss for name, service in system.services.items()}
@@ -79,7 +92,9 @@ async def run(
         await reporting
         await asking
         await limiting
+        await telling
         await _quiet(system)
+        hurrying.cancel()
         supervising.cancel()
         watching.cancel()
     after = {name: service.rss for name, service in system.services.items()}
@@ -91,6 +106,7 @@ async def run(
     await read_neighbour(neighbour, system.neighbour_url)
     await read_reports(reports, system.postgresql.url, system.customers)
     await read_limited(limited, system.postgresql.url)
+    await read_callbacks(callbacks, system.postgresql.url)
     customers, refusals = read_customers(system.customers)
     return Evidence(
         ledger=ledger,
@@ -106,6 +122,7 @@ async def run(
         reports=reports,
         limited=limited,
         strangers=strangers,
+        callbacks=callbacks,
         stale=stale,
         waiting=waiting,
         machine=machine,

@@ -17,6 +17,7 @@ SUBMITTED: dict[str, Any] = {
     "deadlineSeconds": 60,
     "delaySeconds": 5,
     "priority": 7,
+    "callback": "https://erp.example.com/hooks/tasks",
 }
 NO_ARGUMENTS: dict[str, Any] = {"arguments": {}}
 MIRRORED: dict[str, Any] = {"operation": "create-client", "queue": "clients", "taskId": TASK_ID}
@@ -61,6 +62,8 @@ def test_every_field_is_explained(kubectl: Kubectl, plural: str):
         ({"delaySeconds": None}, "delaySeconds cannot be changed"),
         ({"priority": 6}, "priority cannot be changed"),
         ({"priority": None}, "priority cannot be changed"),
+        ({"callback": "https://erp.example.com/hooks"}, "callback cannot be changed"),
+        ({"callback": None}, "callback cannot be changed"),
         ({"taskId": TASK_ID, "arguments": None}, "taskId cannot be changed"),
     ],
 )
@@ -72,7 +75,7 @@ def test_what_was_submitted_cannot_be_changed(kubectl: Kubectl, changed: dict[st
 
 def test_what_was_left_out_cannot_be_added(kubectl: Kubectl):
     kubectl.apply(asynctask({"operation": "create-client"}))
-    for name in ("arguments", "labels", "deadlineSeconds", "delaySeconds", "priority"):
+    for name in SUBMITTED.keys() - {"operation", "queue"}:
         with pytest.raises(KubectlError, match=f"{name} cannot be changed"):
             _patch(kubectl, "asynctask/mine", {name: SUBMITTED[name]})
 
@@ -112,6 +115,8 @@ def test_a_cancel_can_be_asked_for_where_nothing_was_said_of_it(kubectl: Kubectl
         ("mine", SUBMITTED | {"deadlineSeconds": 0}, "greater than or equal to 1"),
         ("mine", SUBMITTED | {"priority": 10}, "less than or equal to 9"),
         ("mine", SUBMITTED | {"priority": -1}, "greater than or equal to 0"),
+        ("mine", SUBMITTED | {"callback": ""}, "spec.callback"),
+        ("mine", SUBMITTED | {"callback": "https://a/" + "b" * 2_039}, "Too long"),
         ("t-1", {"operation": "o", "taskId": "1"}, "spec.taskId"),
     ],
 )
@@ -129,6 +134,8 @@ def test_an_object_that_makes_no_sense_is_refused(
         {"labels": {f"l{n:02}" + "x" * 60: "x" * 63 for n in range(20)}},
         {"delaySeconds": 59},
         {"priority": 0},
+        {"callback": "erp"},
+        {"callback": "https://a/" + "b" * 2_038},
     ],
 )
 def test_what_a_proxy_grants_is_accepted(kubectl: Kubectl, wishes: dict[str, Any]):

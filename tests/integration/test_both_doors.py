@@ -14,8 +14,10 @@ from asyncoperator.cluster.neighbours import Neighbours
 from asyncoperator.mirror.asynctask import AsyncTaskSpec
 from asyncoperator.mirror.submitter import FIELDS, Refusal, Submitter
 from asyncproxy.options_headers import HEADERS
+from asynctasks.callbacks.allow import AllowedUrls
 from asynctasks.errors import TaskOption
 from asynctasks.instants import utc_now
+from asynctasks.operations.callback import EVENTS, Callback
 from asynctasks.operations.operation import Operation
 from asynctasks.task import Task
 from asynctestkit.inside import ASYNC, inside, operation
@@ -38,7 +40,16 @@ REPORT = operation(
     coalesce=True,
 )
 URGENT = operation("urgent", priority=8)
-OPERATIONS = {each.name: each for each in (PLAIN, LATE, LABELLED, REPORT, URGENT)}
+NAMED = {
+    "erp": Callback(url="https://hooks.example.com/erp", events=("failed",), include="response"),
+    "elsewhere": Callback(url="https://example.org/hooks"),
+}
+TELLING = operation("telling", callbacks={"url": "https://audit.example.com/ends"})
+OPERATIONS = {
+    each.name: each.knows_callbacks(NAMED)
+    for each in (PLAIN, LATE, LABELLED, REPORT, URGENT, TELLING)
+}
+CALLABLE = ("https://*.example.com", "https://erp.example.com:8443/hooks/*")
 MOST_LABELS = {f"l{n}": str(n) for n in range(20)}
 
 
@@ -52,6 +63,7 @@ class Wish:
     priority: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
     arguments: dict[str, Any] = field(default_factory=lambda: {"name": "Ann"})
+    callback: str | None = None
     wrong: TaskOption | None = None
 
     @property
@@ -62,6 +74,7 @@ class Wish:
             "Task-Delay": self.delay,
             "Task-Priority": self.priority,
             "Task-Labels": ", ".join(f"{name}={value}" for name, value in self.labels.items()),
+            "Task-Callback": self.callback,
         }
         return {name: str(value) for name, value in given.items() if value not in (None, "")}
 
@@ -75,6 +88,7 @@ class Wish:
             delay_seconds=self.delay,
             priority=self.priority,
             labels=self.labels or None,
+            callback=self.callback,
         )
 
 
@@ -108,7 +122,28 @@ GRANTED = [
     Wish(LABELLED, labels={"tier": "2", "owner": "ann"}),
     Wish(LABELLED, labels=MOST_LABELS),
     Wish(LABELLED, deadline=600, delay=60),
+    Wish(TELLING),
+    Wish(callback="https://hooks.example.com/tasks?to=ann"),
+    Wish(callback="HTTPS://Hooks.EXAMPLE.com.:443"),
+    Wish(callback="https://erp.example.com:8443/hooks/ann"),
+    Wish(callback="erp"),
+    Wish(TELLING, callback="https://hooks.example.com/tasks"),
+    Wish(TELLING, callback="erp", delay=60, labels={"team": "red"}),
 ]
+UNCALLABLE = (
+    "https://example.org/hooks",
+    "https://example.com/hooks",
+    "https://hooks.example.com:8443/hooks",
+    "http://hooks.example.com/tasks",
+    "https://ann:secret@hooks.example.com/",
+    "https://hooks.example.com/a/../b",
+    "https://127.0.0.1/",
+    "https://0x7f000001/",
+    "https://hooks.example.com/" + "a" * 2_048,
+    "ftp://hooks.example.com/",
+    "nobody",
+    "elsewhere",
+)
 REFUSED = [
     Wish(deadline=0, wrong="deadline"),
     Wish(deadline=YEAR + 1, wrong="deadline"),
@@ -134,6 +169,8 @@ REFUSED = [
     Wish(LABELLED, labels={"täm": "1"}, wrong="labels"),
     # What is wrong with how it is to be run comes before what is wrong with its arguments.
     Wish(delay=YEAR + 1, arguments={"name": 1}, wrong="delay"),
+    *(Wish(callback=callback, wrong="callback") for callback in UNCALLABLE),
+    Wish(TELLING, callback="https://example.org/hooks", wrong="callback"),
 ]
 
 
@@ -144,7 +181,13 @@ class Doors:
         self._client = client
         self._store = parts.store
         kube: Any = _Kube()
-        self._submitter = Submitter(parts.store, OPERATIONS, kube, Neighbours(kube, "mine"))
+        self._submitter = Submitter(
+            parts.store,
+            OPERATIONS,
+            kube,
+            Neighbours(kube, "mine"),
+            callback_urls=AllowedUrls.of(CALLABLE),
+        )
 
     async def http(self, wish: Wish, **more: str) -> httpx.Response:
         given = {**ASYNC, **wish.headers, **more}
@@ -185,6 +228,7 @@ def _alike(task: Task) -> dict[str, Any]:
                 "labels",
                 "status",
                 "max_attempts",
+                "callbacks",
             }
         ),
         "arguments": orjson.dumps(task.arguments),
@@ -199,7 +243,11 @@ def _alike(task: Task) -> dict[str, Any]:
 @pytest.fixture
 async def doors(parts: Any, database_url: str) -> AsyncIterator[Doors]:
     async with AsyncExitStack() as stack:
-        settings = {"database_url": database_url, "broker_url": "memory://"}
+        settings = {
+            "database_url": database_url,
+            "broker_url": "memory://",
+            "callback_allow": ",".join(CALLABLE),
+        }
         installation = await stack.enter_async_context(inside(*OPERATIONS.values(), **settings))
         yield Doors(await installation.client(await installation.proxy()), parts)
 
@@ -223,6 +271,24 @@ async def test_what_is_refused_at_one_door_is_at_the_other_each_in_its_words(doo
         assert isinstance(refusal, Refusal), wish
         assert refusal.reason == "OptionsInvalid"
         assert refusal.message.startswith(f"{FIELDS[wish.wrong]}: expected "), wish
+
+
+async def test_whom_a_caller_may_not_name_no_object_may_name_for_the_same_reason(doors: Doors):
+    for callback in UNCALLABLE:
+        wish = Wish(callback=callback)
+        answer, refusal = await doors.http(wish), await doors.kubectl(wish)
+        assert isinstance(refusal, Refusal), wish
+        told = answer.json()["detail"].removeprefix("Task-Callback: ")
+        assert refusal.message == f"spec.callback: {told}", wish
+        assert "secret" not in told
+
+
+async def test_both_doors_tell_whom_the_operation_and_whom_the_caller_names(doors: Doors):
+    stored = await doors.stored(await doors.kubectl(Wish(TELLING, callback="erp")))
+    assert [(each["url"], each["events"], each["include"]) for each in stored["callbacks"]] == [
+        ("https://audit.example.com/ends", [*EVENTS], "nothing"),
+        ("https://hooks.example.com/erp", ["failed"], "response"),
+    ]
 
 
 async def test_arguments_that_do_not_fit_are_refused_with_the_same_reasons(doors: Doors):

@@ -5,13 +5,16 @@ from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from asyncapiproxy import NotFoundError
 from asyncexecutor.executor import run_executor
 from asyncexecutor.settings import ExecutorSettings
 from asynctasks.callbacks.allow import AllowedUrls
@@ -19,6 +22,7 @@ from asynctasks.callbacks.scheme import PUBLIC_PREFIX, key_bytes, signed_content
 from asynctasks.callbacks.signing import SigningKeys, new_signing_key
 from asynctasks.connections import connect
 from asynctasks.errors import OperationsFileError, SettingsError
+from asynctasks.instants import utc_now
 from asynctasks.json_values import read_json
 from asynctasks.operations import delivery_operation
 from asynctasks.operations.callback import Callback
@@ -26,8 +30,10 @@ from asynctasks.operations.delivery_operation import DELIVERY
 from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.operations_file import parse_operations
 from asynctestkit.calls import PROBLEMS, finished_task
+from asynctestkit.either_client import KINDS, Kind, either_client
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, Inside, inside, operation, serving_app, status
+from asynctestkit.releasing import set_row
 
 KEY = new_signing_key()
 
@@ -181,6 +187,27 @@ async def test_a_receiver_that_fails_is_called_again_under_the_same_id(
     )
 
 
+async def test_it_is_tried_ten_times_over_three_days_by_a_clock_that_is_turned(
+    parts: Any, database_url: str
+):
+    waits: list[timedelta] = []
+    async with telling(database_url) as (_, client, receiver):
+        receiver.statuses = [503] * 11
+        task_id = (await _called(client, receiver)).headers["task-id"]
+        for tries in range(1, 10):
+            delivery = await _tried(client, task_id, tries)
+            failed_at = datetime.fromisoformat(delivery["attempts"][-1]["finishedAt"])
+            waits.append(datetime.fromisoformat(delivery["nextAttemptAt"]) - failed_at)
+            await set_row(
+                parts, UUID(delivery["id"]), run_after=utc_now(), next_publish_at=utc_now()
+            )
+        [delivery] = await _delivered(client, task_id)
+    assert (delivery["status"], len(delivery["attempts"]), len(receiver.came)) == ("failed", 10, 10)
+    for wait, seconds in zip(waits, delivery_operation.WAITS_SECONDS, strict=True):
+        assert 0.89 * seconds < wait.total_seconds() < 1.11 * seconds + 1
+    assert timedelta(days=2.8) < sum(waits, timedelta()) < timedelta(days=3.6)
+
+
 async def _called(client: httpx.AsyncClient, receiver: Receiver, **headers: str) -> httpx.Response:
     callback = {"Task-Callback": f"{receiver.url}/hook"}
     return await client.post("/create-client", json={}, headers={**callback, **headers})
@@ -198,6 +225,17 @@ async def _delivered(client: httpx.AsyncClient, task_id: str) -> list[dict[str, 
 
     await eventually(ended)
     return found
+
+
+async def _tried(client: httpx.AsyncClient, task_id: str, tries: int) -> dict[str, Any]:
+    """The task's one delivery once it waits after so many tries."""
+
+    async def waits() -> dict[str, Any]:
+        [found] = (await client.get(f"/tasks/{task_id}/deliveries")).json()["deliveries"]
+        assert (found["status"], len(found["attempts"])) == ("queued", tries)
+        return found
+
+    return await eventually(waits)
 
 
 async def test_a_receiver_that_is_gone_is_called_no_more(sqlite_url: str):
@@ -244,6 +282,28 @@ async def test_an_end_is_told_once_more_by_hand(sqlite_url: str):
     assert (headers["webhook-id"], body) == (headers_again["webhook-id"], body_again)
     assert {answer.json()["type"] for answer in unknown} == {f"{PROBLEMS}delivery-not-found"}
     assert (nobodys.status_code, nobodys.json()["type"]) == (404, f"{PROBLEMS}task-not-found")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_programs_see_who_is_told_and_have_it_told_once_more(sqlite_url: str, kind: Kind):
+    async with (
+        telling(sqlite_url) as (_, client, receiver),
+        either_client(kind, str(client.base_url)) as programs,
+    ):
+        hook = f"{receiver.url}/hook"
+        task = await programs.submit("create-client", {"name": "Ann"}, callback=hook)
+        await _delivered(client, task.id)
+        (told,) = await task.deliveries()
+        again = await task.redeliver(told.number)
+        await receiver.events(2)
+        with pytest.raises(NotFoundError):
+            await task.redeliver(3)
+        untold = await programs.submit("create-client", {"name": "Ann"})
+        assert await untold.deliveries() == ()
+    assert (told.url, told.event, told.status) == (hook, "succeeded", "succeeded")
+    assert [attempt["responseStatus"] for attempt in told.attempts] == [204]
+    assert (again.number, again.status, again.id) == (2, "queued", told.id)
+    assert [headers["webhook-id"] for headers, _ in receiver.came] == [told.id] * 2
 
 
 async def test_the_answer_of_another_run_is_not_told_with_an_earlier_end(sqlite_url: str):

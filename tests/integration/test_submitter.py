@@ -88,7 +88,7 @@ async def test_without_a_delay_the_relay_may_publish_it_at_once(parts: Any, subm
 async def test_an_object_begins_a_trace(parts: Any, kube: FakeKube):
     fake: Any = kube
     neighbours, spans = Neighbours(fake, "asyncapiproxy"), RecordedSpans()
-    traced = Submitter(parts.store, OPERATIONS, fake, neighbours, spans.traces)
+    traced = Submitter(parts.store, OPERATIONS, fake, neighbours, traces=spans.traces)
     task = await parts.store.find(await traced.submit(asking()))
     (sent,) = spans.named("send clients")
     assert sent.parent is None
@@ -129,6 +129,13 @@ async def test_unknown_operations_and_other_queues_are_refused(submitter: Submit
     elsewhere = await submitter.submit(asking(queue="orders"))
     assert isinstance(elsewhere, Refusal)
     assert elsewhere.reason == "QueueUnknown"
+
+
+async def test_where_nothing_may_be_called_no_object_names_a_callback(submitter: Submitter):
+    refusal = await submitter.submit(asking(callback="https://hooks.example.com/"))
+    assert refusal == Refusal(
+        "OptionsInvalid", "spec.callback: expected none: this installation makes no callbacks."
+    )
 
 
 def test_ids_are_of_the_objects_time_and_uid():

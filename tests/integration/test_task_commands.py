@@ -23,6 +23,8 @@ from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
 COMMAND = str(Path(sys.executable).with_name("asyncapiproxy"))
 UNKNOWN_ID = "01a20d2b-c3ed-76f0-8622-758cfbed0d1d"
+RECEIVER = "http://127.0.0.1:9/hook"
+"""A callback may go there, and nobody takes it."""
 PASSWORD = "correct horse battery"
 
 
@@ -36,6 +38,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "ASYNCAPIPROXY_MAX_WAIT_SECONDS": "1",
         "ASYNCAPIPROXY_DRAIN_SECONDS": "0",
         "ASYNCAPIPROXY_LOG_FORMAT": "json",
+        "ASYNCAPIPROXY_CALLBACK_ALLOW": RECEIVER,
+        "ASYNCAPIPROXY_CALLBACK_NETWORKS": "127.0.0.0/8",
     }
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -214,6 +218,8 @@ def test_no_proxy_exits_2_and_says_how_to_start_one():
         ("submit",),
         ("get",),
         ("get", UNKNOWN_ID, "--url", "ftp://proxy"),
+        ("redeliver", UNKNOWN_ID, "first"),
+        ("redeliver", UNKNOWN_ID, "0"),
     ],
 )
 def test_wrong_usage_exits_2(url: str, arguments: tuple[str, ...]):
@@ -270,7 +276,12 @@ async def interrupted(process: asyncio.subprocess.Process) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("submit",), ("get",), ("watch",), ("cancel",), ("retry",), ("delete",)]
+    "command",
+    [
+        (),
+        *((name,) for name in ("submit", "get", "watch", "cancel", "retry", "delete")),
+        *((name,) for name in ("deliveries", "redeliver")),
+    ],
 )
 def test_help_tells_the_exit_codes(command: tuple[str, ...]):
     text = " ".join(task(*command, "--help", url="").stdout.split())
@@ -308,6 +319,56 @@ def test_how_a_task_is_to_be_run_is_said_by_options(url: str):
     assert "next       in 59m" in shown
     assert "labels     team=a, n=1" in shown
     assert task("cancel", made["id"], url=url).exit_code == 0
+
+
+async def test_who_is_told_of_an_end_is_listed_and_told_once_more(url: str):
+    given = ("submit", "create-client", email(), "name=Ann", "--callback", RECEIVER, "-o", "name")
+    task_id = (await asyncio.to_thread(task, *given, url=url)).stdout.strip()
+
+    def tried() -> dict[str, Any]:
+        (delivery,) = document(task("deliveries", task_id, "-o", "json", url=url))["deliveries"]
+        assert delivery["attempts"]
+        return delivery
+
+    delivery = await eventually(lambda: asyncio.to_thread(tried))
+    listed = await asyncio.to_thread(task, "deliveries", task_id, url=url)
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[1].split()[:3] == ["1", "succeeded", "●"]
+    assert RECEIVER in listed.stdout
+    assert "The receiver" in listed.stdout
+    wide = await asyncio.to_thread(task, "deliveries", task_id, "-o", "wide", url=url)
+    assert delivery["id"] in wide.stdout.splitlines()[1]
+
+    again = await asyncio.to_thread(task, "redeliver", task_id, "-o", "json", url=url)
+    assert again.exit_code == 0, again.output
+    assert (document(again)["number"], document(again)["id"]) == (2, delivery["id"])
+    # Both are of one id: it is still clear which is meant.
+    third = await asyncio.to_thread(task, "redeliver", task_id, "-o", "name", url=url)
+    assert (third.exit_code, third.stdout) == (0, "3\n")
+    names = await asyncio.to_thread(task, "deliveries", task_id, "-o", "name", url=url)
+    assert names.stdout.split() == ["1", "2", "3"]
+    none = await asyncio.to_thread(task, "redeliver", task_id, "4", url=url)
+    assert none.exit_code == 1
+    assert "(404)" in none.stderr
+
+
+def test_which_delivery_is_meant_has_to_be_clear(url: str):
+    given = ("submit", "create-client", email("fail+418"), "name=Ann", "-o", "name")
+    nobody = task(*given, url=url).stdout.strip()
+    assert task("deliveries", nobody, "-o", "json", url=url).stdout == '{"deliveries":[]}\n'
+    refused = task("redeliver", nobody, url=url)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "has no delivery" in refused.stderr
+    task_id = task(*given, "--callback", RECEIVER, url=url).stdout.strip()
+    # Its end is told once more, as another one.
+    assert task("retry", task_id, url=url).exit_code == 0
+    assert task("watch", task_id, url=url).exit_code == 1
+    several = task("redeliver", task_id, url=url)
+    assert several.exit_code == 2
+    assert f"  1  failed, {RECEIVER}\n  2  failed, {RECEIVER}" in several.stderr
+    assert task("redeliver", task_id, "1", "-o", "name", url=url).stdout == "3\n"
+    # What was told once more is no delivery to choose from.
+    assert task("redeliver", task_id, url=url).stderr == several.stderr
 
 
 def test_a_finished_task_is_forgotten(url: str):

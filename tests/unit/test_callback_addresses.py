@@ -1,11 +1,15 @@
 """Only public addresses are called, and those of networks that are named."""
 
+import socket
 from ipaddress import IPv4Address, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncexecutor.http.checked_addresses import CheckedAddresses
+from asyncexecutor.http.faults import AddressRefusedError
+from asyncexecutor.http.host_addresses import Address, Lookup, system_lookup
 from asynctasks.callbacks.addresses import CallableAddresses
 
 REFUSED = {
@@ -73,6 +77,36 @@ def test_what_is_public_may_be_called(address: str):
 @pytest.mark.parametrize("form", ["::ffff:{}", "64:ff9b::{}"])
 def test_and_so_it_may_where_a_connection_reaches_it_by_another(form: str, address: str):
     assert CALLABLE.refusal(written(form, address)) is None
+
+
+def leading_to(address: str) -> Lookup:
+    """A resolver by which each name leads there."""
+
+    async def lookup(_: str, port: int) -> list[Address]:
+        return [(socket.AF_UNSPEC, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))]
+
+    return lookup
+
+
+@pytest.mark.parametrize(("address", "kind"), EVERY_REFUSED)
+async def test_a_name_that_leads_there_is_refused_as_well(address: str, kind: str):
+    with pytest.raises(AddressRefusedError, match=kind):
+        await CheckedAddresses(CALLABLE, lookup=leading_to(address)).of("hooks.example.com", 443)
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+async def test_a_name_that_leads_to_what_is_public_may_be_called(address: str):
+    hosts = CheckedAddresses(CALLABLE, lookup=leading_to(address))
+    ((*_, where),) = await hosts.of("hooks.example.com", 443)
+    assert where == (address, 443)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"), [each for each in EVERY_REFUSED if ":" not in each[0]]
+)
+async def test_and_so_is_the_address_in_place_of_a_name(address: str, kind: str):
+    with pytest.raises(AddressRefusedError, match=kind):
+        await CheckedAddresses(CALLABLE, lookup=system_lookup).of(address, 443)
 
 
 def written(form: str, address: str) -> str:

@@ -242,6 +242,52 @@ def test_a_task_that_is_gone_was_forgotten_where_the_answer_to_that_was_lost():
         proxy.run(calls.forget(proxy, TASK_ID))
 
 
+DELIVERY: dict[str, Any] = {
+    "number": 1,
+    "id": "01a2239d-eb94-7e63-90e5-2456893babb9",
+    "url": "https://erp.example.com/hooks?key=hunter2",
+    "event": "succeeded",
+    "status": "queued",
+    "attempts": [{"number": 1, "outcome": "failed", "responseStatus": 503}],
+    "createdAt": "2026-11-24T10:48:21.741300Z",
+    "finishedAt": None,
+    "nextAttemptAt": "2026-11-24T10:53:21.741300Z",
+}
+
+
+def test_a_task_has_its_deliveries():
+    proxy = ScriptedProxy(lost(), httpx.Response(200, json={"deliveries": [DELIVERY]}))
+    (found,) = proxy.run(calls.deliveries(proxy, TASK_ID))
+    assert proxy.asked == [f"GET /tasks/{TASK_ID}/deliveries"] * 2
+    assert (found.number, found.event, found.status) == (1, "succeeded", "queued")
+    assert (found.id, found.url) == (DELIVERY["id"], DELIVERY["url"])
+    assert [attempt["responseStatus"] for attempt in found.attempts] == [503]
+    assert found.created_at == datetime(2026, 11, 24, 10, 48, 21, 741_300, tzinfo=UTC)
+    assert (found.finished_at, found.next_attempt_at) == (
+        None,
+        datetime(2026, 11, 24, 10, 53, 21, 741_300, tzinfo=UTC),
+    )
+    assert repr(found) == "<Delivery 1 queued>"
+
+
+def test_a_redelivery_whose_answer_was_lost_is_asked_for_again():
+    proxy = ScriptedProxy(lost(), httpx.Response(202, json=DELIVERY | {"number": 3}))
+    assert proxy.run(calls.redeliver(proxy, TASK_ID, 2)).number == 3
+    assert proxy.asked == [f"POST /tasks/{TASK_ID}/deliveries/2/redeliver"] * 2
+    proxy = ScriptedProxy(problem(404, "delivery-not-found"))
+    with pytest.raises(NotFoundError):
+        proxy.run(calls.redeliver(proxy, TASK_ID, "../7"))  # type: ignore[arg-type]
+    assert proxy.asked == [f"POST /tasks/{TASK_ID}/deliveries/..%2F7/redeliver"]
+
+
+def test_what_tells_of_no_deliveries_is_no_proxy():
+    proxy = ScriptedProxy(shown())
+    with pytest.raises(NotAProxyError, match="no list of deliveries"):
+        proxy.run(calls.deliveries(proxy, TASK_ID))
+    with pytest.raises(NotAProxyError, match="no delivery"):
+        proxy.run(calls.redeliver(proxy, TASK_ID, 1))
+
+
 def test_what_a_proxy_serves_is_asked_for_once_and_again_for_what_was_not_there():
     proxy = ScriptedProxy(openapi())
     for _ in range(2):

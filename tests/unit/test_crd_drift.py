@@ -16,6 +16,7 @@ from asyncoperator.mirror.asynctask import (
     task_status,
 )
 from asyncoperator.scaling.executorpool import ExecutorPoolSpec, ExecutorPoolStatus
+from asynctasks.callbacks.allow import MAX_URL_CHARACTERS
 from asynctasks.operations.operation import NAME, QUEUE
 from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS, MAX_SECONDS
 from asynctasks.task import TaskStatus
@@ -119,6 +120,11 @@ def test_labels_and_seconds_are_those_that_any_task_may_have():
         (1, MAX_SECONDS),
         (0, MAX_SECONDS),
     ]
+
+
+def test_a_callback_may_be_as_long_as_any_url():
+    callback = crd_schema("asynctasks")["spec"]["properties"]["callback"]
+    assert callback["maxLength"] == MAX_URL_CHARACTERS
 
 
 @pytest.mark.parametrize("plural", ["asynctasks", "executorpools"])

@@ -10,10 +10,12 @@ from rich.console import Console, RenderableType
 from asyncapiproxy.shown_text import in_short, printable
 from asyncapiproxy.task.display import (
     STYLES,
+    deliveries_view,
     problem_view,
     task_view,
     tasks_view,
     waiting_view,
+    wide_deliveries_view,
     wide_tasks_view,
 )
 from asynctasks.task import TaskStatus
@@ -118,6 +120,43 @@ def test_a_wide_line_has_all_of_a_task():
         "a=b",
         "It answered 503.",
     ):
+        assert told in line
+
+
+DELIVERY: dict[str, Any] = {
+    "number": 12,
+    "id": "01a2239d-eb94-7e63-90e5-2456893babb9",
+    "url": "https://erp.example.com/hooks/tasks/" + "long/" * 12,
+    "event": "succeeded",
+    "status": "cancelled",
+    "attempts": [{"number": 1, "outcome": "failed", "detail": "The receiver\nanswered 503."}] * 10,
+    "createdAt": "2026-11-24T10:48:21.741300Z",
+    "finishedAt": "2026-11-24T10:48:23.218000Z",
+    "nextAttemptAt": None,
+}
+
+
+def test_a_delivery_fits_into_80_columns_and_says_why_its_last_try_failed():
+    due_at = (datetime.now(UTC) + timedelta(minutes=30.5)).isoformat()
+    waiting = DELIVERY | {"status": "queued", "nextAttemptAt": due_at}
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(deliveries_view([DELIVERY, waiting, DELIVERY | {"attempts": []}]))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split()[:5] == ["12", "succeeded", "●", "cancelled", "10"]
+    assert sum("answered 503." in line for line in lines) == 2
+    (queued,) = (line for line in lines if "● queued" in line)
+    assert " in 30m " in queued
+
+
+def test_a_wide_line_has_all_of_a_delivery():
+    console = Console(file=io.StringIO(), width=1_000, color_system=None)
+    console.print(wide_deliveries_view([DELIVERY]))
+    assert isinstance(console.file, io.StringIO)
+    (line,) = console.file.getvalue().splitlines()[1:]
+    assert "2026-11-24 10:48:21 UTC  2026-11-24 10:48:23 UTC" in line
+    for told in (DELIVERY["id"], DELIVERY["url"], "The receiver answered 503."):
         assert told in line
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from asyncapiproxy.client.batch_state import BatchCounts, BatchPage, BatchState
+from asyncapiproxy.client.delivery import Delivery
 from asyncapiproxy.client.errors import NotAProxyError, ProxyUnreachableError, problem_error
 from asyncapiproxy.client.problem import OURS, Problem, problem_of
 from asyncapiproxy.client.repeating import is_passing, retry_after_seconds
@@ -71,6 +72,22 @@ def _document_with(response: httpx.Response, name: str) -> Document:
     if name not in document:
         raise not_a_proxy(response, f"its answer has no `{name}`")
     return document
+
+
+def deliveries_of(response: httpx.Response) -> tuple[Delivery, ...]:
+    """The deliveries of an answer; raises ProblemError, NotAProxyError."""
+    document = document_of(response)
+    if "deliveries" not in document:
+        raise not_a_proxy(response, "its answer is no list of deliveries")
+    return tuple(map(Delivery, document["deliveries"]))
+
+
+def delivery_of(response: httpx.Response) -> Delivery:
+    """The delivery of an answer; raises ProblemError, NotAProxyError."""
+    document = document_of(response)
+    if not document.keys() >= {"number", "status"}:
+        raise not_a_proxy(response, "its answer is no delivery")
+    return Delivery(document)
 
 
 def raise_problem(response: httpx.Response) -> None:

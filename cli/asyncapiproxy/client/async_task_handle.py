@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from asyncapiproxy.client.async_sender import AsyncSender
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.submission import Submitted
     from asyncapiproxy.client.task_options import Seconds
     from asyncapiproxy.client.task_state import TaskState, TaskStatus
@@ -134,6 +135,17 @@ class AsyncTaskHandle:
     async def delete(self) -> None:
         """Have it forgotten, if it has finished, and its key with it; else ConflictError."""
         await self._sender.run(calls.forget(self._sender.proxy, self.id))
+
+    async def deliveries(self) -> tuple[Delivery, ...]:
+        """Who is told of its end by a callback, and how far that has come; the first one first."""
+        return await self._sender.run(calls.deliveries(self._sender.proxy, self.id))
+
+    async def redeliver(self, number: int) -> Delivery:
+        """Tell once more what its delivery of this number has told, by a new delivery.
+
+        Raises NotFoundError where it has none of that number.
+        """
+        return await self._sender.run(calls.redeliver(self._sender.proxy, self.id, number))
 
     async def _events(self, following: Following) -> AsyncIterator[TaskState]:
         response = await self._sender.send(following.call())

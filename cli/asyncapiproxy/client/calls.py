@@ -13,6 +13,8 @@ from asyncapiproxy.client.answers import (
     batch_counts_of,
     batch_of,
     batch_page_of,
+    deliveries_of,
+    delivery_of,
     document_of,
     page_of,
     raise_problem,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import httpx
 
     from asyncapiproxy.client.batch_state import BatchAction, BatchCounts, BatchPage, BatchState
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.steps import Steps
     from asyncapiproxy.client.task_filter import TaskFilter
     from asyncapiproxy.client.task_state import TaskPage, TaskState
@@ -279,6 +282,22 @@ def batch_page(proxy: Proxy, *, page_size: int, page_token: str | None) -> Steps
 
 def _batch_path(batch_id: str) -> str:
     return f"/batches/{quote(batch_id, safe='')}"
+
+
+def deliveries(proxy: Proxy, task_id: str) -> Steps[tuple[Delivery, ...]]:
+    """All that tell of the task's ends, the first one first."""
+    response = yield from asked(proxy, "GET", task_path(task_id, "deliveries"))
+    return deliveries_of(response)
+
+
+def redeliver(proxy: Proxy, task_id: str, number: int) -> Steps[Delivery]:
+    """Tell once more what the task's delivery of this number has told; the new delivery.
+
+    A repeat may tell it twice. To its receiver that is one delivery which came again.
+    """
+    place = f"deliveries/{quote(str(number), safe='')}/redeliver"
+    response = yield from asked(proxy, "POST", task_path(task_id, place), is_repeatable=True)
+    return delivery_of(response)
 
 
 def task_path(task_id: str, place: str = "") -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from asyncapiproxy.client.delivery import Delivery
     from asyncapiproxy.client.sender import Sender
     from asyncapiproxy.client.submission import Submitted
     from asyncapiproxy.client.task_options import Seconds
@@ -130,6 +131,17 @@ class TaskHandle:
     def delete(self) -> None:
         """Have it forgotten, if it has finished, and its key with it; else ConflictError."""
         self._sender.run(calls.forget(self._sender.proxy, self.id))
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Who is told of its end by a callback, and how far that has come; the first one first."""
+        return self._sender.run(calls.deliveries(self._sender.proxy, self.id))
+
+    def redeliver(self, number: int) -> Delivery:
+        """Tell once more what its delivery of this number has told, by a new delivery.
+
+        Raises NotFoundError where it has none of that number.
+        """
+        return self._sender.run(calls.redeliver(self._sender.proxy, self.id, number))
 
     def _events(self, following: Following) -> Iterator[TaskState]:
         response = self._sender.send(following.call())

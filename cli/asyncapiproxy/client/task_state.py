@@ -116,27 +116,27 @@ class TaskState:
     @property
     def created_at(self) -> datetime | None:
         """When it was submitted."""
-        return self._instant("createdAt")
+        return instant_in(self.document, "createdAt")
 
     @property
     def started_at(self) -> datetime | None:
         """When its last attempt began."""
-        return self._instant("startedAt")
+        return instant_in(self.document, "startedAt")
 
     @property
     def finished_at(self) -> datetime | None:
         """When it ended."""
-        return self._instant("finishedAt")
+        return instant_in(self.document, "finishedAt")
 
     @property
     def deadline(self) -> datetime | None:
         """By when it has to finish, or expires."""
-        return self._instant("deadline")
+        return instant_in(self.document, "deadline")
 
     @property
     def next_attempt_at(self) -> datetime | None:
         """When a backoff or a delay is over."""
-        return self._instant("nextAttemptAt")
+        return instant_in(self.document, "nextAttemptAt")
 
     def __repr__(self) -> str:
         """Short, and without what callers have sent."""
@@ -146,10 +146,6 @@ class TaskState:
         """The same task once it has ended so."""
         document = {**self.document, "status": status, "done": True}
         return replace(self, document=document, text="", etag=None)
-
-    def _instant(self, name: str) -> datetime | None:
-        told = self.document.get(name)
-        return None if told is None else datetime.fromisoformat(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +157,9 @@ class TaskPage:
     """What the next page is asked for by; None after the last."""
     text: str
     """The document as it came."""
+
+
+def instant_in(document: Document, name: str) -> datetime | None:
+    """The instant that a document has by this name, if any."""
+    told = document.get(name)
+    return None if told is None else datetime.fromisoformat(told)

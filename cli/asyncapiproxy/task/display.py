@@ -68,8 +68,7 @@ def _while_waiting(task: Document) -> Iterator[str]:
 
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, within 80 columns: a long operation is folded, an id never cut."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True)
+    table = _table("task")
     table.add_column("operation", overflow="fold")
     for title in ("status", "attempt", "age"):
         table.add_column(title, no_wrap=True)
@@ -86,10 +85,8 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
 
 def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, with all that fits into one."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
     titles = ("task", "operation", "status", "attempt", "priority", "created", "finished")
-    for title in (*titles, "principal", "labels", "message"):
-        table.add_column(title, no_wrap=True)
+    table = _table(*titles, "principal", "labels", "message")
     for task in tasks:
         cells = (
             f"{task['attempt']} of {task['maxAttempts']}",
@@ -152,6 +149,45 @@ _COUNTS = ("done", "skipped", "failed")
 
 def _filter(batch: Document) -> str:
     return ", ".join(f"{name}={word}" for name, word in batch["filter"].items()) or "all"
+
+
+def deliveries_view(deliveries: Iterable[Document]) -> RenderableType:
+    """A line for each delivery, and below its URL why the last try of one was none."""
+    table = _table("no.", "event", "status", "tries", "next")
+    table.add_column("url", overflow="fold")
+    for delivery in deliveries:
+        table.add_row(
+            str(delivery["number"]),
+            plain(delivery["event"]),
+            _status(delivery["status"]),
+            str(len(delivery["attempts"])),
+            plain(_next_try(delivery)),
+            plain("\n".join(filter(None, (delivery["url"], _why_not(delivery))))),
+        )
+    return table
+
+
+def wide_deliveries_view(deliveries: Iterable[Document]) -> RenderableType:
+    """A line for each delivery, with all that fits into one."""
+    titles = ("no.", "delivery", "event", "status", "tries", "created", "finished", "next")
+    table = _table(*titles, "url", "message")
+    for delivery in deliveries:
+        cells = (
+            instant(delivery["createdAt"]),
+            instant(delivery["finishedAt"]) if delivery.get("finishedAt") else "",
+            _next_try(delivery),
+            delivery["url"],
+            _why_not(delivery).replace("\n", " "),
+        )
+        table.add_row(
+            str(delivery["number"]),
+            plain(delivery["id"]),
+            plain(delivery["event"]),
+            _status(delivery["status"]),
+            str(len(delivery["attempts"])),
+            *map(plain, cells),
+        )
+    return table
 
 
 def problem_view(problem: Document) -> RenderableType:
@@ -235,8 +271,24 @@ def _body(body: Any) -> RenderableType:
     return plain(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
 
 
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
+
+
 def _status(status: str) -> Text:
     return Text(f"● {printable(status)}", style=STYLES.get(status, ""))
+
+
+def _next_try(delivery: Document) -> str:
+    return due(delivery["nextAttemptAt"]).partition(",")[0] if delivery.get("nextAttemptAt") else ""
+
+
+def _why_not(delivery: Document) -> str:
+    """Why the last try that has ended did not succeed."""
+    return delivery["attempts"][-1].get("detail", "") if delivery["attempts"] else ""
 
 
 def _labels(task: Document) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from asyncapiproxy.client.client import Client
-    from asyncapiproxy.client.task_state import TaskState
+    from asyncapiproxy.client.task_state import Document, TaskState
 
 UNBOUNDED_WIDTH = 10_000
 """A pipe has no width of its own: nothing is cut or folded there."""
@@ -136,16 +136,21 @@ def show(state: TaskState, *, shown_as: Format) -> None:
         console().print(task_view(state.document))
 
 
-def show_problem(problem: dict[str, Any], *, is_json: bool = False) -> None:
+def show_problem(problem: Document, *, is_json: bool = False) -> None:
     """A problem: the document on stdout, or what was wrong on stderr."""
     if is_json:
-        from asynctasks.json_values import write_json  # noqa: PLC0415 - seldom needed
-
-        typer.echo(write_json(problem).decode())
+        show_json(problem)
         return
     from asyncapiproxy.task.display import problem_view  # noqa: PLC0415 - Rich takes its time
 
     console(stderr=True).print(problem_view(problem))
+
+
+def show_json(document: Document) -> None:
+    """A document on stdout, and nothing else."""
+    from asynctasks.json_values import write_json  # noqa: PLC0415 - seldom needed
+
+    typer.echo(write_json(document).decode())
 
 
 def show_error(text: str) -> None:

@@ -61,6 +61,8 @@ class AsyncTaskSpec(Part):
     deadline_seconds: int | None = None
     delay_seconds: int | None = None
     priority: int | None = None
+    callback: str | None = None
+    """A URL, or a name of the operations file."""
     cancel_requested: bool | None = None
     ttl_seconds_after_finished: int | None = None
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from asyncoperator.cluster.kube_errors import KubeError
+from asynctasks.callbacks.allow import NO_URLS, AllowedUrls
 from asynctasks.errors import (
     ArgumentsInvalidError,
     DatabaseUnavailableError,
@@ -41,6 +42,7 @@ FIELDS: dict[TaskOption, str] = {
     "delay": "spec.delaySeconds",
     "priority": "spec.priority",
     "labels": "spec.labels",
+    "callback": "spec.callback",
 }
 _NO_SEALING = Sealing(())
 """Secrets are refused before they come to it."""
@@ -74,6 +76,8 @@ class Submitter:
         operations: Operations,
         kube: Kube,
         neighbours: Neighbours,
+        *,
+        callback_urls: AllowedUrls = NO_URLS,
         traces: Traces = NO_TRACES,
     ) -> None:
         self._store = store
@@ -81,6 +85,7 @@ class Submitter:
         self._kube = kube
         self._neighbours = neighbours
         self._traces = traces
+        self._callback_urls = callback_urls
 
     @property
     def installation(self) -> str:
@@ -138,6 +143,7 @@ class Submitter:
                 task_id=task_id_of(seen.uid, seen.created_at),
                 created_at=seen.created_at,
                 asynctask=self.asking(seen),
+                callback_urls=self._callback_urls,
             )
         except ArgumentsInvalidError as error:
             return Refusal("ArgumentsInvalid", str(error))
@@ -219,4 +225,5 @@ def _options(request: AsyncTaskSpec) -> TaskOptions:
         delay_seconds=request.delay_seconds,
         priority=request.priority,
         labels=request.labels or {},
+        callback=request.callback,
     )

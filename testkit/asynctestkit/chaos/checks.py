@@ -288,6 +288,12 @@ def a_stranger_learns_nothing(evidence: Evidence) -> Iterator[Violation]:
         yield Violation(fault, task_id)
 
 
+def each_end_is_told(evidence: Evidence) -> Iterator[Violation]:
+    """To whom the caller names, by one signed delivery, at least once; and to nobody else."""
+    for fault, task_id in evidence.callbacks.faults():
+        yield Violation(fault, task_id)
+
+
 def processes_live_until_ended(evidence: Evidence) -> Iterator[Violation]:
     """None ends by itself once it has started, and SIGTERM is obeyed in time, with status 0."""
     for death in evidence.injected.deaths:
@@ -336,6 +342,7 @@ CHECKS: tuple[Check, ...] = (
     no_job_is_begun_twice,
     a_limit_is_kept,
     a_stranger_learns_nothing,
+    each_end_is_told,
     processes_live_until_ended,
     nothing_meets_the_unexpected,
     memory_is_given_back,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from asynctestkit.chaos.callbacks import Callbacks
 from asynctestkit.chaos.faults import Injected
 from asynctestkit.chaos.history import Found
 from asynctestkit.chaos.ledger import Ledger
@@ -32,6 +33,7 @@ class Evidence:
     reports: Reports
     limited: Limited
     strangers: Strangers
+    callbacks: Callbacks
     stale: list[str]
     """Proxies that do not serve what the last change of the operations file has added."""
     waiting: dict[str, float]

@@ -14,7 +14,7 @@ import structlog
 
 from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.supervised import Death
-from asynctestkit.chaos.system import EXECUTORS, PROXIES, System
+from asynctestkit.chaos.system import DELIVERERS, EXECUTORS, PROXIES, System
 from asynctestkit.servers import ServerCommandError
 
 WARM_UP_SECONDS = 15
@@ -113,7 +113,7 @@ def schedule(seed: int, *, seconds: float) -> list[Fault]:
 
 def _target(name: str, rng: random.Random) -> str:
     what = name.rpartition(" ")[2]
-    choices = {"proxy": PROXIES, "executor": EXECUTORS}.get(what)
+    choices = {"proxy": PROXIES, "executor": EXECUTORS + DELIVERERS}.get(what)
     return rng.choice(choices) if choices else what
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import asyncpg
 
+from asynctasks.operations import delivery_operation
+
 REPORTS, ORDERS = "create-report", "create-order"
-"""The operations whose tasks are looked at in `reports` and in `limited` alone."""
+ELSEWHERE = (REPORTS, ORDERS, delivery_operation.NAME)
+"""The operations whose tasks are looked at in `reports`, `limited` and `callbacks` alone."""
 RECORD_CHANGES = f"""
 CREATE TABLE chaos_history (
     seq bigserial PRIMARY KEY,
@@ -43,11 +46,11 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_inserted AFTER INSERT ON tasks
-    FOR EACH ROW WHEN (NEW.operation NOT IN ('{REPORTS}', '{ORDERS}'))
+    FOR EACH ROW WHEN (NEW.operation NOT IN {ELSEWHERE})
     EXECUTE FUNCTION chaos_record();
 -- Leases and publishing are bookkeeping that nobody sees; all else is a change.
 CREATE TRIGGER chaos_updated AFTER UPDATE ON tasks
-    FOR EACH ROW WHEN (NEW.operation NOT IN ('{REPORTS}', '{ORDERS}') AND
+    FOR EACH ROW WHEN (NEW.operation NOT IN {ELSEWHERE} AND
         (OLD.version, OLD.status, OLD.attempt, OLD.executor, OLD.cancel_requested,
          OLD.response_status, OLD.response_body, OLD.response_blob, OLD.error::text,
          OLD.attempts::text)
@@ -154,7 +157,7 @@ async def read_all(database_url: str) -> Found:
             " error->>'type' AS error_type, (error->>'status')::int AS error_status,"
             " NULL AS response_body, NULL AS sealed_arguments FROM tasks"
             " WHERE operation <> ALL ($1)",
-            [REPORTS, ORDERS],
+            ELSEWHERE,
         )
         rows = [
             Row(str(record["id"]), record["email"], dict(record), changes[str(record["id"])])

@@ -122,6 +122,12 @@ def _facts(evidence: Evidence) -> Table:
     upstream = evidence.limited.upstream
     table.add_row("limited calls", str(len(upstream.calls)))
     table.add_row("limited calls while the upstream was down", str(upstream.refused))
+    receivers, failures = evidence.callbacks.receivers, evidence.callbacks.failures
+    for habit, came in receivers.came.items():
+        table.add_row(
+            f"calls of the receiver that is {habit}", f"{came}, failures {failures[habit]}"
+        )
+    table.add_row("ends told, and told again", f"{len(receivers.accepted)}, {receivers.repeats}")
     for service, after in evidence.memory_after.items():
         before = evidence.memory_before[service]
         table.add_row(f"memory of {service}", f"{before >> 20} MiB, then {after >> 20} MiB")

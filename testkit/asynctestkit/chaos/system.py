@@ -1,13 +1,17 @@
-"""What is broken: an installation of two proxies and three executors, and a neighbour of theirs."""
+"""What is broken: an installation of two proxies and five executors, and a neighbour of theirs."""
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 import asyncpg
 
+from asynctasks.operations import delivery_operation
+from asynctestkit.chaos import named_command
+from asynctestkit.chaos.receivers import NETWORKS, Receivers
 from asynctestkit.chaos.supervised import Supervised
 from asynctestkit.chaos.tenants import write_access_file
 from asynctestkit.ports import free_port
@@ -16,6 +20,7 @@ from asynctestkit.servers import PostgresqlServer, RabbitmqServer
 
 PROXIES = ("proxy-1", "proxy-2")
 EXECUTORS = ("executor-1", "executor-2", "executor-3")
+DELIVERERS = ("deliverer-1", "deliverer-2")
 DEMO_API = "demo-api"
 PREFIX = "chaos"
 NEIGHBOUR = "neighbour"
@@ -45,8 +50,15 @@ class System:
         self.rabbitmq = RabbitmqServer()
         self.orders_port = free_port()
         """Of the upstream of orders, which is none of the processes here."""
+        self.receivers = Receivers(folder)
         self.installation = self._installation(
-            folder, self.postgresql.url, PREFIX, access_file=write_access_file(folder)
+            folder,
+            self.postgresql.url,
+            PREFIX,
+            access_file=write_access_file(folder),
+            callback_allow=self.receivers.allowed,
+            callback_networks=NETWORKS,
+            callback_keys=self.receivers.key,
         )
         self.neighbour_url = urlsplit(self.postgresql.url)._replace(path=NEIGHBOUR).geturl()
         self.neighbour = self._installation(
@@ -141,6 +153,7 @@ class System:
             settings={**SETTINGS, **more_settings},
             environment={
                 "ORDERS_URL": f"http://127.0.0.1:{self.orders_port}/",
+                named_command.NAMES_FILE: str(self.receivers.names_file),
                 **({"CUSTOMER_API_URL": demo_url} if demo_url else {}),
             },
         )
@@ -150,12 +163,17 @@ class System:
             return self.installation.executor(name)
         return self.installation.executor(name, operations_file=self._late_operations)
 
+    def _deliverer(self, name: str) -> Service:
+        command = (sys.executable, "-m", named_command.__name__)
+        return self.installation.executor(name, queue=delivery_operation.QUEUE, command=command)
+
     def _services(self) -> list[Supervised]:
         install, neighbour = self.installation, self.neighbour
         return [
             Supervised(install.demo_api(DEMO_API), sign="demo Customer API listens"),
             *(Supervised(install.proxy(name), sign="proxy listens") for name in PROXIES),
             *(Supervised(self._executor(name), sign="executor consumes") for name in EXECUTORS),
+            *(Supervised(self._deliverer(name), sign="executor consumes") for name in DELIVERERS),
             Supervised(neighbour.proxy(NEIGHBOUR_PROXY), sign="proxy listens"),
             Supervised(neighbour.executor(NEIGHBOUR_EXECUTOR), sign="executor consumes"),
         ]
