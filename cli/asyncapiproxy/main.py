@@ -75,6 +75,11 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
+
 app = new_app(
     cls=CommandGroup,
     help="""An HTTP front door for slow APIs.
@@ -87,11 +92,5 @@ app = new_app(
 
 
 @app.callback()
-def main(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
+def main(*, version: Version = False) -> None:
     """See the help above, which is the application's."""
