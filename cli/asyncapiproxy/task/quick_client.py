@@ -19,8 +19,9 @@ WHERE = f"The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at {LOCAL
 
 
 def quick_client() -> type[Client]:
-    """The client, but without httpx's own command, which takes as long to import as the rest."""
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] - says: there is none
+    """The client, but without what httpx would import for its own command and for asyncio."""
+    for module in ("httpx._main", "anyio"):
+        sys.modules.setdefault(module, None)  # type: ignore[arg-type] - says: there is none
     from asyncapiproxy.client.client import Client  # noqa: PLC0415 - `--help` needs none
 
     return Client
