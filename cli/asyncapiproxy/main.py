@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
 
 from asyncapiproxy.lazy_command import LazyCommand, LazyGroup, needing_services
 from asyncapiproxy.typer_app import new_app
+
+if TYPE_CHECKING:
+    from typer.models import CommandInfo
 
 SERVICES = {
     "up": "Run everything in one process: proxy, executor, demo Customer API, on SQLite.",
@@ -55,7 +59,7 @@ class CommandGroup(LazyGroup):
             self.add_command(LazyCommand(name, help=told, load=load))
 
 
-def _service_command(name: str) -> Any:
+def _service_command(name: str, _: list[str]) -> Any:
     with needing_services():
         from asyncapiproxy.service_commands import add_service_commands  # noqa: PLC0415
     services = new_app(help="")
@@ -63,8 +67,16 @@ def _service_command(name: str) -> Any:
     return typer.main.get_group(services).commands[name]
 
 
-def _caller_command(module: str, name: str) -> Any:
-    return typer.main.get_group(getattr(import_module(f"asyncapiproxy.{module}"), name))
+def _caller_command(module: str, name: str, words: list[str]) -> Any:
+    """The group, with the one command that is meant: to make the others of it takes its time."""
+    group = copy(getattr(import_module(f"asyncapiproxy.{module}"), name))
+    meant = [each for each in group.registered_commands if words[:1] == [_name(each)]]
+    group.registered_commands = meant or group.registered_commands
+    return typer.main.get_group(group)
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or getattr(command.callback, "__name__", "").replace("_", "-")
 
 
 def _show_version(asked: bool) -> None:
