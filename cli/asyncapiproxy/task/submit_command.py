@@ -172,11 +172,11 @@ def finish(
     """Wait for the task and show it; one that is left by Ctrl-C is named."""
     from asyncapiproxy.task.following import follow_shown  # noqa: PLC0415 - imports the client
 
-    is_waiting = not task.is_done and seconds != 0
-    if is_waiting and shown_as is Format.TEXT:
+    is_shown = shown_as is Format.TEXT and not task.is_done and seconds != 0
+    if is_shown:
         hint(f"task {task.id}")
     try:
-        follow_shown(task, seconds=seconds, is_shown=shown_as is Format.TEXT)
+        follow_shown(task, seconds=seconds, is_shown=is_shown)
         if not task.state.text:
             task.refresh()
     except KeyboardInterrupt:
