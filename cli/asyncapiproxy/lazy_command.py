@@ -28,10 +28,10 @@ def needing_services() -> Generator[None]:
 class LazyCommand(TyperCommand):
     """Stands for a command, or a group of them, in help and completion."""
 
-    def __init__(self, name: str, *, help: str, load: Callable[[], Any]) -> None:  # noqa: A002 - Typer's name
+    def __init__(self, name: str, *, help: str, load: Callable[[list[str]], Any]) -> None:  # noqa: A002 - Typer's name
         super().__init__(name, help=help)
         self.load = load
-        """Import what runs."""
+        """Import what runs, for the words that follow."""
 
 
 class LazyGroup(TyperGroup):
@@ -41,6 +41,6 @@ class LazyGroup(TyperGroup):
         """The command itself, in place of what stands for it."""
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
-            command = command.load()
+            command = command.load(rest)
             command.name = name
         return name, command, rest

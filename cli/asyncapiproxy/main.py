@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
 
 from asyncapiproxy.lazy_command import LazyCommand, LazyGroup, needing_services
 from asyncapiproxy.typer_app import new_app
+
+if TYPE_CHECKING:
+    from typer.models import CommandInfo
 
 SERVICES = {
     "up": "Run everything in one process: proxy, executor, demo Customer API, on SQLite.",
@@ -56,7 +60,7 @@ class CommandGroup(LazyGroup):
             self.add_command(LazyCommand(name, help=told, load=load))
 
 
-def _service_command(name: str) -> Any:
+def _service_command(name: str, _: list[str]) -> Any:
     with needing_services():
         from asyncapiproxy.service_commands import add_service_commands  # noqa: PLC0415
     services = new_app(help="")
@@ -64,8 +68,16 @@ def _service_command(name: str) -> Any:
     return typer.main.get_group(services).commands[name]
 
 
-def _caller_command(module: str, name: str) -> Any:
-    return typer.main.get_group(getattr(import_module(f"asyncapiproxy.{module}"), name))
+def _caller_command(module: str, name: str, words: list[str]) -> Any:
+    """The group, with the one command that is meant: to make the others of it takes its time."""
+    group = copy(getattr(import_module(f"asyncapiproxy.{module}"), name))
+    meant = [each for each in group.registered_commands if words[:1] == [_name(each)]]
+    group.registered_commands = meant or group.registered_commands
+    return typer.main.get_group(group)
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or getattr(command.callback, "__name__", "").replace("_", "-")
 
 
 def _show_version(asked: bool) -> None:
@@ -75,6 +87,11 @@ def _show_version(asked: bool) -> None:
         typer.echo(f"asyncapiproxy {version('asyncapiproxy')}")
         raise typer.Exit
 
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
 
 app = new_app(
     cls=CommandGroup,
@@ -88,11 +105,5 @@ app = new_app(
 
 
 @app.callback()
-def main(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
+def main(*, version: Version = False) -> None:
     """See the help above, which is the application's."""

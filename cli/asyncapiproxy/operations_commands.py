@@ -10,7 +10,7 @@ import typer
 from asyncapiproxy.lazy_command import needing_services
 from asyncapiproxy.proxy_documents import EXITS, place, show_answer
 from asyncapiproxy.task.completion import complete_operations
-from asyncapiproxy.task.quick_client import LOCAL
+from asyncapiproxy.task.quick_client import LOCAL, command_for
 from asyncapiproxy.task.session import (
     AsDocument,
     DocumentFormat,
@@ -85,7 +85,7 @@ def show_operation(
     else:
         from asyncapiproxy.operations_display import declared_view  # noqa: PLC0415
 
-        console().print(declared_view(found))
+        console().print(declared_view(found, command=command_for(url)))
 
 
 @operations_app.command(name="pause")

@@ -36,8 +36,8 @@ def operations_view(operations: Iterable[DeclaredOperation]) -> RenderableType:
     return table
 
 
-def declared_view(operation: DeclaredOperation) -> RenderableType:
-    """An operation: its call, its arguments, and what one would type."""
+def declared_view(operation: DeclaredOperation, *, command: str) -> RenderableType:
+    """An operation: its call, its arguments, and what one would type after the command."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -50,7 +50,7 @@ def declared_view(operation: DeclaredOperation) -> RenderableType:
     parts: list[RenderableType] = [facts]
     if operation.schemas:
         parts += ["", _arguments(operation)]
-    return Group(*parts, "", Text(_example(operation), style="dim"))
+    return Group(*parts, "", Text(_example(operation, command), style="dim"))
 
 
 def _arguments(operation: DeclaredOperation) -> Table:
@@ -92,8 +92,8 @@ def _summary(operation: DeclaredOperation) -> str:
     return "" if operation.summary == operation.name else operation.summary
 
 
-def _example(operation: DeclaredOperation) -> str:
+def _example(operation: DeclaredOperation, command: str) -> str:
     typed = [f"{name}=…" for name in operation.schemas if name in operation.required]
     body = ["--body FILE"] if operation.content_types else []
-    words = ("asyncapiproxy task submit", operation.name, *typed, *body)
+    words = (command, "task submit", operation.name, *typed, *body)
     return printable(" ".join(words))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from asyncapiproxy.task.quick_client import WHERE
 from asyncapiproxy.task.session import DocumentFormat, console, open_proxy
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-EXITS = """The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
+EXITS = f"""{WHERE}
     Exit codes: **0**; **1** where the proxy answered with a problem; **2** for wrong usage, or
     where no proxy answers."""
 

@@ -208,3 +208,16 @@ def test_without_the_extra_of_traces_one_line_tells_how_to_get_it():
     told, found = done.stdout.splitlines()
     assert "pip install 'asyncapiproxy[otel]'" in told
     assert found == "False []"
+
+
+def test_what_asks_a_proxy_imports_and_reads_no_more_than_it_takes():
+    told = "import ssl, sys\n"
+    told += "ssl.SSLContext.load_verify_locations = lambda *_, **__: print('authorities')\n"
+    told += "from asyncapiproxy.main import app\n"
+    told += "try: app(['task', 'get', 'a', '-o', 'name', '--url', 'http://127.0.0.1:1'])\n"
+    told += "except SystemExit: pass\n"
+    told += "heavy = ('pydantic', 'asyncio', 'httpx._main', 'rich.live', 'typer.rich_utils')\n"
+    told += "print([name for name in heavy if sys.modules.get(name)])"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert "No proxy answers" in done.stderr
+    assert done.stdout.strip() == "[]"

@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner, Result
 
+from asyncapiproxy.kubectl_plugin import app as plugin
 from asyncapiproxy.main import SERVICES, app
 from asynctestkit.eventually import PATIENCE_SECONDS, eventually
 
@@ -550,6 +551,7 @@ def test_the_document_tells_of_every_command_and_option():
             assert f"{group} {name}" in text, (group, name)
             words = [group, name, "--help"]
             helps[f"{group} {name}"] = CliRunner().invoke(app, words, env={"COLUMNS": "200"}).stdout
+    helps["kubectl"] = CliRunner().invoke(plugin, ["--help"], env={"COLUMNS": "200"}).stdout
     known = set(re.findall(r"--[a-z-]+", "".join(helps.values())))
     assert set(re.findall(r"(?<!-)--[a-z][a-z-]+", text)) <= known
     submit = set(re.findall(r"--[a-z-]+", helps["task submit"])) - {"--help", "--format"}

@@ -69,6 +69,17 @@ async def test_a_submitted_task_is_named_at_once_and_then_shows_that_it_waits(
     assert max(map(len, lines)) <= columns
 
 
+async def test_a_task_that_is_not_waited_for_shows_no_waiting(url: str, tmp_path: Path):
+    def shows() -> list[str]:
+        with submitted("name=Ann", "--async", "--delay", "1h", url=url, folder=tmp_path) as shown:
+            assert shown.wait() == 0
+            return shown.lines
+
+    lines = await asyncio.to_thread(shows)
+    assert lines[0].startswith("status     ● queued")
+    assert "Ctrl-C leaves" not in "".join(lines)
+
+
 async def test_ctrl_c_leaves_the_task_alone_and_says_how_to_go_on(
     installation: Inside, url: str, tmp_path: Path
 ):

@@ -53,7 +53,9 @@ class AsyncClient:
             where.shown, answer_seconds=answer_seconds, patience_seconds=patience_seconds
         )
         self._is_ours = http is None
-        self._sender = AsyncSender(self._proxy, where, http or httpx.AsyncClient(**http_options()))
+        self._sender = AsyncSender(
+            self._proxy, where, http or httpx.AsyncClient(**http_options(where))
+        )
 
     @property
     def patience_seconds(self) -> float:

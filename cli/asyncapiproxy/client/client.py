@@ -53,7 +53,7 @@ class Client:
             where.shown, answer_seconds=answer_seconds, patience_seconds=patience_seconds
         )
         self._is_ours = http is None
-        self._sender = Sender(self._proxy, where, http or httpx.Client(**http_options()))
+        self._sender = Sender(self._proxy, where, http or httpx.Client(**http_options(where)))
 
     @property
     def patience_seconds(self) -> float:

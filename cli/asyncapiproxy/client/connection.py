@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,13 @@ class Address:
         return [(name.encode("ascii"), value) for name, value in told]
 
 
-def http_options() -> dict[str, Any]:
+def http_options(where: Address) -> dict[str, Any]:
     """For httpx, whose default of 100 connections is fewer than may wait at a time."""
-    return {"limits": httpx.Limits(max_connections=None, max_keepalive_connections=20)}
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    if where.url.scheme == "https":
+        return {"limits": limits}
+    # Without TLS no authorities are needed; to read them all takes longer than a call.
+    return {"limits": limits, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
 
 
 def address(url: str, *, token: str | None) -> Address:

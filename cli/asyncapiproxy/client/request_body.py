@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from io import TextIOBase
@@ -36,6 +35,8 @@ class RequestBody:
 
     async def async_chunks(self) -> AsyncIterator[bytes]:
         """The same, for whom no disk may keep waiting."""
+        import asyncio  # noqa: PLC0415 - takes its time, and only the asynchronous client needs it
+
         chunks = self.chunks()
         while chunk := await asyncio.to_thread(next, chunks, b""):
             yield chunk

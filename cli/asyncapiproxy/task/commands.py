@@ -22,7 +22,7 @@ from asyncapiproxy.task.bulk import (
     task_filter,
 )
 from asyncapiproxy.task.completion import complete_operations, complete_statuses
-from asyncapiproxy.task.quick_client import LOCAL
+from asyncapiproxy.task.quick_client import LOCAL, WHERE
 from asyncapiproxy.task.session import (
     UNBOUNDED_WIDTH,
     ExitCode,
@@ -67,9 +67,9 @@ DeliveryFormat = Annotated[
 ]
 
 task_app = new_app(
-    help="""Submit, show and watch tasks through a running proxy.
+    help=f"""Submit, show and watch tasks through a running proxy.
 
-    The proxy is the one at `--url`, or at ASYNCAPIPROXY_URL, or at http://localhost:8080.
+    {WHERE}
     `asyncapiproxy up` starts one. Where it wants to know who calls, it is shown the token or API
     key in ASYNCAPIPROXY_TOKEN. An ID may be shortened to its beginning.
 
@@ -151,7 +151,7 @@ def watch(
     """
     seconds = seconds_typed(wait, "--wait")
     with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
-        finish(task, seconds=seconds, shown_as=shown_as)
+        finish(task, seconds=seconds, shown_as=shown_as, url=url)
     raise typer.Exit(exit_code(task.state))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from asyncapiproxy.task.quick_client import LOCAL, quick_client
+from asyncapiproxy.task.quick_client import LOCAL, quick_client, reached
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
@@ -62,9 +62,12 @@ def _asking(ctx: Any) -> Generator[Client]:
     """A client of the proxy that the command line names; nothing is offered where none answers."""
     url, token = ctx.params.get("url") or LOCAL, ctx.params.get("token")
     try:
-        with quick_client()(
-            url, token=token, patience_seconds=0, answer_seconds=ANSWER_SECONDS
-        ) as client:
+        with (
+            reached(url) as address,
+            quick_client()(
+                address, token=token, patience_seconds=0, answer_seconds=ANSWER_SECONDS
+            ) as client,
+        ):
             yield client
     except (AsyncApiProxyError, KeyError):
         # There is nobody to tell: the shell shows what a completion writes among the offers.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.console import Group
 from rich.highlighter import JSONHighlighter
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -47,6 +46,8 @@ def task_view(task: Document) -> RenderableType:
 
 def waiting_view(task: Document, *, seconds: float) -> RenderableType:
     """A task that a person waits for, for so long now: where it stands, on a few lines."""
+    from rich.spinner import Spinner  # noqa: PLC0415 - only a terminal needs it
+
     told = [f"{task['status']}, {in_short(seconds)}", *_while_waiting(task)]
     spinner = Spinner("dots", text=Text.assemble(" ", ", ".join(map(printable, told))))
     leaving = Text("  Ctrl-C leaves, the task goes on", style="dim")

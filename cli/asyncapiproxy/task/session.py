@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncapiproxy.in_cluster import SCHEME
 from asyncapiproxy.task.completion import complete_ids
-from asyncapiproxy.task.quick_client import quick_client
+from asyncapiproxy.task.quick_client import quick_client, reached
 from asynctasks.errors import AsyncApiProxyError
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 UNBOUNDED_WIDTH = 10_000
 """A pipe has no width of its own: nothing is cut or folded there."""
+
+
+_AWAY = "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPIPROXY_URL."
+_IN_CLUSTER_AWAY = "kubectl forwards that port to a pod, which may have ended: try again."
 
 
 class ExitCode(IntEnum):
@@ -99,16 +104,16 @@ def open_proxy(url: str, *, token: str | None, is_json: bool = False) -> Generat
     from asyncapiproxy.client.errors import ProblemError, ProxyUnreachableError  # noqa: PLC0415
 
     try:
-        with client_of(url, token=token, patience_seconds=0) as client:
+        with (
+            reached(url) as address,
+            client_of(address, token=token, patience_seconds=0) as client,
+        ):
             yield client
     except ProblemError as error:
         show_problem(error.problem.document, is_json=is_json)
         raise typer.Exit(ExitCode.FAILED) from error
     except ProxyUnreachableError as error:
-        show_error(
-            f"{error}\n"
-            "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPIPROXY_URL."
-        )
+        show_error(f"{error}\n{_IN_CLUSTER_AWAY if url.startswith(SCHEME) else _AWAY}")
         raise typer.Exit(ExitCode.USAGE) from error
     except AsyncApiProxyError as error:
         show_error(str(error))

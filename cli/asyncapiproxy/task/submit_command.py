@@ -11,7 +11,7 @@ from uuid import uuid4
 import typer
 
 from asyncapiproxy.task.completion import complete_arguments, complete_operations
-from asyncapiproxy.task.quick_client import LOCAL
+from asyncapiproxy.task.quick_client import LOCAL, command_for
 from asyncapiproxy.task.session import (
     Format,
     TaskFormat,
@@ -157,7 +157,7 @@ def submit(
                 body=typed and typed.content,
                 content_type="" if typed is None else typed.content_type,
             )
-        finish(task, seconds=seconds, shown_as=shown_as, output=output)
+        finish(task, seconds=seconds, shown_as=shown_as, url=url, output=output)
     raise typer.Exit(exit_code(task.state, is_accepted_enough=respond_async))
 
 
@@ -166,27 +166,28 @@ def finish(
     *,
     seconds: float | None,
     shown_as: Format,
+    url: str,
     output: Path | None = None,
 ) -> None:
     """Wait for the task and show it; one that is left by Ctrl-C is named."""
     from asyncapiproxy.task.following import follow_shown  # noqa: PLC0415 - imports the client
 
-    is_waiting = not task.is_done and seconds != 0
-    if is_waiting and shown_as is Format.TEXT:
+    is_shown = shown_as is Format.TEXT and not task.is_done and seconds != 0
+    if is_shown:
         hint(f"task {task.id}")
     try:
-        follow_shown(task, seconds=seconds, is_shown=shown_as is Format.TEXT)
+        follow_shown(task, seconds=seconds, is_shown=is_shown)
         if not task.state.text:
             task.refresh()
     except KeyboardInterrupt:
-        hint(f"Left. The task goes on: asyncapiproxy task watch {task.id}")
+        hint(f"Left. The task goes on: {command_for(url)} task watch {task.id}")
         raise
     show(task.state, shown_as=shown_as)
     if output is not None and task.status == "succeeded":
         with task.response() as response:
             write_answer(response.iter_raw(), output)
     if not task.is_done and shown_as is Format.TEXT:
-        hint(f"The task goes on: asyncapiproxy task watch {task.id}")
+        hint(f"The task goes on: {command_for(url)} task watch {task.id}")
 
 
 @contextmanager
