@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path  # noqa: TC003 - Typer reads the annotation
 from typing import TYPE_CHECKING, Annotated
@@ -22,9 +21,10 @@ from asyncapiproxy.task.bulk import (
     task_filter,
 )
 from asyncapiproxy.task.completion import complete_operations, complete_statuses
+from asyncapiproxy.task.delivery_commands import deliveries, redeliver
+from asyncapiproxy.task.opened_task import open_task
 from asyncapiproxy.task.quick_client import LOCAL, WHERE
 from asyncapiproxy.task.session import (
-    UNBOUNDED_WIDTH,
     ExitCode,
     Format,
     ListFormat,
@@ -32,39 +32,20 @@ from asyncapiproxy.task.session import (
     TaskId,
     Token,
     Url,
-    console,
     exit_code,
     hint,
     open_proxy,
     show,
     show_error,
-    show_json,
+    show_list,
 )
-from asyncapiproxy.task.submit_command import PATIENCE_SECONDS, finish, submit
+from asyncapiproxy.task.submit_command import finish, submit
 from asyncapiproxy.task.typed_body import write_answer
 from asyncapiproxy.task.typed_options import seconds_typed
 from asyncapiproxy.typer_app import new_app
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from rich.console import RenderableType
-
-    from asyncapiproxy.client.delivery import Delivery
-    from asyncapiproxy.client.task_handle import TaskHandle
     from asyncapiproxy.client.task_state import TaskPage
-
-LEAST_WIDTH = 80
-"""Into which a list fits."""
-DeliveryFormat = Annotated[
-    ListFormat,
-    typer.Option(
-        "--format",
-        "-o",
-        help="text, wide: all that fits into a line, json: the document as the proxy gives it, "
-        "or name: numbers alone.",
-    ),
-]
 
 task_app = new_app(
     help=f"""Submit, show and watch tasks through a running proxy.
@@ -94,7 +75,7 @@ def get(
 
     Exits with 0 if there is such a task, wherever it stands; 1 if not; 2 where no proxy answers.
     """
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+    with open_task(task_id, url=url, token=token, shown_as=shown_as) as task:
         show(task.state, shown_as=shown_as)
 
 
@@ -116,7 +97,7 @@ def response(
     Exits with 0 if the upstream answered with a status below 400, 1 if not, or where there is no
     such task or it has not finished; 2 where no proxy answers.
     """
-    with _task(task_id, url=url, token=token) as task:
+    with open_task(task_id, url=url, token=token) as task:
         from asyncapiproxy.client.errors import TaskFailedError, TaskUnfinishedError  # noqa: PLC0415
 
         try:
@@ -150,7 +131,7 @@ def watch(
     which leaves the task alone.
     """
     seconds = seconds_typed(wait, "--wait")
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
+    with open_task(task_id, url=url, token=token, shown_as=shown_as) as task:
         finish(task, seconds=seconds, shown_as=shown_as, url=url)
     raise typer.Exit(exit_code(task.state))
 
@@ -233,7 +214,7 @@ def cancel(
             "cancel", which, dry_run=dry_run, yes=yes, url=url, token=token, shown_as=shown_as
         )
         return
-    with _task(which, url=url, token=token, shown_as=shown_as) as task:
+    with open_task(which, url=url, token=token, shown_as=shown_as) as task:
         show(task.cancel(), shown_as=shown_as)
 
 
@@ -271,7 +252,7 @@ def retry(
             "retry", which, dry_run=dry_run, yes=yes, url=url, token=token, shown_as=shown_as
         )
         return
-    with _task(which, url=url, token=token, shown_as=shown_as) as task:
+    with open_task(which, url=url, token=token, shown_as=shown_as) as task:
         show(task.retry(), shown_as=shown_as)
 
 
@@ -306,63 +287,13 @@ def delete(
     if not isinstance(which, str):
         act_on_many("delete", which, dry_run=dry_run, yes=yes, url=url, token=token)
         return
-    with _task(which, url=url, token=token) as task:
+    with open_task(which, url=url, token=token) as task:
         task.delete()
         hint(f"Forgotten: task {task.id}")
 
 
-@task_app.command()
-def deliveries(
-    *,
-    task_id: TaskId,
-    shown_as: DeliveryFormat = ListFormat.TEXT,
-    url: Url = LOCAL,
-    token: Token = None,
-) -> None:
-    """List who is told of a task's end by callbacks, and how far that has come.
-
-        asyncapiproxy task deliveries 01a20d27-4842-7030-8580-6a45b8f6a9d0
-
-    Exits with 0 if there is such a task, whoever is told; 1 if not; 2 where no proxy answers.
-    """
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
-        found = task.deliveries()
-        if shown_as is ListFormat.JSON:
-            show_json({"deliveries": [delivery.document for delivery in found]})
-        else:
-            _show_deliveries(found, shown_as)
-
-
-@task_app.command()
-def redeliver(
-    *,
-    task_id: TaskId,
-    delivery: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="[DELIVERY]",
-            min=1,
-            help="Its number in `task deliveries`; may be left out where there is but one.",
-            show_default=False,
-        ),
-    ] = None,
-    shown_as: DeliveryFormat = ListFormat.TEXT,
-    url: Url = LOCAL,
-    token: Token = None,
-) -> None:
-    """Tell a task's end once more, as one of its deliveries has told it, and under the same id.
-
-        asyncapiproxy task redeliver 01a20d27-4842-7030-8580-6a45b8f6a9d0 1
-
-    Exits with 0 if there is a new delivery, 1 if there is no such task or delivery, 2 where the
-    task has several and none is named, or no proxy answers.
-    """
-    with _task(task_id, url=url, token=token, shown_as=shown_as) as task:
-        added = task.redeliver(_only_one(task.deliveries()) if delivery is None else delivery)
-        if shown_as is ListFormat.JSON:
-            show_json(added.document)
-        else:
-            _show_deliveries([added], shown_as)
+task_app.command()(deliveries)
+task_app.command()(redeliver)
 
 
 def _show_page(page: TaskPage, shown_as: ListFormat) -> None:
@@ -375,57 +306,4 @@ def _show_page(page: TaskPage, shown_as: ListFormat) -> None:
         from asyncapiproxy.task.display import tasks_view, wide_tasks_view  # noqa: PLC0415
 
         view = tasks_view if shown_as is ListFormat.TEXT else wide_tasks_view
-        _show_list(view(task.document for task in page.tasks), shown_as)
-
-
-def _show_deliveries(found: Sequence[Delivery], shown_as: ListFormat) -> None:
-    if shown_as is ListFormat.NAME:
-        for delivery in found:
-            typer.echo(delivery.number)
-    else:
-        from asyncapiproxy.task.display import (  # noqa: PLC0415
-            deliveries_view,
-            wide_deliveries_view,
-        )
-
-        view = deliveries_view if shown_as is ListFormat.TEXT else wide_deliveries_view
-        _show_list(view(delivery.document for delivery in found), shown_as)
-
-
-def _show_list(view: RenderableType, shown_as: ListFormat) -> None:
-    out = console()
-    # A narrower terminal folds lines by itself; Rich would cut ids.
-    out.width = UNBOUNDED_WIDTH if shown_as is ListFormat.WIDE else max(out.width, LEAST_WIDTH)
-    out.print(view)
-
-
-def _only_one(found: Sequence[Delivery]) -> int:
-    """The number of the one delivery there is, whatever was told once more already."""
-    firsts: dict[str, Delivery] = {}
-    for delivery in found:
-        firsts.setdefault(delivery.id, delivery)
-    if len(firsts) == 1:
-        return found[0].number
-    if not firsts:
-        show_error("Nobody is told of this task's end: it has no delivery.")
-        raise typer.Exit(ExitCode.FAILED)
-    lines = "\n".join(f"  {one.number}  {one.event}, {one.url}" for one in firsts.values())
-    show_error(f"The task has several deliveries. Name one by its number:\n{lines}")
-    raise typer.Exit(ExitCode.USAGE)
-
-
-@contextmanager
-def _task(
-    typed: str, *, url: str, token: str | None, shown_as: Format | ListFormat = Format.TEXT
-) -> Generator[TaskHandle]:
-    """The task that the typed id, or its beginning, names."""
-    with open_proxy(url, token=token, is_json=shown_as.value == Format.JSON.value) as client:
-        from asyncapiproxy.task.task_ids import TaskIdUnknownError, whole_id  # noqa: PLC0415 - imports the client
-
-        try:
-            task = client.get(whole_id(client, typed))
-        except TaskIdUnknownError as error:
-            show_error(str(error))
-            raise typer.Exit(ExitCode.FAILED) from error
-        client.patience_seconds = PATIENCE_SECONDS
-        yield task
+        show_list(view(task.document for task in page.tasks), shown_as)

@@ -16,13 +16,15 @@ from asynctasks.errors import AsyncApiProxyError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from asyncapiproxy.client.client import Client
     from asyncapiproxy.client.task_state import Document, TaskState
 
 UNBOUNDED_WIDTH = 10_000
 """A pipe has no width of its own: nothing is cut or folded there."""
+LEAST_WIDTH = 80
+"""Into which a list fits."""
 
 
 _AWAY = "Start one with `asyncapiproxy up`, or name another by --url or ASYNCAPIPROXY_URL."
@@ -156,6 +158,14 @@ def show_json(document: Document) -> None:
     from asynctasks.json_values import write_json  # noqa: PLC0415 - seldom needed
 
     typer.echo(write_json(document).decode())
+
+
+def show_list(view: RenderableType, shown_as: ListFormat) -> None:
+    """Print a list so that no id is cut, however narrow the terminal is."""
+    out = console()
+    # A narrower terminal folds lines by itself; Rich would cut ids.
+    out.width = UNBOUNDED_WIDTH if shown_as is ListFormat.WIDE else max(out.width, LEAST_WIDTH)
+    out.print(view)
 
 
 def show_error(text: str) -> None:
