@@ -19,7 +19,8 @@ from asyncapiproxy.openapi_import.stated_parameters import stated_parameters
 from asynctasks.declarations.declared_file import faults_of
 from asynctasks.declarations.yaml_lines import MAX_DEPTH
 from asynctasks.json_values import as_array, as_object
-from asynctasks.operations.operation import RESERVED_PATHS, Operation
+from asynctasks.operations.operation import Operation
+from asynctasks.operations.reserved_paths import RESERVED_PATHS
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY
 
 if TYPE_CHECKING:

@@ -21,26 +21,11 @@ from asynctasks.operations.callback import Callback
 from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
+from asynctasks.operations.reserved_paths import RESERVED_PATHS
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY, UpstreamCall
 from asynctasks.operations.write_only import Schema
 from asynctasks.task import DEFAULT_PRIORITY
-
-RESERVED_PATHS = (
-    "tasks",
-    "task",
-    "ping",
-    "docs",
-    "swagger",
-    "openapi.json",
-    "whoami",
-    ".well-known",
-    "limits",
-    "queues",
-    "operations",
-    "ui",
-)
-"""First segments of the proxy's own paths."""
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A Kubernetes label value, since an operation's name becomes one."""

@@ -29,6 +29,7 @@ from asynctasks.statements.owners import Owner
 from asynctasks.statements.quotas import room_for
 from asynctasks.statements.upkeep import MovedTask
 from asynctasks.task import TaskStatus
+from asynctasks.traces.trace_context import trace_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -176,6 +177,7 @@ def _ended(row: Any) -> MovedTask:
         operation=row.operation,
         attempt=row.attempt,
         principal=row.principal,
+        trace_id=trace_id_of(row.traceparent),
     )
 
 
@@ -237,6 +239,7 @@ _LOCK = (
         tasks.c.attempt,
         tasks.c.cancel_requested,
         tasks.c.reply_to,
+        tasks.c.traceparent,
         tasks.c.upstream_job.is_not(None).label("has_job"),
         (tasks.c.body_blob.is_not(None) | tasks.c.response_blob.is_not(None)).label("has_blob"),
         *_OWNED,
