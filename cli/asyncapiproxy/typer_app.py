@@ -9,7 +9,7 @@ import typer
 import typer.core
 from typer.core import TyperGroup
 
-_typers_own: Any = typer.core.__dict__["build_runtime_param"]
+_typers_own: Any = typer.core.__dict__.get("build_runtime_param")
 
 
 class _Parameter:
@@ -34,7 +34,8 @@ class _Parameter:
         return _typers_own(self._descriptor).coerce(value, param=param, ctx=ctx)
 
 
-typer.core.__dict__["build_runtime_param"] = _Parameter
+if _typers_own is not None:  # a private name: without it a command takes longer, and that is all
+    typer.core.__dict__["build_runtime_param"] = _Parameter
 
 
 def new_app(
