@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from asyncapiproxy.main import app
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import Inside, accepted, inside
 
+ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 UNKNOWN_ID = "01a20d2b-c3ed-76f0-8622-758cfbed0d1d"
 
 
@@ -55,7 +57,8 @@ async def test_what_is_typed_is_done_and_can_be_followed(client: httpx.AsyncClie
     for team in ("a", "a", "b"):
         await accepted(client, **{"Task-Labels": f"team={team}"})
     done = await typed(client, "task", "cancel", "--label", "team=a", "-o", "name")
-    batch_id = done.stdout.strip()
+    # What the proxy logs meanwhile stands there, too: it is in the same process.
+    (batch_id,) = {*re.findall(ID, done.stdout)}
 
     async def shown() -> list[str]:
         found = await typed(client, "batch", "get", batch_id)
@@ -70,9 +73,10 @@ async def test_what_is_typed_is_done_and_can_be_followed(client: httpx.AsyncClie
         assert (done.exit_code, "action" in done.stdout) == (0, True), done.output
         assert "asyncapiproxy batch get " in done.stderr
 
-    listed = (await typed(client, "batch", "list")).stdout.splitlines()
-    assert [line.split()[1] for line in listed[1:]] == ["delete", "retry", "cancel"]
-    assert batch_id in listed[3]
+    listed = (await typed(client, "batch", "list")).stdout
+    rows = re.findall(rf"^({ID}) +(\w+)", listed, re.MULTILINE)
+    assert [action for _, action in rows] == ["delete", "retry", "cancel"]
+    assert rows[2][0] == batch_id
     refused = await typed(client, "batch", "cancel", batch_id)
     assert (refused.exit_code, "has succeeded" in refused.stderr) == (1, True)
     unknown = await typed(client, "batch", "get", UNKNOWN_ID)
