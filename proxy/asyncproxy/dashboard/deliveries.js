@@ -6,7 +6,7 @@ import { button, element, replace, row, table } from "./elements.js";
 import { notify } from "./notices.js";
 import { poll } from "./polling.js";
 import { status } from "./status.js";
-import { age } from "./written.js";
+import { age, andNext } from "./written.js";
 
 const SECONDS = 8;
 const HEADS = ["Status", "Receiver", "Told of", "Attempts", "Last answer", "Created", ""];
@@ -60,5 +60,5 @@ export function showDeliveries(section, task, rights) {
 export function lastAnswer({ attempts, nextAttemptAt }) {
   const last = attempts.at(-1);
   const said = last && (last.detail ?? (last.responseStatus ? String(last.responseStatus) : last.outcome));
-  return [said ?? "–", nextAttemptAt && element("small", "; next attempt ", age(nextAttemptAt))];
+  return nextAttemptAt ? andNext(said, nextAttemptAt) : (said ?? "–");
 }

@@ -84,6 +84,7 @@ class Loop {
 
   #afterFault(error) {
     const isLater = error instanceof ProblemError && (error.status === 429 || error.status >= 500);
+    if (error instanceof TypeError || error instanceof ReferenceError) reportError(error); // ours
     if (!(error instanceof AwayError) && !isLater) {
       if (error.status === 401) onUnknown();
       else this.#onProblem(error);

@@ -2,7 +2,7 @@
 
 import { element, row } from "./elements.js";
 import { status } from "./status.js";
-import { age } from "./written.js";
+import { age, andNext } from "./written.js";
 
 export const TASK_HEADS = ["Status", "Task", "Operation", "Caller", "Attempt", "Created", "Why"];
 
@@ -39,7 +39,7 @@ export function whyOf(task) {
   const last = task.attempts.at(-1);
   if (task.status === "queued" && task.nextAttemptAt) {
     const why = last?.detail ?? (last ? last.outcome : "");
-    return [why && `${why}; `, "next attempt ", age(task.nextAttemptAt)];
+    return andNext(why, task.nextAttemptAt);
   }
   return "";
 }

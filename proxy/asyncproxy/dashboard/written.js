@@ -24,6 +24,11 @@ export function moment(instant) {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** What came of the last attempt, if there was one, and when the next is due. */
+export function andNext(said, instant) {
+  return [said && `${said.replace(/\.$/, "")}; `, element("small", "next attempt ", age(instant))];
+}
+
 /** How long something took, between two instants. */
 export function took(from, to) {
   return span((new Date(to) - new Date(from)) / 1000);
