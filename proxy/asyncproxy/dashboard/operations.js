@@ -78,7 +78,7 @@ export function show(main, rights) {
 
   function stateOf(stands) {
     const numbers = `${count(stands.queued)} queued, ${count(stands.running)} running`;
-    return [pauseState(stands.paused), element("small", ` ${numbers} `), actions(stands)];
+    return [element("small", `${numbers}, `), pauseState(stands.paused), " ", actions(stands)];
   }
 
   function actions({ name: each, paused }) {
