@@ -59,8 +59,8 @@ def test_spans_are_made_only_where_that_is_asked_for(
             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: expected http/protobuf, not http/json",
         ),
         (
-            {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
-            "OTEL_EXPORTER_OTLP_ENDPOINT: expected http://… or https://…, not collector:4318",
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "ours:secret@collector:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT: expected http://… or https://…",
         ),
         (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "some"},

@@ -59,7 +59,8 @@ def _check_collector() -> None:
             raise SettingsError(f"{name}: expected {PROTOCOL}, not {_value(name)}")
     for name in ENDPOINTS:
         if not re.fullmatch(r"(https?://[^/\s]+.*)?", _value(name)):
-            raise SettingsError(f"{name}: expected http://… or https://…, not {_value(name)}")
+            # Without the value, which may hold a password.
+            raise SettingsError(f"{name}: expected http://… or https://…")
 
 
 def _check_sampler() -> None:
