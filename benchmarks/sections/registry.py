@@ -15,6 +15,7 @@ from benchmarks.sections.profile_cpu import PROFILE
 from benchmarks.sections.rows import ROWS
 from benchmarks.sections.section import Section
 from benchmarks.sections.tokens import TOKENS
+from benchmarks.sections.traces import TRACES
 from benchmarks.sections.workers import WORKERS
 
 SECTIONS: dict[str, Section[Any]] = {
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Section[Any]] = {
         LONE,
         HEADERS,
         TOKENS,
+        TRACES,
         LIMITS,
         PROFILE,
         AGAINST,

@@ -41,11 +41,14 @@ def ours(
     executors: int = 1,
     proxy_settings: Mapping[str, object] | None = None,
     operations: str = OPERATIONS,
+    environment: Mapping[str, str] | None = None,
     command: Sequence[str] = (str(COMMAND),),
 ) -> Generator[Running]:
     """AsyncApiProxy on PostgreSQL and RabbitMQ, by its own commands."""
     with bench.database() as url, bench.queue_prefix() as prefix, ExitStack() as stack:
-        installation = installed(bench, url, prefix, operations=operations, command=command)
+        installation = installed(
+            bench, url, prefix, operations=operations, environment=environment, command=command
+        )
         started_proxies = [
             stack.enter_context(installation.proxy(f"proxy-{n}", **(proxy_settings or {})))
             for n in range(proxies)
