@@ -91,12 +91,20 @@ async def opened(sqlite_url: str) -> AsyncIterator[Any]:
         yield opened
 
 
-async def _lose_its_lease(proxy: Any) -> None:
-    """As if its executor were gone."""
-    async with proxy.connections.database.write() as connection:
-        await connection.execute(
-            text("UPDATE tasks SET lease_until = '2020-01-01' WHERE status = 'running'")
-        )
+async def _lose_first_attempt(proxy: Any, story: Story) -> None:
+    """As if its executor were gone; it may renew its lease just then, so until another begins."""
+
+    async def is_called_again() -> None:
+        async with proxy.connections.database.write() as connection:
+            await connection.execute(
+                text(
+                    "UPDATE tasks SET lease_until = '2020-01-01'"
+                    " WHERE status = 'running' AND attempt = 1 AND delivery_of IS NULL"
+                )
+            )
+        assert story.calls > HELD
+
+    await eventually(is_called_again)
 
 
 async def test_one_trace_from_the_caller_to_the_upstream_and_the_callback(
@@ -121,7 +129,7 @@ async def test_one_trace_from_the_caller_to_the_upstream_and_the_callback(
     accepted = await client.post("/create-client", json=body, headers={**ASYNC, **TRACED})
     task_id = accepted.json()["id"]
     await eventually(lambda: _is(story.calls, HELD))
-    await _lose_its_lease(proxy)
+    await _lose_first_attempt(proxy, story)
     task = await finished_task(client, task_id)
     await eventually(lambda: _is(len(spans.ended), 14))
 
