@@ -10,7 +10,7 @@ from benchmarks.machine.bench import console
 from benchmarks.machine.cpu import used, wait_until_quiet
 from benchmarks.machine.load import Load, post_clients
 from benchmarks.machine.measure import Figures, Measured, Ratio
-from benchmarks.sections.table import Table, warning
+from benchmarks.sections.compared import Compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,36 +32,20 @@ class Way:
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """An installation with something and one without it."""
+class Beside(Compared):
+    """An installation with something and one without it.
 
-    more: Figures
-    less: Figures
-    cpu: Ratio
-    """Of the CPU of a request, with to without; that of the servers is taken to be the same."""
+    The CPU of the servers is taken to be the same.
+    """
 
-    def table(self, title: str, *, more: str, less: str) -> Table:
-        """A line for each of the two."""
-        runs = f"{self.less.rounds} runs of both at once"
-        table = Table(
-            f"{title}, {CALLERS} callers of each, upstream of {DELAY_SECONDS} s, {runs}",
-            ["installation", "CPU of a request, µs", *OWN, *SHARED, "as ratio of the pairs"],
-        )
-        for name, one, ratio in ((more, self.more, str(self.cpu)), (less, self.less, "1")):
-            parts = [f"{one.cpu_us[part]:,.0f}" for part in (*OWN, *SHARED)]
-            total = f"{one.cpu_us_total:,.0f}{warning(one.errors)}"
-            table.rows.append([name, total, *parts, ratio])
-        return table
-
-    def within(self, most: float) -> bool | None:
-        """Whether the ratio is at most so large; one pair says nothing."""
-        return self.cpu.median <= most if self.less.rounds > 1 else None
+    KIND = "installation"
+    SHOWN = (*OWN, *SHARED)
 
     @property
-    def errors(self) -> dict[str, int]:
-        """What was no good answer, of both."""
-        return {**self.less.errors, **self.more.errors}
+    def how(self) -> str:
+        """See `Compared`."""
+        runs = f"{self.less.rounds} runs of both at once"
+        return f"{CALLERS} callers of each, upstream of {DELAY_SECONDS} s, {runs}"
 
 
 def beside(asked: Asked, *, more: Way, less: Way) -> Beside:

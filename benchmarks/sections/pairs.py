@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.machine.bench import Bench, console
 from benchmarks.machine.measure import Figures, Measured, Ratio, measure
-from benchmarks.sections.table import Table, warning
+from benchmarks.sections.compared import Compared
 from benchmarks.systems.systems import OPERATIONS
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 CALLERS = 32
 ROUNDS, SECONDS = 9, 5.0
 WARM_UP_SECONDS = 2
-SHOWN = ("proxy", "executor", "postgresql")
 _OPERATION = """
   create-PATH:
     route: POST /PATH
@@ -29,35 +27,16 @@ _OPERATION = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Compared):
     """An operation with something and one without it."""
 
-    more: Figures
-    less: Figures
-    cpu: Ratio
-    """Of the CPU of a request, with to without."""
-
-    def table(self, title: str, *, more: str, less: str) -> Table:
-        """A line for each of the two."""
-        table = Table(
-            f"{title}, {CALLERS} callers, {self.less.rounds} pairs of runs",
-            ["operation", "CPU of a request, µs", *SHOWN, "as ratio of the pairs"],
-        )
-        for name, one, ratio in ((more, self.more, str(self.cpu)), (less, self.less, "1")):
-            parts = [f"{one.cpu_us[part]:,.0f}" for part in SHOWN]
-            total = f"{one.cpu_us_total:,.0f}{warning(one.errors)}"
-            table.rows.append([name, total, *parts, ratio])
-        return table
-
-    def within(self, most: float) -> bool | None:
-        """Whether the ratio is at most so large; one pair says nothing."""
-        return self.cpu.median <= most if self.less.rounds > 1 else None
+    KIND = "operation"
+    SHOWN = ("proxy", "executor", "postgresql")
 
     @property
-    def errors(self) -> dict[str, int]:
-        """What was no good answer, of both."""
-        return {**self.less.errors, **self.more.errors}
+    def how(self) -> str:
+        """See `Compared`."""
+        return f"{CALLERS} callers, {self.less.rounds} pairs of runs"
 
 
 def operations_with(text: str, *, more: str, less: str) -> str:
