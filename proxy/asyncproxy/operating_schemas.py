@@ -18,13 +18,17 @@ from asyncproxy.schemas import (
     problem,
     reference,
 )
+from asynctasks.limits.limit import LEAST_RATE
 from asynctasks.limits.limit_state import BreakerKind
 
-_RATE: Schema = {"type": "number"}  # ogen does not know a numeric `exclusiveMinimum`
+_RATE: Schema = {"type": "number"}
 _BOUND: Schema = {"type": "integer", "minimum": 1}
 _BOUNDS: dict[str, Schema] = {
     "concurrency": {**or_null(_BOUND), "description": "So many attempts run at once at most."},
-    "ratePerSecond": {**or_null(_RATE), "description": "So many start in a second, above 0."},
+    "ratePerSecond": {
+        **or_null(_RATE),
+        "description": f"So many start in a second, {LEAST_RATE:f} at least.",
+    },
     "burst": {**or_null(_BOUND), "description": "So many start at once after a pause."},
 }
 _NAMES: Schema = {"type": "array", "items": TEXT}

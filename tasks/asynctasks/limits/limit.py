@@ -12,7 +12,9 @@ from asynctasks.declarations.declared import Declared, Number, Seconds, Whole
 FAIR_BY = re.compile(r"principal|tenant|label:[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 Weight = Annotated[Number, Field(gt=0, le=1_000)]
 Concurrency = Annotated[Whole, Field(ge=1, le=1_000_000)]
-Rate = Annotated[Number, Field(gt=0, le=1_000_000)]
+LEAST_RATE = 0.00001
+"""A start in some 28 hours: a whole burst at that is still a time that has a date."""
+Rate = Annotated[Number, Field(ge=LEAST_RATE, le=1_000_000)]
 Burst = Annotated[Whole, Field(ge=1, le=1_000_000)]
 
 
