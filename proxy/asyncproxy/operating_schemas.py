@@ -100,10 +100,11 @@ COMPONENTS: dict[str, Schema] = {
         description="Null takes the file's again, what is left out stays.",
     ),
 }
+CHANGE_TYPES = ("application/json", "application/merge-patch+json")
 CHANGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": reference("LimitChange")}},
+        "content": {each: {"schema": reference("LimitChange")} for each in CHANGE_TYPES},
     }
 }
 _OTHERS: Responses = {
