@@ -50,6 +50,19 @@ class Bounds(Declared):
             raise ValueError("`burst` goes with a rate: expected `ratePerSecond`, too")
         return self
 
+    def owed_seconds(self, allowed_in_seconds: float) -> float:
+        """Of the time until its starts are spread evenly, as much as holds others back.
+
+        Never more than a whole burst takes: what a slower rate has counted would go on at its pace.
+        """
+        if self.rate_per_second is None:
+            return 0.0
+        return min(max(0.0, allowed_in_seconds), self.burst / self.rate_per_second)
+
+    def spent_starts(self, allowed_in_seconds: float) -> float:
+        """How many starts are spent of the burst."""
+        return (self.rate_per_second or 0.0) * self.owed_seconds(allowed_in_seconds)
+
 
 class Limit(Bounds):
     """What its operations may ask of their upstream; several operations may share one."""
