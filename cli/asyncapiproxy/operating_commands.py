@@ -27,6 +27,8 @@ limit_app = new_app(
 )
 FILE = "file"
 """In place of a number: what the operations file says is to hold again."""
+MOST = 2**63
+"""JSON is sent with no larger numbers."""
 
 Queue = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 Limit = Annotated[str, typer.Argument(metavar="LIMIT", help="The limit's name.")]
@@ -211,7 +213,7 @@ def _number(option: str, text: str | None, kind: type[int | float]) -> float | s
         value = kind(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) < MOST:
         raise typer.BadParameter(f"expected a number or `{FILE}`", param_hint=option)
     return value
 

@@ -73,13 +73,15 @@ async def read_body(request: Request, held: HeldBody, *, max_bytes: int) -> byte
     return bytes(body)
 
 
-async def read_json_body(request: Request, held: HeldBody, *, max_bytes: int) -> Any:
-    """The JSON that a path of the proxy's own is sent.
+async def read_json_body(
+    request: Request, held: HeldBody, *, max_bytes: int, media_types: tuple[str, ...] = ()
+) -> Any:
+    """The JSON that a path of the proxy's own is sent, of these media types or of any of JSON.
 
     Raises what `read_body` does, UnsupportedMediaTypeError and MalformedJsonError.
     """
     body = await read_body(request, held, max_bytes=max_bytes)
-    _check_headers(request)
+    _check_headers(request, media_types)
     return read_json(body)
 
 
@@ -101,19 +103,20 @@ def _has_more_values(body: bytes, most: int) -> bool:
     return next(islice(found, most - 1, None), None) is not None
 
 
-def _check_headers(request: Request) -> None:
+def _check_headers(request: Request, media_types: tuple[str, ...] = ()) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedMediaTypeError(f"Content-Encoding {encoding} is not read; send it plain.")
     given = request.headers.get("content-type", "")
     media_type, *parameters = (part.strip().lower() for part in given.split(";"))
-    if media_type != "application/json" and not (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    ):
+    is_json = media_type.startswith("application/") and media_type.endswith("+json")
+    is_taken = media_type in media_types if media_types else is_json
+    if media_type != "application/json" and not is_taken:
+        expected = media_types or ("application/json",)
         raise UnsupportedMediaTypeError(
-            f"Content-Type is {given!r}; expected application/json."
-            if given
-            else "Content-Type is missing; expected application/json."
+            f"Content-Type is {repr(given) if given else 'missing'}; "
+            f"expected {' or '.join(expected)}.",
+            accept=", ".join(expected),
         )
     for parameter in parameters:
         name, _, value = parameter.partition("=")

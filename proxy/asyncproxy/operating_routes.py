@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 
@@ -106,7 +107,9 @@ class OperatingEndpoints:
         """
         with self._operating(request, "change", PausedKind.LIMIT, name) as change:
             with self.bodies.hold() as held:
-                given = await read_json_body(request, held, max_bytes=MAX_CHANGE_BYTES)
+                given = await read_json_body(
+                    request, held, max_bytes=MAX_CHANGE_BYTES, media_types=schemas.CHANGE_TYPES
+                )
             asked = read_change(given)
             if change is not None:
                 change.target = f"{change.target} {asked}"
@@ -173,7 +176,9 @@ def operating_routes(endpoints: OperatingEndpoints) -> APIRouter:
     """The routes below /queues, /operations and /limits."""
     access = endpoints.access
     route = APIRoute if access is None else guarded_route(access)
-    router = APIRouter(tags=["operating"], route_class=route)
+    router = APIRouter(
+        tags=["operating"], route_class=route, dependencies=[Depends(_refuse_slash_of_a_name)]
+    )
     for method, path, endpoint, summary, responses in (
         ("GET", "/queues", endpoints.list_queues, "List queues", schemas.QUEUES),
         ("POST", "/queues/{name}/pause", endpoints.pause_queue, "Pause a queue", schemas.QUEUE),
@@ -208,6 +213,12 @@ def operating_routes(endpoints: OperatingEndpoints) -> APIRouter:
             openapi_extra=schemas.CHANGE_BODY if method == "PATCH" else None,
         )
     return router
+
+
+async def _refuse_slash_of_a_name(request: Request) -> None:
+    """%2F is a slash of a name, which none has, and no slash of the path."""
+    if b"%2f" in request.scope.get("raw_path", b"").lower():
+        raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 def _json(document: Any) -> Response:

@@ -18,13 +18,17 @@ from asyncproxy.schemas import (
     problem,
     reference,
 )
+from asynctasks.limits.limit import LEAST_RATE
 from asynctasks.limits.limit_state import BreakerKind
 
-_RATE: Schema = {"type": "number"}  # ogen does not know a numeric `exclusiveMinimum`
+_RATE: Schema = {"type": "number"}
 _BOUND: Schema = {"type": "integer", "minimum": 1}
 _BOUNDS: dict[str, Schema] = {
     "concurrency": {**or_null(_BOUND), "description": "So many attempts run at once at most."},
-    "ratePerSecond": {**or_null(_RATE), "description": "So many start in a second, above 0."},
+    "ratePerSecond": {
+        **or_null(_RATE),
+        "description": f"So many start in a second, {LEAST_RATE:f} at least.",
+    },
     "burst": {**or_null(_BOUND), "description": "So many start at once after a pause."},
 }
 _NAMES: Schema = {"type": "array", "items": TEXT}
@@ -96,10 +100,11 @@ COMPONENTS: dict[str, Schema] = {
         description="Null takes the file's again, what is left out stays.",
     ),
 }
+CHANGE_TYPES = ("application/json", "application/merge-patch+json")
 CHANGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": reference("LimitChange")}},
+        "content": {each: {"schema": reference("LimitChange")} for each in CHANGE_TYPES},
     }
 }
 _OTHERS: Responses = {

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncproxy.stranded import SEEN_SECONDS
 from asynctasks.declarations.declared import Declared
-from asynctasks.instants import rfc3339, utc_now
+from asynctasks.instants import rfc3339
 from asynctasks.limit_rows import PausedKind
 from asynctasks.limits.limit import Breaker
+from asynctasks.limits.limit_state import BreakerKind
 from asynctasks.statements.task_counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
 
     from asynctasks.limits.limit import Bounds
-    from asynctasks.limits.limit_state import BreakerState, LimitState, Standing
+    from asynctasks.limits.limit_state import LimitState, Standing
     from asynctasks.limits.pauses import Pauses
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.statements.limit_states import LimitStates
@@ -37,7 +36,6 @@ class Overview:
     counts: Collection[Counts]
     executors: Mapping[str, int]
     """By queue, how many consume it."""
-    seen_at: datetime
 
     @property
     def queues(self) -> list[str]:
@@ -109,15 +107,13 @@ class Overview:
         if state.declared.breaker is None:
             return None
         breaker = state.breaker
+        is_open = breaker.kind is BreakerKind.OPEN
         return {
             "state": breaker.kind,
             "failures": breaker.failures,
             "openedAt": breaker.opened_at and rfc3339(breaker.opened_at),
-            "probeAt": rfc3339(self._probe_at(breaker)) if breaker.opened_at else None,
+            "probeAt": rfc3339(breaker.probe_at) if is_open and breaker.probe_at else None,
         }
-
-    def _probe_at(self, breaker: BreakerState) -> datetime:
-        return self.seen_at + timedelta(seconds=max(0.0, breaker.open_for_seconds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +134,6 @@ class OverviewReader:
             standing=standing,
             counts=await self.counts.read(seconds=self.seconds),
             executors=await self.roster.consumers(SEEN_SECONDS),
-            seen_at=utc_now(),
         )
 
 
@@ -180,8 +175,7 @@ def _starts_left(state: LimitState) -> int | None:
     limit = state.limit
     if limit.rate_per_second is None:
         return None
-    spent = limit.rate_per_second * max(0.0, state.allowed_in_seconds)
-    return max(0, math.floor(limit.burst - spent))
+    return math.floor(limit.burst - limit.spent_starts(state.allowed_in_seconds))
 
 
 def _counts(counts: Iterable[Counts]) -> dict[str, int]:

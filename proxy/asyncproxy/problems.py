@@ -260,6 +260,8 @@ def on_error(request: Request | None, error: Exception) -> Response:
         headers |= _quota_headers(error)
     if isinstance(error, UnsupportedMediaTypeError):
         headers["Accept"] = error.accept
+        if request is not None and request.method == "PATCH":
+            headers["Accept-Patch"] = error.accept  # RFC 5789 §2.2
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = error.challenge
     return problem_response(

@@ -67,14 +67,17 @@ class Violation:
     @property
     def place(self) -> str:
         """Where it does not fit, for people."""
-        return self.parameter or self.pointer or "the arguments"
+        return self.parameter or self.pointer
 
 
 class ArgumentsInvalidError(AsyncApiProxyError):
     """The arguments do not fit the operation's schema."""
 
+    whole = "the arguments"
+    """What does not fit where no place in it is to blame."""
+
     def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(f"{v.place}: {v.detail}" for v in violations))
+        super().__init__("; ".join(f"{v.place or self.whole}: {v.detail}" for v in violations))
         self.violations = violations
 
 
@@ -85,9 +88,13 @@ class ParametersInvalidError(ArgumentsInvalidError):
 class LimitInvalidError(ArgumentsInvalidError):
     """What is to be set of a limit is not valid."""
 
+    whole = "the body"
+
 
 class BatchInvalidError(ArgumentsInvalidError):
     """What is to be done with many tasks, or with which, is not valid."""
+
+    whole = "the body"
 
 
 TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels", "callback"]

@@ -1,6 +1,7 @@
 """What claims and ends make of limits: what they find, what they spend, whom they tell of room."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ from sqlalchemy import text
 from asyncexecutor.misses import Miss, Misses
 from asynctasks.instants import utc_now
 from asynctasks.limit_rows import PausedKind
+from asynctasks.limits.limit_change import read_change
+from asynctasks.operations.operation import Operation
 from asynctasks.outcome import Outcome
 from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.statements.claims import Claimable
@@ -109,6 +112,66 @@ async def test_the_rate_is_spent_at_the_claim(parts: Any, new_task: MakeTask):
     groups = await held.waiting(["clients"])
     more_in_seconds = (await held.release(groups, by_name([create]))).more_in_seconds
     assert more_in_seconds == pytest.approx(10, abs=2)
+
+
+SLOW: dict[str, Any] = {"ratePerSecond": 0.001, "burst": 1}
+FAST: dict[str, Any] = {"ratePerSecond": 5, "burst": 2}
+PER_KEY: dict[str, Any] = {"fairBy": "tenant"}
+
+
+async def start_all_that_may(parts: Any, new_task: MakeTask, create: Operation, of: int) -> None:
+    """Spend what the operation's rate lets start at once, and have as many wait behind it."""
+    ids = await add(parts, new_task, of + 3, fair_key="a")
+    assert await released(parts, create) == ids[:of]
+    await asyncio.gather(*map(claims_of(parts, create).claim, ids[:of]))
+    assert await released(parts, create) == []
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast"),
+    [
+        (bounded(**SLOW), bounded(**FAST)),
+        (bounded(**PER_KEY, perKey=SLOW), bounded(**PER_KEY, perKey=FAST)),
+    ],
+    ids=["of all", "of each"],
+)
+async def test_a_rate_that_the_file_raised_holds_from_then_on(
+    parts: Any, new_task: MakeTask, slow: Operation, fast: Operation
+):
+    await start_all_that_may(parts, new_task, slow, 1)
+    began = time.monotonic()
+    assert await released(parts, fast) == []
+    started: list[object] = []
+
+    async def the_others_start() -> None:
+        released_now = await released(parts, fast)
+        await asyncio.gather(*map(claims_of(parts, fast).claim, released_now))
+        started.extend(released_now)
+        assert len(started) == 3
+
+    await eventually(the_others_start)
+    assert time.monotonic() - began > 0.4  # three at five a second, and none of a burst before
+
+
+async def test_a_rate_that_is_set_and_taken_back_holds_from_then_on(parts: Any, new_task: MakeTask):
+    create, states = bounded(**FAST), LimitStates(parts.database)
+    (limit,) = create.declared_limits
+    await states.change(limit, read_change(SLOW))
+    await start_all_that_may(parts, new_task, bounded(**SLOW), 1)
+    await states.change(limit, read_change({"ratePerSecond": None, "burst": None}))
+    assert len(await released(parts, create)) == 1  # of its two, one is spent
+
+
+@pytest.mark.parametrize("given", [{"ratePerSecond": 0.1, "burst": 9}, {"ratePerSecond": 0.1}])
+async def test_a_rate_that_is_lowered_gives_nobody_a_burst_anew(
+    parts: Any, new_task: MakeTask, given: dict[str, Any]
+):
+    fast, states = bounded(ratePerSecond=1, burst=9), LimitStates(parts.database)
+    await start_all_that_may(parts, new_task, fast, 9)
+    (limit,) = fast.declared_limits
+    await states.change(limit, read_change(given))
+    standing = await states.read([fast])
+    assert standing.states["crm"].allowed_in_seconds == pytest.approx(90, abs=20)
 
 
 async def test_a_poll_is_no_start(parts: Any, new_task: MakeTask):

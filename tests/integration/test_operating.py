@@ -168,6 +168,28 @@ async def test_a_limit_is_set_by_a_merge_patch_for_all_at_once(
     assert answer.json()["burst"] == 1
 
 
+@pytest.mark.parametrize("media_type", ["application/json-patch+json", "text/plain"])
+async def test_another_kind_of_patch_is_told_which_are_taken(
+    client: httpx.AsyncClient, media_type: str
+):
+    answer = await client.patch("/limits/crm", content=b"{}", headers={"Content-Type": media_type})
+    assert problem_of(answer) == (415, "unsupported-media-type")
+    taken = "application/json, application/merge-patch+json"
+    assert answer.headers["accept-patch"] == answer.headers["accept"] == taken
+    assert answer.json()["detail"].endswith(f"expected {taken.replace(',', ' or')}.")
+
+
+@pytest.mark.parametrize("path", ["/limits/crm%2F", "/limits/crm%2f/"])
+async def test_a_slash_of_a_name_is_no_slash_of_the_path(client: httpx.AsyncClient, path: str):
+    assert (await client.get(path)).status_code == 404
+    assert (await client.patch(path, json={"concurrency": 1})).status_code == 404
+    for what in ("limits/crm", "queues/clients", "operations/other"):
+        assert (await client.post(f"/{what}%2Fpause")).status_code == 404
+        assert (await client.post(f"/{what}/pause%2F")).status_code == 404
+    crm = await get(client, "/limits/crm")
+    assert (crm["changed"], crm["paused"]) == ({}, None)
+
+
 async def test_a_change_that_makes_no_sense_is_told_by_its_place(client: httpx.AsyncClient):
     answer = await client.patch("/limits/crm", json={"concurrency": 0, "rate": 1})
     assert problem_of(answer) == (422, "limit-invalid")
@@ -178,6 +200,8 @@ async def test_a_change_that_makes_no_sense_is_told_by_its_place(client: httpx.A
             "detail": "unknown key; expected one of burst, concurrency, ratePerSecond",
         },
     ]
+    no_object = await client.patch("/limits/crm", json=3)
+    assert no_object.json()["detail"] == 'the body: expected a JSON object: {"concurrency": 20}'
     burst = await client.patch("/limits/crm", json={"burst": 2})
     assert (burst.json()["errors"][0]["pointer"], burst.status_code) == ("/burst", 422)
     assert (await get(client, "/limits/crm"))["changed"] == {}

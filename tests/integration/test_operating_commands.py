@@ -105,6 +105,8 @@ async def test_a_limit_is_set_and_shows_what_the_file_says(command: Command):
     [
         (("limit", "set", "crm"), 2, "give --concurrency"),
         (("limit", "set", "crm", "--concurrency", "x"), 2, "expected a number or `file`"),
+        (("limit", "set", "crm", "--concurrency", "9" * 26), 2, "expected a number or `file`"),
+        (("limit", "set", "crm", "--burst", "-" + "9" * 400), 2, "expected a number or `file`"),
         (("limit", "set", "crm", "--rate-per-second", "nan"), 2, "expected a number or `file`"),
         (("limit", "set", "crm", "--concurrency", "0"), 1, "/concurrency"),
         (("limit", "show", "nobody"), 1, "There is no such limit"),

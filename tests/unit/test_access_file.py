@@ -286,7 +286,7 @@ BAD = {
     ),
     "no rate": (
         quotas("per: tenant, submit: {ratePerSecond: 0, burst: 1}"),
-        "4: quotas.0.submit.ratePerSecond: expected greater than 0 (it is 0)",
+        "4: quotas.0.submit.ratePerSecond: expected greater than or equal to 0.00001 (it is 0)",
     ),
     "a negative number": (
         quotas("per: tenant, queued: -1"),

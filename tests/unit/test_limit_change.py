@@ -36,7 +36,8 @@ def test_null_takes_the_files_again_and_what_is_left_out_stays(
         ({"concurrency": True}, "/concurrency", "expected a valid integer"),
         ({"concurrency": "5"}, "/concurrency", "expected a valid integer"),
         ({"concurrency": 1_000_001}, "/concurrency", "expected less than or equal to 1000000"),
-        ({"ratePerSecond": 0}, "/ratePerSecond", "expected greater than 0"),
+        ({"ratePerSecond": 0}, "/ratePerSecond", "expected greater than or equal to 0.00001"),
+        ({"ratePerSecond": 1e-300}, "/ratePerSecond", "expected greater than or equal to 0.00001"),
         ({"burst": 1.5}, "/burst", "expected a valid integer"),
         (
             {"rate_per_second": 1},

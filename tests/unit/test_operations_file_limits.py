@@ -139,11 +139,18 @@ FAULTS = {
     ),
     "a rate of nothing": (
         ("ratePerSecond: 2.5", "ratePerSecond: 0"),
-        "17: limits.crm.ratePerSecond: expected greater than 0 (it is 0)",
+        "17: limits.crm.ratePerSecond: expected greater than or equal to 0.00001 (it is 0)",
     ),
     "half a burst": (
         ("burst: 20", "burst: 2.5"),
         "18: limits.crm.burst: expected a valid integer (it is 2.5)",
+    ),
+    "a rate of each that is hardly one": (
+        ("ratePerSecond: 1, burst: 2", "ratePerSecond: 1.0e-300, burst: 2"),
+        (
+            "21: limits.crm.perKey.ratePerSecond: expected greater than or equal to 0.00001 "
+            "(it is 1e-300)"
+        ),
     ),
     "a burst without a rate": (
         ("mail: {concurrency: 1}", "mail: {burst: 3}"),

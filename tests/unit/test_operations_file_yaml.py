@@ -90,7 +90,10 @@ BROKEN = {
         operation(waitSeconds="!!int soon"),
         "5: cannot be read as int",
     ),
-    "no finite number": (operation(waitSeconds=".inf"), "5: expected a finite number"),
+    "no finite number": (
+        operation(waitSeconds=".inf"),
+        "5: operations.a.waitSeconds: expected a finite number",
+    ),
     "a number that JSON readers round": (
         schema("maximum: 18446744073709551616"),
         "7: expected a number of 64 bits at most",

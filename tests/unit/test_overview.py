@@ -26,7 +26,6 @@ def overview(*counts: Counts, pauses: Pauses | None = None, **state: Any) -> Ove
         standing=Standing({"crm": crm}, pauses or Pauses()),
         counts=counts,
         executors={"clients": 2},
-        seen_at=NOW,
     )
 
 
@@ -46,16 +45,20 @@ def test_a_limit_counts_the_tasks_of_its_operations_on_all_queues():
     assert (shown["held"], shown["running"]) == (7, 3)
 
 
-def test_an_open_breaker_says_since_when_and_until_when():
+def test_an_open_breaker_says_since_when_and_until_when_also_once_that_is_over():
     opened_at = NOW - timedelta(seconds=9)
     breaker = BreakerState(
-        kind=BreakerKind.OPEN, failures=12, opened_at=opened_at, open_for_seconds=30
+        kind=BreakerKind.OPEN,
+        failures=12,
+        opened_at=opened_at,
+        open_for_seconds=-5,
+        probe_at=NOW - timedelta(seconds=5),
     )
     assert overview(breaker=breaker).limit("crm")["breaker"] == {
         "state": "open",
         "failures": 12,
         "openedAt": "2026-01-31T11:59:51Z",
-        "probeAt": "2026-01-31T12:00:30Z",
+        "probeAt": "2026-01-31T11:59:55Z",
     }
 
 

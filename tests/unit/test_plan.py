@@ -62,6 +62,8 @@ def released(made: Plan) -> list[int]:
         ({"limit": {"ratePerSecond": 2, "burst": 5}, "allowed_in_seconds": 1.1}, InHand(), 2),
         ({"limit": {"ratePerSecond": 2, "burst": 5}, "allowed_in_seconds": 1.1}, InHand(0, 2), 0),
         ({"limit": {"ratePerSecond": 2, "burst": 5}, "allowed_in_seconds": -60.0}, InHand(), 5),
+        # As long as a whole burst takes, however long another rate has made it.
+        ({"limit": {"ratePerSecond": 2, "burst": 5}, "allowed_in_seconds": 1e9}, InHand(0, 0), 0),
         ({"limit": {"ratePerSecond": 0.1}}, InHand(), 1),
         ({"limit": {"concurrency": 2, "ratePerSecond": 9, "burst": 9}}, InHand(1, 0), 1),
         ({"limit": {"concurrency": 10}, "paused": True}, InHand(), 0),
@@ -191,6 +193,7 @@ def test_what_was_not_read_is_asked_for_again_where_there_is_room():
         ({"ratePerSecond": 4}, InHand(), 0.0, 0.25),
         ({"ratePerSecond": 4, "burst": 2}, InHand(0, 1), 0.0, 0.25),
         ({"ratePerSecond": 4, "burst": 2}, InHand(0, 0), 0.35, 0.1),
+        ({"ratePerSecond": 4, "burst": 2}, InHand(0, 0), 1e9, 0.25),
         ({"ratePerSecond": 4, "concurrency": 1}, InHand(1), 0.1, math.inf),
         ({"concurrency": 1}, InHand(1), 0.0, math.inf),
     ],

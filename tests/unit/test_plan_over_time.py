@@ -114,6 +114,7 @@ class Releasing(RuleBasedStateMachine):
 
     @rule(read=st.integers(1, 4))
     def release(self, read: int) -> None:
+        self._forgive()
         before = self._situation()
         groups = self._groups(read)
         made = plan(before, groups)
@@ -196,6 +197,12 @@ class Releasing(RuleBasedStateMachine):
             kept.starts.clear()
         self.kept[name].limit = self._any_limit(data, name)
         self.reserved.clear()
+
+    def _forgive(self) -> None:
+        for kept in self.kept.values():
+            if kept.limit.rate_per_second is not None:
+                owed = kept.limit.owed_seconds(kept.allowed_at - self.now)
+                kept.allowed_at = min(kept.allowed_at, self.now + owed)
 
     @rule(name=st.sampled_from(["crm", "exports"]))
     def pause_or_resume(self, name: str) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from asynctasks.declarations.declared import Declared, Number, Whole
+from asynctasks.declarations.declared import Declared, Whole
+from asynctasks.limits.limit import Rate as PerSecond
 
 Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
 
@@ -14,7 +15,7 @@ Count = Annotated[Whole, Field(ge=1, le=10_000_000)]
 class Rate(Declared):
     """How often something may be done: `burst` times at once, then `rate_per_second`."""
 
-    rate_per_second: Annotated[Number, Field(gt=0, le=1_000_000)]
+    rate_per_second: PerSecond
     burst: Count
 
 

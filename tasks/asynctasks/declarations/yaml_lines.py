@@ -110,8 +110,6 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, KeyError, IndexError) as error:
             tag = node.tag.rpartition(":")[2]
             raise YamlError(node.start_mark.line + 1, f"cannot be read as {tag}") from error
-        if isinstance(value, float) and not math.isfinite(value):
-            raise YamlError(node.start_mark.line + 1, "expected a finite number")
         if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
             raise YamlError(
                 node.start_mark.line + 1,
@@ -134,8 +132,12 @@ def _integer(_: yaml.SafeLoader, node: yaml.Node) -> int:
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
-def _float(_: yaml.SafeLoader, node: yaml.Node) -> float:
+def _number(node: yaml.Node) -> float:
     return float(re.sub(r"\.(?=[iInN])", "", _text(node, "float")))
+
+
+def _float(_: yaml.SafeLoader, node: yaml.Node) -> float:
+    return _number(node)
 
 
 def _boolean(_: yaml.SafeLoader, node: yaml.Node) -> bool:
@@ -171,6 +173,9 @@ def _nodes(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...]) -> Iterator[
             node.start_mark.line + 1,
             f"expected plain text, numbers, lists and keys, not {node.tag}",
         )
+    if _is_infinite(node):
+        where = ".".join(map(str, key)) or "the file"
+        raise YamlError(node.start_mark.line + 1, f"{where}: expected a finite number")
     if not above:
         yield key, node
     if isinstance(node, yaml.MappingNode):
@@ -181,6 +186,13 @@ def _nodes(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...]) -> Iterator[
         for index, item in enumerate(node.value):
             yield (*key, index), item
             yield from _nodes(item, (*key, index), (*above, node))
+
+
+def _is_infinite(node: yaml.Node) -> bool:
+    """Whether it is no number, or one that JSON does not have."""
+    if not isinstance(node, yaml.ScalarNode) or not node.tag.endswith(":float"):
+        return False
+    return bool(_CORE["float"][0].fullmatch(node.value)) and not math.isfinite(_number(node))
 
 
 def _pairs(mapping: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:

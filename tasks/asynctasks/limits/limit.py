@@ -12,7 +12,9 @@ from asynctasks.declarations.declared import Declared, Number, Seconds, Whole
 FAIR_BY = re.compile(r"principal|tenant|label:[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 Weight = Annotated[Number, Field(gt=0, le=1_000)]
 Concurrency = Annotated[Whole, Field(ge=1, le=1_000_000)]
-Rate = Annotated[Number, Field(gt=0, le=1_000_000)]
+LEAST_RATE = 0.00001
+"""A start in some 28 hours: a whole burst at that is still a time that has a date."""
+Rate = Annotated[Number, Field(ge=LEAST_RATE, le=1_000_000)]
 Burst = Annotated[Whole, Field(ge=1, le=1_000_000)]
 
 
@@ -47,6 +49,19 @@ class Bounds(Declared):
         if "burst" in self.model_fields_set and self.rate_per_second is None:
             raise ValueError("`burst` goes with a rate: expected `ratePerSecond`, too")
         return self
+
+    def owed_seconds(self, allowed_in_seconds: float) -> float:
+        """Of the time until its starts are spread evenly, as much as holds others back.
+
+        Never more than a whole burst takes: what a slower rate has counted would go on at its pace.
+        """
+        if self.rate_per_second is None:
+            return 0.0
+        return min(max(0.0, allowed_in_seconds), self.burst / self.rate_per_second)
+
+    def spent_starts(self, allowed_in_seconds: float) -> float:
+        """How many starts are spent of the burst."""
+        return (self.rate_per_second or 0.0) * self.owed_seconds(allowed_in_seconds)
 
 
 class Limit(Bounds):

@@ -40,6 +40,8 @@ class BreakerState:
     opened_at: datetime | None = None
     open_for_seconds: float = 0.0
     """Until the next probe; 0 or less where it may start."""
+    probe_at: datetime | None = None
+    """The same as an instant, as it was read."""
     openings: int = 0
     """How often it was opened, or stayed open after a probe, without a success between."""
     successes: int = 0
@@ -88,6 +90,16 @@ class Standing:
     pauses: Pauses
     running: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, dict[str, int]])
     """By limit and by key, how many attempts run; empty where that was not asked for."""
+
+
+def carried_over(before: Limit, after: Limit, allowed_in_seconds: float) -> float:
+    """In how many seconds its starts so far are spread evenly at a rate that was changed.
+
+    What is spent stays spent, up to the whole burst: a slower rate gives nobody a burst anew.
+    """
+    if after.rate_per_second is None:
+        return 0.0
+    return after.owed_seconds(before.spent_starts(allowed_in_seconds) / after.rate_per_second)
 
 
 def in_effect(declared: Limit, changed: Mapping[str, Any] | None) -> Limit:

@@ -178,8 +178,7 @@ def _room(bounds: Bounds, allowed_in_seconds: float, in_hand: InHand) -> Room:
     if bounds.rate_per_second is not None:
         # GCRA: what has started is spread evenly, and may be so much ahead of the clock.
         room.rate = bounds.rate_per_second
-        spent = room.rate * max(0.0, allowed_in_seconds)
-        room.tokens = bounds.burst - spent - in_hand.published
+        room.tokens = bounds.burst - bounds.spent_starts(allowed_in_seconds) - in_hand.published
     return room
 
 

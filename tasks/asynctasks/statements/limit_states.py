@@ -16,7 +16,13 @@ from sqlalchemy import Boolean, bindparam, case, delete, func, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from asynctasks.instants import UtcDateTime, seconds_between, seconds_from_now, seconds_since
+from asynctasks.instants import (
+    UtcDateTime,
+    seconds_between,
+    seconds_from_now,
+    seconds_from_this_moment,
+    seconds_since,
+)
 from asynctasks.limit_rows import LimitRow, PausedKind, PauseRow
 from asynctasks.limits.breaker import after_failure, after_success
 from asynctasks.limits.limit_state import (
@@ -24,12 +30,14 @@ from asynctasks.limits.limit_state import (
     BreakerState,
     LimitState,
     Standing,
+    carried_over,
     in_effect,
 )
 from asynctasks.limits.pauses import Pause, Pauses
 from asynctasks.statements.conditions import IS_RUNNING, NOW, WAITS_FOR_JOB, tasks
 from asynctasks.statements.id_list import is_one_of
 from asynctasks.statements.reserved_places import take_all_back
+from asynctasks.statements.start_rates import forgive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -81,9 +89,17 @@ class LimitStates:
         """Set this in place of what the file says of the limit; raises LimitInvalidError."""
         async with self._database.write() as connection:
             standing = await lock_and_read(connection, {declared.name: declared})
-            changed = change.after(declared, standing.states[declared.name].changed)
+            before = standing.states[declared.name]
+            changed = change.after(declared, before.changed)
+            after = in_effect(declared, changed)
+            owed = carried_over(before.limit, after, before.allowed_in_seconds)
             await connection.execute(
-                _CHANGE, {"of_name": declared.name, "new_changed": changed or None}
+                _CHANGE,
+                {
+                    "of_name": declared.name,
+                    "new_changed": changed or None,
+                    "allowed_in_seconds": owed or None,
+                },
             )
             await take_all_back(connection)
 
@@ -149,7 +165,12 @@ async def lock_and_read(connection: AsyncConnection, declared: Mapping[str, Limi
         new = [{"name": name} for name in missing]
         await connection.execute(_ADD[connection.dialect.name], new)
         locked = await _rows_of(connection, declared, _LOCKED_STATES)
-    return _standing(declared, locked, await _paused(connection))
+    standing = _standing(declared, locked, await _paused(connection))
+    await forgive(
+        connection,
+        {(name,): (each.limit, each.allowed_in_seconds) for name, each in standing.states.items()},
+    )
+    return standing
 
 
 def limits_of(operations: Iterable[Operation]) -> dict[str, Limit]:
@@ -215,6 +236,7 @@ def _breaker(row: RowMapping) -> BreakerState:
         failing_seconds=row["failing_seconds"] or 0.0,
         opened_at=row["opened_at"],
         open_for_seconds=row["open_for_seconds"] or 0.0,
+        probe_at=row["open_until"],
         openings=row["openings"],
         successes=row["successes"] or 0,
     )
@@ -229,6 +251,7 @@ _STATES = select(
     seconds_since(limits.c.failing_since).label("failing_seconds"),
     limits.c.opened_at,
     seconds_between(NOW, limits.c.open_until).label("open_for_seconds"),
+    limits.c.open_until,
     limits.c.openings,
     limits.c.successes,
 ).where(is_one_of(limits.c.name, "names"))
@@ -250,7 +273,10 @@ _SECONDS_SINCE = select(seconds_since(bindparam("started_at", type_=UtcDateTime(
 _CHANGE = (
     update(limits)
     .where(limits.c.name == bindparam("of_name"))
-    .values(changed=bindparam("new_changed"))
+    .values(
+        changed=bindparam("new_changed"),
+        allowed_at=seconds_from_this_moment(bindparam("allowed_in_seconds")),
+    )
 )
 _IS_OPEN = bindparam("is_open", type_=Boolean)
 _SET_BREAKER = (

@@ -34,7 +34,7 @@ from asynctasks.statements.limit_states import limits_of, lock_and_read
 from asynctasks.statements.release_statements import ON_POSTGRESQL, ON_SQLITE
 from asynctasks.statements.reserved_places import Reservation, forget_idle, lock, take_back
 from asynctasks.statements.reserved_places import reserve as write_reserved
-from asynctasks.statements.start_rates import limit_keys, limits
+from asynctasks.statements.start_rates import forgive, limit_keys, limits
 from asynctasks.statements.upkeep import DueTask
 
 if TYPE_CHECKING:
@@ -203,10 +203,18 @@ class HeldTasks:
             return {}
         keys = list({group.fair_key for group in asked.groups})
         rows = await self._rows(connection, self._statements.keys, shared, keys)
-        return {
+        found = {
             (row["name"], row["key"]): KeyState(row["turn"], row["allowed_in_seconds"] or 0.0)
             for row in rows
         }
+        states = asked.standing.states
+        rated = {
+            of: (per_key, state.allowed_in_seconds)
+            for of, state in found.items()
+            if (per_key := states[of[0]].limit.per_key) is not None
+        }
+        await forgive(connection, rated)
+        return found
 
     async def _with_tasks(
         self, connection: AsyncConnection, groups: Sequence[Group], situation: Situation

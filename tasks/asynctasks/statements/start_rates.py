@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import sqlite
 from sqlmodel import SQLModel
 
-from asynctasks.instants import utc_now
+from asynctasks.instants import seconds_from_this_moment, utc_now
 from asynctasks.limit_rows import LimitKeyRow, LimitRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from asynctasks.limits.gates import Gates
+    from asynctasks.limits.limit import Bounds
     from asynctasks.operations.operation import Operation
 
 limits = SQLModel.metadata.tables[str(LimitRow.__tablename__)]
@@ -69,6 +71,21 @@ async def spend_starts(
         await _spend(connection, of, seconds)
 
 
+async def forgive(
+    connection: AsyncConnection, counted: Mapping[tuple[str, ...], tuple[Bounds, float]]
+) -> None:
+    """Forget what holds others longer than these bounds may: another rate has counted it.
+
+    By limit, or by limit and key: the bounds, and in how many seconds its starts are spread evenly.
+    """
+    for of, (bounds, allowed_in_seconds) in sorted(counted.items(), key=itemgetter(0)):
+        owed = bounds.owed_seconds(allowed_in_seconds)
+        if bounds.rate_per_second is not None and owed < allowed_in_seconds:
+            names = dict(zip(("of_name", "of_key"), of, strict=False))
+            statement = _FORGIVE if len(of) == 1 else _FORGIVE_KEY
+            await connection.execute(statement, {**names, "owed_seconds": owed})
+
+
 async def _spend(connection: AsyncConnection, of: tuple[str, ...], seconds: float) -> None:
     known, insert = (_KNOWN, _SPEND) if len(of) == 1 else (_KNOWN_OF_KEY, _SPEND_OF_KEY)
     names: dict[str, Any] = dict(zip(("name", "key"), of, strict=False))
@@ -96,3 +113,17 @@ def _spending(table: Any, *columns: str) -> Any:
 _KNOWN, _SPEND = _known(limits, "name"), _spending(limits, "name")
 _KNOWN_OF_KEY = _known(limit_keys, "name", "key")
 _SPEND_OF_KEY = _spending(limit_keys, "name", "key")
+
+# By the clock as it is now: a transaction that has waited for the lock took its time before that.
+_OWED_UNTIL = seconds_from_this_moment(bindparam("owed_seconds"))
+
+
+def _forgiving(table: Any, **columns: str) -> Any:
+    is_it = (table.c[column] == bindparam(name) for column, name in columns.items())
+    return (
+        update(table).where(*is_it, table.c.allowed_at > _OWED_UNTIL).values(allowed_at=_OWED_UNTIL)
+    )
+
+
+_FORGIVE = _forgiving(limits, name="of_name")
+_FORGIVE_KEY = _forgiving(limit_keys, name="of_name", key="of_key")
