@@ -40,8 +40,8 @@ def operation_view(operation: Document) -> RenderableType:
 
 
 def limits_view(limits: Iterable[Document]) -> RenderableType:
-    """A line for each limit; what was set in place of the file's stands before that."""
-    table = _table("limit", "running", "held", "rate", "breaker", "paused")
+    """A line for each limit, which names what was set in place of the file's."""
+    table = _table("limit", "running", "held", "rate", "breaker", "paused", "changed")
     for limit in limits:
         table.add_row(
             plain(limit["name"]),
@@ -50,6 +50,7 @@ def limits_view(limits: Iterable[Document]) -> RenderableType:
             _rate(limit),
             _breaker_state(limit["breaker"]),
             _pause(limit["paused"]),
+            ", ".join(name for key, name in _BOUNDS.items() if key in limit["changed"]),
         )
     return table
 
@@ -70,15 +71,24 @@ def _facts(limit: Document) -> Iterator[tuple[str, Any]]:
     yield "operations", ", ".join(limit["operations"])
     for key, name in _BOUNDS.items():
         yield name, _bound(limit, key)
-    yield "shared by", limit["declared"].get("fairBy")
+    declared = limit["declared"]
+    yield "each has", _told(declared.get("perKey"))
+    yield "shared by", declared.get("fairBy")
+    yield "weights", _told(declared.get("weights"))
     yield "running", str(limit["running"])
     yield "held", str(limit["held"])
     yield "starts left", "" if limit["startsLeft"] is None else str(limit["startsLeft"])
     yield "breaker", _breaker(limit["breaker"])
+    yield "it opens by", _told(declared.get("breaker"))
     yield "paused", _pause(limit["paused"])
 
 
 _BOUNDS = {"concurrency": "concurrency", "ratePerSecond": "rate per second", "burst": "burst"}
+
+
+def _told(declared: Document | None) -> str:
+    """What the file says, as it says it."""
+    return ", ".join(f"{name}: {value}" for name, value in (declared or {}).items())
 
 
 def _bound(limit: Document, key: str) -> str:

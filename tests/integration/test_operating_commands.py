@@ -77,7 +77,7 @@ async def test_what_is_paused_says_since_when_until_it_is_resumed(
 
 async def test_a_limit_is_set_and_shows_what_the_file_says(command: Command):
     assert await command.lines("limit", "list") == [
-        "limit running held rate breaker paused",
+        "limit running held rate breaker paused changed",
         "crm 0 of 40 0 2.5 a second, 1 at once closed",
     ]
     shown = await command.lines("limit", "set", "crm", "--concurrency", "10", "--burst", "5")
@@ -92,7 +92,9 @@ async def test_a_limit_is_set_and_shows_what_the_file_says(command: Command):
         "held 0",
         "starts left 5",
         "breaker closed, 0 failures in a row",
+        "it opens by failures: 10, withinSeconds: 10, openSeconds: [5, 300]",
     ]
+    assert (await command.lines("limit", "list"))[1].endswith("closed concurrency, burst")
     assert await command.lines("limit", "show", "crm") == shown
     changed = await command.document("limit", "set", "crm", "--rate-per-second", "0.5")
     assert changed["changed"] == {"concurrency": 10, "burst": 5, "ratePerSecond": 0.5}

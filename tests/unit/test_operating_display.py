@@ -41,6 +41,28 @@ def test_what_a_limit_does_not_have_is_not_told():
     ]
 
 
+def test_all_that_the_file_says_of_a_limit_is_told():
+    of_file = {
+        "perKey": {"concurrency": 2},
+        "fairBy": "label:team",
+        "weights": {"acme": 3, "zeta": 0.5},
+        "breaker": {"failures": 3, "openSeconds": [2, 8]},
+    }
+    breaker = {"state": "closed", "failures": 0, "openedAt": None, "probeAt": None}
+    told = shown(limit_view(LIMIT | {"declared": of_file, "breaker": breaker}))
+    assert told[3:6] == [
+        "each has concurrency: 2",
+        "shared by label:team",
+        "weights acme: 3, zeta: 0.5",
+    ]
+    assert told[-1] == "it opens by failures: 3, openSeconds: [2, 8]"
+
+
+def test_a_list_names_what_was_set_in_place_of_the_files():
+    changed = LIMIT | {"changed": {"concurrency": 1, "ratePerSecond": 2}, "concurrency": 1}
+    assert shown(limits_view([changed]))[1].endswith("concurrency, rate per second")
+
+
 def test_a_breaker_that_is_open_says_since_when_and_until_when():
     breaker = {"state": "open", "failures": 12, "openedAt": SINCE, "probeAt": SINCE}
     lines = shown(limit_view(LIMIT | {"breaker": breaker}))

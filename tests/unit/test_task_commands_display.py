@@ -55,6 +55,11 @@ def test_a_finished_task_shows_its_course_and_its_response():
     assert text.endswith('response   201 application/json\n\n{\n  "id": 7\n}')
 
 
+def test_an_attempt_that_did_not_count_makes_no_third_of_two():
+    text = shown(task_view(TASK | {"attempt": 3, "maxAttempts": 2}))
+    assert "attempt    3, 2 of them counted" in text
+
+
 def test_a_priority_is_told_where_it_is_not_that_of_most():
     assert "priority   7" in shown(task_view(TASK | {"priority": 7}))
     assert "priority   0" in shown(task_view(TASK | {"priority": 0}))

@@ -56,7 +56,7 @@ def waiting_view(task: Document, *, seconds: float) -> RenderableType:
 
 def _while_waiting(task: Document) -> Iterator[str]:
     if task.get("attempt", 0) > 1 or task.get("nextAttemptAt"):
-        yield f"attempt {task['attempt']} of {task['maxAttempts']}"
+        yield f"attempt {_attempt(task)}"
     if task.get("nextAttemptAt"):
         yield f"next {due(task['nextAttemptAt']).partition(',')[0]}"
     if held := task.get("heldBy"):
@@ -65,6 +65,12 @@ def _while_waiting(task: Document) -> Iterator[str]:
         yield f"{task['progress']} %"
     if task.get("message"):
         yield task["message"]
+
+
+def _attempt(task: Document) -> str:
+    """Which attempt it is, of how many; those that were given back count in no maximum."""
+    number, most = task["attempt"], task["maxAttempts"]
+    return f"{number} of {most}" if number <= most else f"{number}, {most} of them counted"
 
 
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:
@@ -78,7 +84,7 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
             plain(task["id"]),
             plain(task["operation"]),
             _status(task["status"]),
-            plain(f"{task['attempt']} of {task['maxAttempts']}"),
+            plain(_attempt(task)),
             plain(age(task["createdAt"])),
         )
     return table
@@ -90,7 +96,7 @@ def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
     table = _table(*titles, "principal", "labels", "message")
     for task in tasks:
         cells = (
-            f"{task['attempt']} of {task['maxAttempts']}",
+            _attempt(task),
             str(task.get("priority", "")),
             instant(task["createdAt"]),
             instant(task["finishedAt"]) if task.get("finishedAt") else "",
@@ -239,7 +245,7 @@ def _course(task: Document) -> Iterator[tuple[str, str]]:
     if task.get("deadline"):
         yield "deadline", instant(task["deadline"])
     if task.get("maxAttempts"):
-        yield "attempt", f"{task['attempt']} of {task['maxAttempts']}"
+        yield "attempt", _attempt(task)
     attempts: list[Document] = task.get("attempts") or []
     for attempt in attempts:
         if attempt.get("detail"):

@@ -11,7 +11,7 @@ import { announce } from "./notices.js";
 import { poll } from "./polling.js";
 import { ownerOf, taskStatus, whyOf } from "./taskrow.js";
 import { timeline } from "./timeline.js";
-import { age, lines } from "./written.js";
+import { age, attemptOf, lines } from "./written.js";
 
 const AGAIN_SECONDS = 5;
 
@@ -102,7 +102,7 @@ function aboutTask(task) {
       Operation: task.operation,
       Caller: ownerOf(task),
       Priority: String(task.priority),
-      Attempt: `${task.attempt} of ${task.maxAttempts}`,
+      Attempt: attemptOf(task),
       Created: age(task.createdAt),
       Started: task.startedAt && age(task.startedAt),
       Finished: task.finishedAt && age(task.finishedAt),

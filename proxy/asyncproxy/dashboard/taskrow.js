@@ -2,7 +2,7 @@
 
 import { element, row } from "./elements.js";
 import { status } from "./status.js";
-import { age, andNext } from "./written.js";
+import { age, andNext, attemptOf } from "./written.js";
 
 export const TASK_HEADS = ["Status", "Task", "Operation", "Caller", "Attempt", "Created", "Why"];
 
@@ -14,7 +14,7 @@ export function taskRow(task, first = {}) {
     Task: element("td.id", taskLink(task.id)),
     Operation: task.operation,
     Caller: ownerOf(task),
-    Attempt: element("td.number", `${task.attempt} of ${task.maxAttempts}`),
+    Attempt: element("td.number", attemptOf(task)),
     Created: element("td.when", age(task.createdAt)),
     Why: element("td.why", whyOf(task)),
   });

@@ -29,6 +29,11 @@ export function andNext(said, instant) {
   return [said && `${said.replace(/\.$/, "")}; `, element("small", "next attempt ", age(instant))];
 }
 
+/** Which attempt it is, of how many; those that were given back count in no maximum. */
+export function attemptOf({ attempt, maxAttempts }) {
+  return attempt <= maxAttempts ? `${attempt} of ${maxAttempts}` : `${attempt}, ${maxAttempts} of them counted`;
+}
+
 /** How long something took, between two instants. */
 export function took(from, to) {
   return span((new Date(to) - new Date(from)) / 1000);
