@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asyncproxy.forwarded import PublicAddress
 
 _DOCUMENT = "index.html"
-PAGES = ("", "tasks", "task", "operations", "callbacks")
+PAGES = ("", "tasks", "task", "batches", "batch", "operations", "callbacks")
 """All that the document can show; the first is the overview."""
 _MEDIA_TYPES = {
     "css": "text/css; charset=utf-8",

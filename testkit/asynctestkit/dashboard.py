@@ -90,6 +90,9 @@ class Dashboard:
         ]
         for task_id in ended:
             self.ended(task_id)
+        self.ended(self.submit("old", task_labels="team=old"))
+        order = {"action": "delete", "filter": {"label": "team=old", "operation": "create-client"}}
+        self.ask("POST", "/tasks:batch", order)
         for number in range(3):
             self.submit(f"i{number}.drop", path="/imports", name=MARKER)
         self.running("long", task_labels="team=b, batch=7")
@@ -117,6 +120,10 @@ class Dashboard:
         """The id of the task whose end somebody is to be told."""
         (first, *_) = self.ask("GET", "/tasks?operation=callback").json()["tasks"]
         return first["arguments"]["task"]["id"]
+
+    def batch(self) -> str:
+        """The id of the latest batch."""
+        return self.ask("GET", "/batches").json()["batches"][0]["id"]
 
     def task(self, task_id: str) -> dict[str, Any]:
         return self.ask("GET", f"/tasks/{task_id}").json()

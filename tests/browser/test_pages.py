@@ -9,6 +9,7 @@ from asynctestkit.dashboard import Dashboard
 
 PAGES = (
     *("", "tasks", "tasks?status=failed", "task?id={task}", "callbacks"),
+    *("tasks?finished_after=2026-01-31T12:00:00Z", "batches", "batch?id={batch}"),
     *("operations", "operations?operation=create-client"),
 )
 UNKNOWN = "01a21f04-b050-73d1-a200-391adb50f4c7"
@@ -32,7 +33,7 @@ def test_every_page_fits_with_nothing_to_show(
     empty: Dashboard, open_page: OpenPage, picture: Picture, address: str
 ):
     page = open_page()
-    page.goto(empty.at(address.format(task=UNKNOWN)))
+    page.goto(empty.at(address.format(task=UNKNOWN, batch=UNKNOWN)))
     expect(page.locator("main h1")).to_be_visible()
     expect(page.locator(".empty, .reasons, .status, table, form.submit").first).to_be_visible()
     look_well(page, f"empty-{address}", picture)
@@ -43,9 +44,8 @@ def test_every_page_fits_with_much_to_show(
     busy: Dashboard, open_page: OpenPage, picture: Picture, address: str
 ):
     page = open_page()
-    told = busy.told()
-    page.goto(busy.at(address.format(task=told)))
-    expect(page.locator("table, form.submit").first).to_be_visible()
+    page.goto(busy.at(address.format(task=busy.told(), batch=busy.batch())))
+    expect(page.locator("table, form.submit, dl").first).to_be_visible()
     look_well(page, f"busy-{address}", picture)
 
 
@@ -53,7 +53,7 @@ def test_with_one_task_there_is_one_row(busy: Dashboard, open_page: OpenPage):
     page = open_page()
     page.goto(busy.at("tasks?label=team%3Db"))
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page.locator(".bar p")).to_have_text("1 task, the newest first")
+    expect(page.locator(".bar p")).to_contain_text("1 task, the newest first")
     expect(page.get_by_role("link", name="Older")).to_have_count(0)
 
 
@@ -83,6 +83,8 @@ def test_all_is_reached_by_keyboard_and_where_one_is_can_be_seen(
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Batches")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_label("Status")).to_be_focused()
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -10,12 +10,14 @@ from asynctestkit.browsing import OpenPage, Picture
 from asynctestkit.dashboard import OPERATIONS, Dashboard
 from asynctestkit.processes import Keep, up_service
 
-KEYS = {"reader": new_key(), "operator": new_key(), "shop": new_key()}
+KEYS = {name: new_key() for name in ("reader", "operator", "shop", "keeper")}
 RULES = """
   apiKeys: {file: keys.yaml}
 rules:
   - {principals: ["key:reader"], tasks: all, may: [read]}
   - {principals: ["key:operator"], tasks: all, may: [submit, read, cancel, retry, delete, operate]}
+  - {principals: ["key:keeper"], operations: [get-client], tasks: all, may: [read]}
+  - {principals: ["key:keeper"], operations: ["*-client"], tasks: all, may: [read, retry]}
   - {principals: ["key:shop"], operations: [create-client], may: [submit, read]}
 """
 
@@ -126,6 +128,22 @@ def test_who_may_submit_its_own_sees_its_own(guarded: Dashboard, open_page: Open
     expect(page.locator(".outcome")).to_contain_text("Accepted")
     page.goto(guarded.at("tasks"))
     expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator(".bar button")).to_have_count(0)
+
+
+def test_who_may_only_retry_has_that_alone_for_all_that_fit(
+    guarded: Dashboard, open_page: OpenPage
+):
+    page = open_page()
+    page.goto(guarded.at("tasks"))
+    sign_in(page, KEYS["keeper"])
+    page.get_by_role("button", name="Select all tasks").click()
+    expect(page.locator(".bar .buttons button")).to_have_text(["Retry all"])
+    page.get_by_role("button", name="Retry all").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Retry 1 task?")
+    page.get_by_role("button", name="Leave it").click()
+    page.goto(guarded.at("tasks?operation=get-client"))
+    expect(page.get_by_text("No task fits.")).to_be_visible()
     expect(page.locator(".bar button")).to_have_count(0)
 
 

@@ -7,31 +7,38 @@ import { many } from "./written.js";
 
 const AT_ONCE = 4;
 const MOST_TOLD = 5;
+const UNSUCCESSFUL = ["failed", "cancelled", "expired"];
 
+/** By their names as the API has them; `statuses` are those of the tasks that each is for. */
 export const ACTIONS = {
   cancel: {
     word: "Cancel",
     done: "cancelled",
-    fits: (task) => !task.done && !task.cancelRequested,
+    statuses: ["queued", "running"],
     run: (task) => tell("POST", `/tasks/${task.id}/cancel`),
   },
   retry: {
     word: "Retry",
     done: "queued anew",
-    fits: (task) => task.done && task.status !== "succeeded",
+    statuses: UNSUCCESSFUL,
     run: (task) => tell("POST", `/tasks/${task.id}/retry`),
   },
   delete: {
     word: "Delete",
     done: "deleted",
-    fits: (task) => task.done,
+    statuses: ["succeeded", ...UNSUCCESSFUL],
     run: (task) => tell("DELETE", `/tasks/${task.id}`),
   },
 };
 
 /** Those of the tasks with which the caller may do this now. */
 export function fitting(name, tasks, rights) {
-  return tasks.filter((task) => ACTIONS[name].fits(task) && rights.may(name, task.operation));
+  return tasks.filter(
+    (task) =>
+      ACTIONS[name].statuses.includes(task.status) &&
+      !(name === "cancel" && task.cancelRequested) &&
+      rights.may(name, task.operation),
+  );
 }
 
 /** Ask, and do it with each of them; whether it was meant. */

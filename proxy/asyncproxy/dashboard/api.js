@@ -28,9 +28,17 @@ export async function ask(path, { query = {}, signal } = {}) {
   return answer.json();
 }
 
-/** What POST, DELETE and their like are answered: JSON, or null; raises ProblemError, AwayError. */
-export async function tell(method, path) {
-  const answer = await send(method, path);
+/**
+ * What POST, DELETE and their like are answered: JSON, or null; raises ProblemError, AwayError.
+ *
+ * `content` goes with it as JSON, if there is any.
+ */
+export async function tell(method, path, content) {
+  const sent =
+    content === undefined
+      ? {}
+      : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) };
+  const answer = await send(method, path, sent);
   return answer.status === 204 ? null : answer.json();
 }
 
@@ -60,7 +68,8 @@ export async function sendAny(method, path, { query = {}, headers = {}, body, si
 
 /** The address of something of the API. */
 export function addressOf(path, query = {}) {
-  const address = new URL(path.replace(/^\//, ""), ROOT);
+  // Without the dot the browser takes what stands before a colon for a scheme.
+  const address = new URL(`./${path.replace(/^\//, "")}`, ROOT);
   for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value);
   return address;
 }

@@ -11,9 +11,12 @@ const PAGES = {
   "": ["Overview", () => import("./overview.js")],
   tasks: ["Tasks", () => import("./tasks.js")],
   task: ["Task", () => import("./task.js")],
+  batches: ["Batches", () => import("./batches.js")],
+  batch: ["Batch", () => import("./batch.js")],
   operations: ["Operations", () => import("./operations.js")],
   callbacks: ["Callbacks", () => import("./callbacks.js")],
 };
+const BELOW_TASKS = ["task", "batches", "batch"];
 const WHOAMI_SECONDS = 5;
 const main = document.getElementById("main");
 const name = location.pathname.split("/").at(-1);
@@ -22,7 +25,7 @@ const [title, load] = PAGES[name];
 document.title = `${title} · AsyncApiProxy`;
 for (const link of document.querySelectorAll("nav a")) {
   const leadsTo = link.getAttribute("href").replace("./", "");
-  if (leadsTo === name || (leadsTo === "tasks" && name === "task")) {
+  if (leadsTo === name || (leadsTo === "tasks" && BELOW_TASKS.includes(name))) {
     link.setAttribute("aria-current", leadsTo === name ? "page" : "true");
   }
 }

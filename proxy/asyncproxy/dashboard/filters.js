@@ -10,13 +10,28 @@ const TEXTS = {
   principal: ["Caller", ""],
   tenant: ["Tenant", ""],
 };
-const KNOWN = ["status", ...Object.keys(TEXTS), "created_after", "page_token"];
+const MORE_INSTANTS = {
+  created_before: "Created before",
+  finished_after: "Finished after",
+  finished_before: "Finished before",
+};
+const INSTANTS = ["created_after", ...Object.keys(MORE_INSTANTS)];
+const KNOWN = ["status", ...Object.keys(TEXTS), ...INSTANTS, "page_token"];
 const ID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 
 /** As `GET /tasks` has them; what is empty is none. */
 export function filtersIn(search) {
   const given = [...new URLSearchParams(search)];
   return Object.fromEntries(given.filter(([name, value]) => KNOWN.includes(name) && value !== ""));
+}
+
+/** The same for people, such as `status failed, label team=a`; where there is none, that all fit. */
+export function filtersText(filters) {
+  const said = Object.entries(filters).map(([name, value]) => {
+    const words = name === "principal" ? "caller" : name.replace("_", " ");
+    return `${words} ${INSTANTS.includes(name) && isInstant(value) ? moment(value) : value}`;
+  });
+  return said.length > 0 ? said.join(", ") : "all tasks";
 }
 
 /** The form; its `showFault(name, detail)` says what is wrong with one of them. */
@@ -28,9 +43,10 @@ export function filterForm(filters) {
     Object.entries(TEXTS).map(([name, [label, placeholder]]) =>
       field(name, label, input(name, { value: filters[name], placeholder, maxlength: 200 })),
     ),
-    field("created_after", "Created after", afterInput(filters.created_after)),
+    instantField("created_after", "Created after", filters),
     field("task", "Task id", input("task", { placeholder: "or one by its id", spellcheck: "false" })),
     element("div.buttons", element("button.primary", { type: "submit" }, "Show"), clearLink(filters)),
+    moreFilters(filters),
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -54,14 +70,17 @@ function queryOf(form) {
   const query = new URLSearchParams();
   for (const name of KNOWN) {
     const value = (given.get(name) ?? "").trim();
-    if (value !== "") query.set(name, name === "created_after" ? asInstant(value) : value);
+    if (value !== "") query.set(name, INSTANTS.includes(name) ? asInstant(value) : value);
   }
   return query.size > 0 ? `?${query}` : "";
 }
 
 function asInstant(local) {
-  const date = new Date(local);
-  return Number.isNaN(date.getTime()) ? local : date.toISOString();
+  return isInstant(local) ? new Date(local).toISOString() : local;
+}
+
+function isInstant(text) {
+  return text !== undefined && !Number.isNaN(new Date(text).getTime());
 }
 
 function field(name, label, control) {
@@ -75,10 +94,20 @@ function input(name, attributes) {
   return element("input", { name, type: "text", autocomplete: "off", ...attributes });
 }
 
-function afterInput(instant) {
-  const isInstant = instant !== undefined && !Number.isNaN(new Date(instant).getTime());
-  const value = isInstant ? moment(instant).replace(" ", "T").slice(0, 16) : null;
-  return element("input", { name: "created_after", type: "datetime-local", value });
+/** Those that are seldom needed, shown where one of them is set. */
+function moreFilters(filters) {
+  const names = Object.keys(MORE_INSTANTS);
+  return element(
+    "details",
+    { open: names.some((name) => filters[name] !== undefined) },
+    element("summary", "More filters"),
+    element("div", names.map((name) => instantField(name, MORE_INSTANTS[name], filters))),
+  );
+}
+
+function instantField(name, label, { [name]: instant }) {
+  const value = isInstant(instant) ? moment(instant).replace(" ", "T").slice(0, 16) : null;
+  return field(name, label, element("input", { name, type: "datetime-local", value }));
 }
 
 function statusChoice(chosen) {

@@ -10,7 +10,6 @@ import { status } from "./status.js";
 import { taskRow, TASK_HEADS } from "./taskrow.js";
 import { age, count, many } from "./written.js";
 
-/* 50 of these pages cost a proxy less than a twentieth of a core. */
 const SECONDS = 15;
 const LATEST = 5;
 const NUMBERS = ["Queued", "Held", "Running", "Executors"];

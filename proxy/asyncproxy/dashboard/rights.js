@@ -14,6 +14,14 @@ export class Rights {
     return rule !== undefined && rule.may.includes(action);
   }
 
+  /** Whether there are tasks with which the caller may do this, of one operation or of any. */
+  mayWithSome(action, operation) {
+    if (operation !== undefined) return this.may(action, operation);
+    const last = this.#rules.findIndex((rule) => rule.operations.includes("*"));
+    const counting = last < 0 ? this.#rules : this.#rules.slice(0, last + 1);
+    return counting.some((rule) => rule.may.includes(action));
+  }
+
   /** Whether it may pause what all tasks of these operations share. */
   mayOperate(operations) {
     const rules = operations.map((operation) => this.#first(operation));
