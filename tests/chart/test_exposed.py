@@ -28,6 +28,10 @@ def led_to(routes: list[str], **exposed: bool) -> set[str]:
     assert all(len(each["matches"]) <= 8 for each in rules)
     matches = [match["path"] for each in rules for match in each["matches"]]
     by_route = [f"{each['type'].removeprefix('Path')} {each['value']}" for each in matches]
+    kinds = {each.partition(" ")[2]: each for each in by_route}
+    specific = [each.partition(" ")[2] for each in by_ingress if each.startswith("Impl")]
+    assert specific == [path for path in kinds if ":" in path]
+    by_ingress = [kinds[each.partition(" ")[2]] for each in by_ingress]
     assert by_ingress == by_route
     assert len(by_ingress) == len(set(by_ingress))
     return set(by_ingress)
@@ -46,7 +50,8 @@ def test_tasks_may_be_left_out_and_the_documents_put_in():
 def test_the_dashboard_is_led_to_with_all_that_it_asks_for():
     asked = {"Exact /whoami", "Exact /ping", "Exact /openapi.json"}
     shared = {"Prefix /queues", "Prefix /operations", "Prefix /limits"}
-    dashboard = {"Prefix /ui"} | TASKS | asked | shared
+    batches = {"Exact /tasks:batch", "Prefix /batches"}
+    dashboard = {"Prefix /ui"} | TASKS | asked | shared | batches
     assert led_to(ROUTES, ui=True, tasks=False) == OPERATIONS | dashboard
 
 

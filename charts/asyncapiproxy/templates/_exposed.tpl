@@ -19,7 +19,8 @@
 {{- if .Values.exposed.ui -}}
 {{- /* The page, and what it asks. */ -}}
 {{- $exposed = concat $exposed (list "Prefix /ui" "Exact /whoami" "Exact /ping" "Exact /openapi.json") -}}
-{{- $exposed = concat $exposed (list "Prefix /task" "Prefix /tasks" "Prefix /queues" "Prefix /operations" "Prefix /limits") -}}
+{{- $exposed = concat $exposed (list "Prefix /task" "Prefix /tasks" "Exact /tasks:batch" "Prefix /batches") -}}
+{{- $exposed = concat $exposed (list "Prefix /queues" "Prefix /operations" "Prefix /limits") -}}
 {{- end -}}
 {{- end -}}
 {{- $exposed | uniq | sortAlpha | toJson -}}
