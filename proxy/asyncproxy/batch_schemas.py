@@ -19,7 +19,9 @@ from asyncproxy.schemas import (
     problem,
     reference,
 )
+from asyncproxy.task_filter import LABEL
 from asynctasks.batch import BatchAction, BatchStatus
+from asynctasks.task import TaskStatus
 
 _ACTION: Schema = {"type": "string", "enum": [action.value for action in BatchAction]}
 _ID: Schema = {"type": "string", "format": "uuid"}
@@ -31,22 +33,25 @@ COMPONENTS: dict[str, Schema] = {
             "filter": reference("TaskFilter"),
             "dryRun": {"type": "boolean", "description": "Only tell how many tasks there are."},
         },
+        additionalProperties=False,
         examples=[EXAMPLE],
     ),
     "TaskFilter": objects(
         "",
         {
-            "status": reference("TaskStatus"),
-            "operation": TEXT,
-            "label": {**TEXT, "examples": ["team=a"]},
-            "created_after": INSTANT,
-            "created_before": INSTANT,
-            "finished_after": INSTANT,
-            "finished_before": INSTANT,
-            "principal": TEXT,
-            "tenant": TEXT,
+            "status": {**or_null(TEXT), "enum": [*(status.value for status in TaskStatus), None]},
+            "operation": or_null(TEXT),
+            "label": {**or_null(TEXT), "pattern": LABEL, "examples": ["team=a"]},
+            "created_after": or_null(INSTANT),
+            "created_before": or_null(INSTANT),
+            "finished_after": or_null(INSTANT),
+            "finished_before": or_null(INSTANT),
+            "principal": or_null(TEXT),
+            "tenant": or_null(TEXT),
         },
-        description="Tasks to which all of it applies, in the words of `GET /tasks`.",
+        additionalProperties=False,
+        description="Tasks to which all of it applies, in the words of `GET /tasks`; of `status` "
+        "one that tasks can have with which it is done.",
     ),
     "BatchCounts": objects(
         "action matched statuses isComplete",

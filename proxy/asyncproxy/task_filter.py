@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from asynctasks.statements.owners import Listed
 
-_LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
+LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
 _NAME = r"^[^\x00]*$"
 
@@ -52,7 +52,7 @@ _Operation = Annotated[
 ]
 _Owner = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
 _Label = Annotated[
-    str, Field(pattern=_LABEL), _in_words(_LABEL, "a label's name=value, such as team=a")
+    str, Field(pattern=LABEL), _in_words(LABEL, "a label's name=value, such as team=a")
 ]
 _Instant = Annotated[datetime, BeforeValidator(_in_utc)]
 

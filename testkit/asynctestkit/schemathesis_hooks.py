@@ -1,4 +1,4 @@
-"""What OpenAPI cannot say of our headers, for schemathesis, which loads this module by name."""
+"""What OpenAPI cannot say of our headers and bodies, for schemathesis, which loads it by name."""
 # pyright: basic
 # Its types are incomplete.
 
@@ -8,6 +8,8 @@ from uuid import uuid4
 import schemathesis
 from schemathesis import Case, HookContext
 
+from asynctasks.statements.batch_search import FITTING
+
 LABELS = re.compile(r"[A-Za-z0-9]+=[A-Za-z0-9]*(, ?[A-Za-z0-9]+=[A-Za-z0-9]*)*")
 KEY = re.compile(r"[!#-~]([ -~]{0,253}[!#-~])?")
 SECONDS = re.compile(r"[1-9][0-9]{0,6}")
@@ -15,7 +17,12 @@ SECONDS = re.compile(r"[1-9][0-9]{0,6}")
 
 @schemathesis.hook
 def filter_case(_context: HookContext, case: Case) -> bool:
-    """A deadline is to come, and after the delay; schemathesis gives up on the labels' pattern."""
+    """A deadline is to come, and after the delay; schemathesis gives up on the labels' pattern.
+
+    And of a batch's filter the status is one with which its action can be done.
+    """
+    if not _is_fitting(case.body):
+        return False
     headers = case.headers or {}
     labels, deadline = headers.get("Task-Labels"), headers.get("Task-Deadline")
     if labels is not None and not LABELS.fullmatch(str(labels)):
@@ -25,6 +32,14 @@ def filter_case(_context: HookContext, case: Case) -> bool:
     delay = str(headers.get("Task-Delay", "0"))
     is_number = SECONDS.fullmatch(str(deadline)) and re.fullmatch(r"[0-9.]+", delay)
     return bool(is_number) and float(delay) < float(str(deadline))
+
+
+def _is_fitting(body: object) -> bool:
+    if not isinstance(body, dict) or not isinstance(body.get("filter"), dict):
+        return True
+    action, status = body.get("action"), body["filter"].get("status")
+    fitting = FITTING.get(action) if isinstance(action, str) else None
+    return fitting is None or status is None or status in fitting
 
 
 @schemathesis.hook

@@ -62,6 +62,8 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "reply_to": "replies",
         "asynctask": "default/mine/uid",
         "callbacks": [{"url": "https://a.example", "events": ["failed"], "include": "nothing"}],
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "vendor=a",
     }
     decided: dict[str, Any] = {
         "publish_in_seconds": 30.0,
