@@ -84,6 +84,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
     return {
         "number": delivery.number,
         "id": delivery.delivery_id,
+        "taskId": str(delivery.task_id),
         "url": delivery.url,
         "event": delivery.event,
         "status": delivery.status,

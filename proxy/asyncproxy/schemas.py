@@ -164,10 +164,11 @@ COMPONENTS: dict[str, Schema] = {
         "deliveries", {"deliveries": {"type": "array", "items": reference("Delivery")}}
     ),
     "Delivery": objects(
-        "number id url event status attempts createdAt",
+        "number id taskId url event status attempts createdAt",
         {
             "number": {"type": "integer", "minimum": 1},
             "id": {**_ID, "description": "Its receiver sees it as `webhook-id`."},
+            "taskId": {**_ID, "description": "By which it is retried and cancelled as a task."},
             "url": TEXT,
             "event": {**reference("TaskStatus"), "description": "The end that it tells of."},
             "status": reference("TaskStatus"),

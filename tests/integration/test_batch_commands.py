@@ -53,6 +53,24 @@ async def test_a_dry_run_says_how_many_there_are_and_does_nothing(client: httpx.
     assert await statuses(client) == ["queued"] * 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("delete", "--label", "x=y", "--label", "team=a"),
+        ("retry", "--status", "failed", "--status", "expired"),
+        ("cancel", "--operation", "a", "--operation", "b", "--dry-run"),
+        ("list", "--label", "x=y", "--label", "team=a"),
+        ("cancel", "--since", "2h", "--since", "1h"),
+    ],
+)
+async def test_what_is_given_twice_means_no_more_tasks_than_either(
+    client: httpx.AsyncClient, words: tuple[str, ...]
+):
+    done = await typed(client, "task", *words)
+    assert done.exit_code == 2
+    assert f"{words[1]}: it is given 2 times; give one" in done.stderr
+
+
 async def test_what_is_typed_is_done_and_can_be_followed(client: httpx.AsyncClient):
     for team in ("a", "a", "b"):
         await accepted(client, **{"Task-Labels": f"team={team}"})

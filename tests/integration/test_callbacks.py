@@ -267,6 +267,7 @@ async def test_an_end_is_told_once_more_by_hand(sqlite_url: str):
         await _delivered(client, task_id)
         again = await client.post(f"/tasks/{task_id}/deliveries/1/redeliver")
         first, second = await _delivered(client, task_id)
+        tasks = [(await client.get(f"/tasks/{each['taskId']}")).json() for each in (first, second)]
         await receiver.events(2)
         unknown = [
             await client.post(f"/tasks/{task_id}/deliveries/{number}/redeliver")
@@ -277,7 +278,8 @@ async def test_an_end_is_told_once_more_by_hand(sqlite_url: str):
     assert again.headers["location"] == f"/tasks/{task_id}/deliveries"
     assert (again.json()["number"], again.json()["status"]) == (2, "queued")
     assert (first["number"], second["number"]) == (1, 2)
-    assert first["id"] == second["id"]
+    assert first["id"] == second["id"] == first["taskId"] != second["taskId"]
+    assert [task["operation"] for task in tasks] == ["callback", "callback"]
     (headers, body), (headers_again, body_again) = receiver.came
     assert (headers["webhook-id"], body) == (headers_again["webhook-id"], body_again)
     assert {answer.json()["type"] for answer in unknown} == {f"{PROBLEMS}delivery-not-found"}

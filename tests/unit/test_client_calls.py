@@ -245,6 +245,7 @@ def test_a_task_that_is_gone_was_forgotten_where_the_answer_to_that_was_lost():
 DELIVERY: dict[str, Any] = {
     "number": 1,
     "id": "01a2239d-eb94-7e63-90e5-2456893babb9",
+    "taskId": "01a2239d-eb94-7e63-90e5-2456893babb9",
     "url": "https://erp.example.com/hooks?key=hunter2",
     "event": "succeeded",
     "status": "queued",
@@ -261,6 +262,7 @@ def test_a_task_has_its_deliveries():
     assert proxy.asked == [f"GET /tasks/{TASK_ID}/deliveries"] * 2
     assert (found.number, found.event, found.status) == (1, "succeeded", "queued")
     assert (found.id, found.url) == (DELIVERY["id"], DELIVERY["url"])
+    assert found.task_id == DELIVERY["taskId"]
     assert [attempt["responseStatus"] for attempt in found.attempts] == [503]
     assert found.created_at == datetime(2026, 11, 24, 10, 48, 21, 741_300, tzinfo=UTC)
     assert (found.finished_at, found.next_attempt_at) == (

@@ -31,6 +31,11 @@ class Delivery:
         return self.document["id"]
 
     @property
+    def task_id(self) -> str:
+        """By which it is retried and cancelled, as any task."""
+        return self.document["taskId"]
+
+    @property
     def url(self) -> str:
         """Who is told."""
         return self.document["url"]

@@ -24,15 +24,17 @@ OneId = Annotated[
     ),
 ]
 Status = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(help="All that are queued, running, failed, …", autocompletion=complete_statuses),
 ]
 Operation = Annotated[
-    str | None, typer.Option(help="All of this operation.", autocompletion=complete_operations)
+    list[str] | None,
+    typer.Option(help="All of this operation.", autocompletion=complete_operations),
 ]
-Label = Annotated[str | None, typer.Option(metavar="NAME=VALUE", help="All with this label.")]
+Label = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="All with this label.")]
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="All created no longer ago: 90s, 5m, 2h or 1d.")
+    list[str] | None,
+    typer.Option(metavar="TIME", help="All created no longer ago: 90s, 5m, 2h or 1d."),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say how many tasks there are, and do nothing.")
@@ -43,14 +45,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is 
 def meant(
     task_id: str | None,
     *,
-    status: str | None,
-    operation: str | None,
-    label: str | None,
-    since: str | None,
+    status: list[str] | None,
+    operation: list[str] | None,
+    label: list[str] | None,
+    since: list[str] | None,
     dry_run: bool,
 ) -> str | TaskFilter:
     """The id of one task, or which ones; raises BadParameter for both, and for neither."""
-    is_filtered = any(text is not None for text in (status, operation, label, since))
+    is_filtered = any((status, operation, label, since))
     if task_id is not None and (is_filtered or dry_run):
         raise typer.BadParameter("give an ID, or which tasks are meant, and not both")
     if task_id is not None:
@@ -63,18 +65,32 @@ def meant(
 
 
 def task_filter(
-    *, status: str | None, operation: str | None, label: str | None, since: str | None = None
+    *,
+    status: list[str] | None,
+    operation: list[str] | None,
+    label: list[str] | None,
+    since: list[str] | None = None,
 ) -> TaskFilter:
-    """Which tasks are asked for; a status that is none is the proxy's to refuse."""
+    """Which tasks are asked for; a status that is none is the proxy's to refuse.
+
+    Raises BadParameter for what is given twice: the last alone would mean more than was asked for.
+    """
     from asyncapiproxy.client.task_filter import TaskFilter  # noqa: PLC0415 - see session
 
-    seconds = seconds_typed(since, "--since")
+    one_label = _once(label, "--label")
+    seconds = seconds_typed(_once(since, "--since"), "--since")
     return TaskFilter(
-        status=cast("TaskStatus | None", status),
-        operation=operation,
-        label=None if label is None else next(iter(labels_typed([label]).items())),
+        status=cast("TaskStatus | None", _once(status, "--status")),
+        operation=_once(operation, "--operation"),
+        label=None if one_label is None else next(iter(labels_typed([one_label]).items())),
         created_after=None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds),
     )
+
+
+def _once(given: list[str] | None, option: str) -> str | None:
+    if given and len(given) > 1:
+        raise typer.BadParameter(f"it is given {len(given)} times; give one", param_hint=option)
+    return given[0] if given else None
 
 
 def act_on_many(

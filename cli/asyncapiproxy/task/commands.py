@@ -140,17 +140,17 @@ def watch(
 def list_tasks(
     *,
     status: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Only those that are queued, running, failed, …", autocompletion=complete_statuses
         ),
     ] = None,
     operation: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="Only those of this operation.", autocompletion=complete_operations),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")] = 20,
     page_token: Annotated[
