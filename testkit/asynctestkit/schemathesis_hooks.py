@@ -13,6 +13,7 @@ from asynctasks.statements.batch_search import FITTING
 LABELS = re.compile(r"[A-Za-z0-9]+=[A-Za-z0-9]*(, ?[A-Za-z0-9]+=[A-Za-z0-9]*)*")
 KEY = re.compile(r"[!#-~]([ -~]{0,253}[!#-~])?")
 SECONDS = re.compile(r"[1-9][0-9]{0,6}")
+STATUSES = {action.value: statuses for action, statuses in FITTING.items()}
 
 
 @schemathesis.hook
@@ -38,7 +39,7 @@ def _is_fitting(body: object) -> bool:
     if not isinstance(body, dict) or not isinstance(body.get("filter"), dict):
         return True
     action, status = body.get("action"), body["filter"].get("status")
-    fitting = FITTING.get(action) if isinstance(action, str) else None
+    fitting = STATUSES.get(action) if isinstance(action, str) else None
     return fitting is None or status is None or status in fitting
 
 

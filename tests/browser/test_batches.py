@@ -175,7 +175,8 @@ def answer_dry_run(page: Page, counted: Mapping[str, Any]) -> None:
     """Answer what is counted alone; where a batch is to be made, nothing is answered."""
 
     def answer(route: Route) -> None:
-        is_dry_run = (route.request.post_data_json or {}).get("dryRun", False)
+        order: Any = route.request.post_data_json
+        is_dry_run = order.get("dryRun", False)
         route.fulfill(json=dict(counted)) if is_dry_run else route.abort()
 
     page.route("**/tasks:batch", answer)
