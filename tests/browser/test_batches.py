@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,11 @@ SOON = 3_000
 """A batch is looked at every 2 s; the clock of the page is put forward by so many ms."""
 
 
-@pytest.fixture(scope="module")
-def unhurried(tmp_path_factory: pytest.TempPathFactory, keep_in_module: Keep) -> Dashboard:
-    """Its proxy begins with a batch once in a minute."""
-    folder = tmp_path_factory.mktemp("unhurried")
-    service = up_service(folder, operations=OPERATIONS, relay_interval_seconds=60)
-    return Dashboard(keep_in_module(service).start())
+@pytest.fixture
+def unhurried(tmp_path: Path, keep: Keep) -> Dashboard:
+    """Its proxy begins with a batch once in a minute, and has just looked for one."""
+    service = up_service(tmp_path, operations=OPERATIONS, relay_interval_seconds=60)
+    return Dashboard(keep(service).start())
 
 
 def select_all_that_fit(page: Page, dashboard: Dashboard, query: str) -> None:
