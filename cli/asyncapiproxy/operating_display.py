@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from asyncapiproxy.shown_text import instant, plain
+from asyncapiproxy.shown_text import facts_table, instant, list_table, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from asyncapiproxy.client.task_state import Document
 
@@ -21,7 +20,7 @@ _BREAKERS = {"open": "red", "recovering": "yellow"}
 
 def queues_view(queues: Iterable[Document]) -> RenderableType:
     """A line for each queue, and below it one for each operation that runs on it."""
-    table = _table("queue", *_COUNTS, "executors", "paused")
+    table = list_table("queue", *_COUNTS, "executors", "paused")
     for queue in queues:
         _add_counted(table, queue, queue["name"], str(queue["executors"]))
         for operation in queue["operations"]:
@@ -31,7 +30,7 @@ def queues_view(queues: Iterable[Document]) -> RenderableType:
 
 def operation_view(operation: Document) -> RenderableType:
     """One line for the operation."""
-    table = _table("operation", "queue", *_COUNTS, "paused")
+    table = list_table("operation", "queue", *_COUNTS, "paused")
     counts = (str(operation[what]) for what in _COUNTS)
     table.add_row(
         plain(operation["name"]), plain(operation["queue"]), *counts, _pause(operation["paused"])
@@ -41,7 +40,7 @@ def operation_view(operation: Document) -> RenderableType:
 
 def limits_view(limits: Iterable[Document]) -> RenderableType:
     """A line for each limit, which names what was set in place of the file's."""
-    table = _table("limit", "running", "held", "rate", "breaker", "paused", "changed")
+    table = list_table("limit", "running", "held", "rate", "breaker", "paused", "changed")
     for limit in limits:
         table.add_row(
             plain(limit["name"]),
@@ -57,9 +56,7 @@ def limits_view(limits: Iterable[Document]) -> RenderableType:
 
 def limit_view(limit: Document) -> RenderableType:
     """A limit: what it bounds, what of that is used, and whether its upstream is up."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
+    facts = facts_table()
     for name, told in _facts(limit):
         if told:
             facts.add_row(name, plain(told) if isinstance(told, str) else told)
@@ -146,10 +143,3 @@ def _number(value: float) -> str:
 def _add_counted(table: Table, counted: Document, name: str, executors: str) -> None:
     counts = (str(counted[what]) for what in _COUNTS)
     table.add_row(plain(name), *counts, executors, _pause(counted["paused"]))
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from asyncapiproxy.shown_text import plain, printable
+from asyncapiproxy.shown_text import facts_table, list_table, plain, printable
 from asynctasks.json_values import as_array, as_object, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from asyncapiproxy.client.declared_operation import DeclaredOperation
 
@@ -26,8 +26,7 @@ _BOUNDS = (
 
 def operations_view(operations: Iterable[DeclaredOperation]) -> RenderableType:
     """A line for each."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("operation", no_wrap=True)
+    table = list_table("operation")
     table.add_column("call", overflow="fold")
     table.add_column("summary", overflow="fold")
     for operation in operations:
@@ -38,9 +37,7 @@ def operations_view(operations: Iterable[DeclaredOperation]) -> RenderableType:
 
 def declared_view(operation: DeclaredOperation, *, command: str) -> RenderableType:
     """An operation: its call, its arguments, and what one would type after the command."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
+    facts = facts_table()
     facts.add_row("operation", plain(operation.name))
     if summary := _summary(operation):
         facts.add_row("summary", plain(summary))
@@ -54,8 +51,7 @@ def declared_view(operation: DeclaredOperation, *, command: str) -> RenderableTy
 
 
 def _arguments(operation: DeclaredOperation) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("argument", no_wrap=True)
+    table = list_table("argument")
     for title in ("in", "type", "what it may be"):
         table.add_column(title, overflow="fold")
     for name, schema in operation.schemas.items():

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rich.table import Table
 from rich.text import Text
+
+
+def facts_table() -> Table:
+    """For facts, each a name and what is told; long ones are folded."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    return facts
+
+
+def list_table(*titles: str) -> Table:
+    """For a line each; what stands below these titles is never folded."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
 
 
 def plain(value: str) -> Text:

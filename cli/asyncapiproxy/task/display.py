@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.console import Group
 from rich.highlighter import JSONHighlighter
-from rich.table import Table
 from rich.text import Text
 
-from asyncapiproxy.shown_text import age, due, in_short, instant, plain, printable
+from asyncapiproxy.shown_text import (
+    age,
+    due,
+    facts_table,
+    in_short,
+    instant,
+    list_table,
+    plain,
+    printable,
+)
 from asynctasks.json_values import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from asyncapiproxy.client.task_state import Document
 
@@ -37,7 +46,9 @@ LONGEST_BODY = 20_000
 
 def task_view(task: Document) -> RenderableType:
     """A task: where it stands, its attempts, its response or error."""
-    parts: list[RenderableType] = [_facts(task)]
+    parts: list[RenderableType] = [
+        _facts(task["status"], (*_origin(task), *_course(task), *_outcome(task)))
+    ]
     response: Document | None = task.get("response")
     if response is not None and response.get("body") is not None:
         parts += ["", _body(response["body"])]
@@ -75,7 +86,7 @@ def _attempt(task: Document) -> str:
 
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, within 80 columns: a long operation is folded, an id never cut."""
-    table = _table("task")
+    table = list_table("task")
     table.add_column("operation", overflow="fold")
     for title in ("status", "attempt", "age"):
         table.add_column(title, no_wrap=True)
@@ -93,7 +104,7 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
 def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, with all that fits into one."""
     titles = ("task", "operation", "status", "attempt", "priority", "created", "finished")
-    table = _table(*titles, "principal", "labels", "message")
+    table = list_table(*titles, "principal", "labels", "message")
     for task in tasks:
         cells = (
             _attempt(task),
@@ -112,11 +123,7 @@ def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
 
 def batch_view(batch: Document) -> RenderableType:
     """A batch: what is done with which tasks, and how far that has come."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    facts.add_row("status", _status(batch["status"]))
-    for name, text in (
+    pairs = (
         ("batch", batch["id"]),
         ("action", batch["action"]),
         ("tasks", _filter(batch)),
@@ -124,17 +131,13 @@ def batch_view(batch: Document) -> RenderableType:
         ("finished", instant(batch["finishedAt"]) if batch.get("finishedAt") else ""),
         *((name, str(count)) for name, count in batch["counts"].items()),
         *((f"  {name}", str(count)) for name, count in batch["failures"].items()),
-    ):
-        if text:
-            facts.add_row(name, plain(text))
-    return facts
+    )
+    return _facts(batch["status"], pairs)
 
 
 def batches_view(batches: Iterable[Document]) -> RenderableType:
     """A line for each batch."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("batch", "action", "status"):
-        table.add_column(title, no_wrap=True)
+    table = list_table("batch", "action", "status")
     table.add_column("tasks", overflow="fold")
     for title in (*_COUNTS, "age"):
         table.add_column(title, no_wrap=True)
@@ -160,7 +163,7 @@ def _filter(batch: Document) -> str:
 
 def deliveries_view(deliveries: Iterable[Document]) -> RenderableType:
     """A line for each delivery, and below its URL why the last try of one was none."""
-    table = _table("no.", "event", "status", "tries", "next")
+    table = list_table("no.", "event", "status", "tries", "next")
     table.add_column("url", overflow="fold")
     for delivery in deliveries:
         table.add_row(
@@ -177,7 +180,7 @@ def deliveries_view(deliveries: Iterable[Document]) -> RenderableType:
 def wide_deliveries_view(deliveries: Iterable[Document]) -> RenderableType:
     """A line for each delivery, with all that fits into one."""
     titles = ("no.", "delivery", "event", "status", "tries", "created", "finished", "next")
-    table = _table(*titles, "url", "message")
+    table = list_table(*titles, "url", "message")
     for delivery in deliveries:
         cells = (
             instant(delivery["createdAt"]),
@@ -214,12 +217,11 @@ def problem_view(problem: Document) -> RenderableType:
     return Group(*lines)
 
 
-def _facts(task: Document) -> Table:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    facts.add_row("status", _status(task["status"]))
-    for name, text in (*_origin(task), *_course(task), *_outcome(task)):
+def _facts(status: str, pairs: Iterable[tuple[str, str]]) -> Table:
+    """The status, and what of the rest is there."""
+    facts = facts_table()
+    facts.add_row("status", _status(status))
+    for name, text in pairs:
         if text:
             facts.add_row(name, plain(text))
     return facts
@@ -276,13 +278,6 @@ def _body(body: Any) -> RenderableType:
     if len(text) > LONGEST_BODY:
         return plain(f"{text[:LONGEST_BODY]}…\n({len(text)} characters; `task response` gives all)")
     return plain(text) if isinstance(body, str) else JSONHighlighter()(Text(text))
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table
 
 
 def _status(status: str) -> Text:
