@@ -43,9 +43,6 @@ REQUEST_SECONDS = 5
 STORED = "SELECT count(*) FROM tasks WHERE upstream_job IS NOT NULL"
 MOST_BYTES = 200e6
 MOST_SHARE = 0.1
-REQUEST_US = 332
-"""What a request of 32 callers cost the executor on the machine of the tables of `compare`. A share
-of a core means nothing without how fast that is."""
 
 OPERATIONS = f"""{WORKED_EXAMPLE}
   analyze:
@@ -86,11 +83,6 @@ class Jobs:
     def poll_us(self) -> float:
         """What a poll costs the executor."""
         return self.cpu_share["executor"] * self.seconds / max(1, self.polls) * 1e6
-
-    @property
-    def share_there(self) -> float:
-        """Of a core on which a request costs REQUEST_US, what the executor takes."""
-        return self.cpu_share["executor"] * REQUEST_US / self.request_us
 
     @property
     def due_polls(self) -> float:
@@ -241,18 +233,14 @@ def _tables(jobs: Jobs) -> Iterator[tuple[str, Table]]:
 
 def _promises(jobs: Jobs | None) -> Iterator[Promise]:
     memory = "10,000 waiting jobs, a poll of each every 30 s: executor within 200 MB"
-    cpu = (
-        "10,000 waiting jobs, a poll of each every 30 s: executor ≤ 10 % of a core on which"
-        f" a request costs it {REQUEST_US} µs"
-    )
+    cpu = "10,000 waiting jobs, a poll of each every 30 s: executor ≤ 10 % of a core"
     if not jobs:
         yield from (Promise(memory), Promise(cpu))
         return
-    is_whole, share = jobs.jobs == MOST_JOBS, jobs.share_there
-    most, here = jobs.rss_most_bytes, jobs.cpu_share["executor"]
+    is_whole, share = jobs.jobs == MOST_JOBS, jobs.cpu_share["executor"]
+    most = jobs.rss_most_bytes
     yield Promise(memory, f"{most / 1e6:,.0f} MB", most <= MOST_BYTES if is_whole else None)
-    measured = f"{share:.1%} ({here:.1%} here, where it costs {jobs.request_us:,.0f} µs)"
-    yield Promise(cpu, measured, share <= MOST_SHARE if is_whole else None)
+    yield Promise(cpu, f"{share:.1%}", share <= MOST_SHARE if is_whole else None)
 
 
 def _faults(jobs: Jobs) -> Iterator[str]:
