@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmarks.machine.measure import Figures, Ratio  # noqa: TC001 - results are read by it
+from benchmarks.sections.promise import Promise
 from benchmarks.sections.table import Table, warning
 
 if TYPE_CHECKING:
@@ -49,3 +50,11 @@ class Compared:
     def errors(self) -> dict[str, int]:
         """What was no good answer, of both."""
         return {**self.less.errors, **self.more.errors}
+
+
+def promised(compared: Compared | None, what: str, *, most: float) -> Promise:
+    """That it costs at most so many times as much; None where that was not measured."""
+    text = f"{what}: CPU of a request ≤ {most:g} × that without"
+    if compared is None:
+        return Promise(text)
+    return Promise(text, f"{compared.cpu} ×", compared.within(most))

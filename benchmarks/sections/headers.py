@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.sections.compared import promised
 from benchmarks.sections.pairs import Pairs, in_pairs, operations_with
-from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
 from benchmarks.systems.systems import ours
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.machine.bench import Bench
+    from benchmarks.sections.promise import Promise
     from benchmarks.sections.table import Table
 
 PATH = "/clients-with-headers"
@@ -34,11 +35,7 @@ def _tables(headers: Pairs) -> Iterator[tuple[str, Table]]:
 
 
 def _promises(headers: Pairs | None) -> Iterator[Promise]:
-    text = "5 headers forwarded and 5 kept: CPU of a request ≤ 1.08 × that without"
-    if not headers:
-        yield Promise(text)
-        return
-    yield Promise(text, f"{headers.cpu} ×", headers.within(1.08))
+    yield promised(headers, "5 headers forwarded and 5 kept", most=1.08)
 
 
 def _faults(headers: Pairs) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.machine.cpu import cpu_times, rss_bytes, used
 from benchmarks.machine.fill import add_held
 from benchmarks.machine.measure import Ratio
+from benchmarks.sections.compared import promised
 from benchmarks.sections.pairs import Pairs, in_pairs, operations_with
 from benchmarks.sections.promise import Promise
 from benchmarks.sections.section import Asked, Section
@@ -260,11 +261,7 @@ def _unreached_tables(unreached: Pairs) -> Iterator[tuple[str, Table]]:
 
 
 def _unreached_promises(unreached: Pairs | None) -> Iterator[Promise]:
-    text = "a limit that is never reached: CPU of a request ≤ 1.1 × that without"
-    if unreached is None:
-        yield Promise(text)
-        return
-    yield Promise(text, f"{unreached.cpu} ×", unreached.within(MOST_UNREACHED_RATIO))
+    yield promised(unreached, "a limit that is never reached", most=MOST_UNREACHED_RATIO)
 
 
 def _unreached_faults(unreached: Pairs) -> Iterator[str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import jwt
 
 from asynctestkit.oidc_issuer import AUDIENCE, private_key, public_jwk
+from benchmarks.machine.small_server import small_server
 from benchmarks.sections.beside import Beside, Way, beside
-from benchmarks.sections.promise import Promise
+from benchmarks.sections.compared import promised
 from benchmarks.sections.section import Asked, Section
 from benchmarks.systems.systems import ours
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from benchmarks.machine.bench import Bench
+    from benchmarks.sections.promise import Promise
     from benchmarks.sections.table import Table
 
 
@@ -56,28 +56,13 @@ def _issuer() -> Generator[tuple[str, str]]:
     """The URL of an issuer that shows its keys, and a token of it that is good all the while."""
     key = private_key("RS256")
     keys = json.dumps({"keys": [public_jwk(key, kid="bench", alg="RS256")]}).encode()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(keys)))
-            self.end_headers()
-            self.wfile.write(keys)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Say nothing between the figures."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with small_server(keys) as url:
         now = int(time.time())
         claims = {"iss": url, "aud": AUDIENCE, "sub": "ann", "org": "shop", "iat": now}
         token = jwt.encode(
             {**claims, "exp": now + 86_400}, key, algorithm="RS256", headers={"kid": "bench"}
         )
         yield url, token
-        server.shutdown()
 
 
 def _tables(tokens: Tokens) -> Iterator[tuple[str, Table]]:
@@ -86,8 +71,7 @@ def _tables(tokens: Tokens) -> Iterator[tuple[str, Table]]:
 
 
 def _promises(tokens: Tokens | None) -> Iterator[Promise]:
-    text = "a JWT in each call, checked and kept: CPU of a request ≤ 1.05 × that without"
-    yield Promise(text, f"{tokens.cpu} ×", tokens.within(1.05)) if tokens else Promise(text)
+    yield promised(tokens, "a JWT in each call, checked and kept", most=1.05)
 
 
 def _faults(tokens: Tokens) -> Iterator[str]:

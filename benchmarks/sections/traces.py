@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from benchmarks.machine.small_server import small_server
 from benchmarks.sections.beside import Beside, Way, beside
-from benchmarks.sections.promise import Promise
+from benchmarks.sections.compared import promised
 from benchmarks.sections.section import Asked, Section
 from benchmarks.systems.systems import ours
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from benchmarks.machine.bench import Bench
+    from benchmarks.sections.promise import Promise
     from benchmarks.sections.table import Table
 
 SHARE = 0.01
@@ -30,7 +30,7 @@ class Traces(Beside):
 def _run(bench: Bench, asked: Asked) -> Traces:
     with ExitStack() as stack:
         environment = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(_collector()),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(small_server()),
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": str(SHARE),
         }
@@ -39,34 +39,13 @@ def _run(bench: Bench, asked: Asked) -> Traces:
     return Traces(found.more, found.less, found.cpu)
 
 
-@contextmanager
-def _collector() -> Generator[str]:
-    """The URL of one that takes all spans and keeps none."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Say nothing between the figures."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def _tables(traces: Traces) -> Iterator[tuple[str, Table]]:
     more, less = f"OpenTelemetry, {SHARE:.0%} sampled", "without"
     yield "traces", traces.table("Traces", more=more, less=less)
 
 
 def _promises(traces: Traces | None) -> Iterator[Promise]:
-    text = "OpenTelemetry, 1 % sampled: CPU of a request ≤ 1.04 × that without"
-    yield Promise(text, f"{traces.cpu} ×", traces.within(1.04)) if traces else Promise(text)
+    yield promised(traces, "OpenTelemetry, 1 % sampled", most=1.04)
 
 
 def _faults(traces: Traces) -> Iterator[str]:
