@@ -185,8 +185,17 @@ def batch_routes(endpoints: BatchEndpoints) -> APIRouter:
     access = endpoints.access
     route = APIRoute if access is None else guarded_route(access)
     router = APIRouter(tags=["batches"], route_class=route)
+    add_route(
+        router,
+        "POST",
+        "/tasks:batch",
+        endpoints.make_batch,
+        summary="Act on many tasks",
+        responses=schemas.MADE,
+        status=202,
+        openapi_extra=schemas.BODY,
+    )
     for method, path, endpoint, summary, responses in (
-        ("POST", "/tasks:batch", endpoints.make_batch, "Act on many tasks", schemas.MADE),
         ("GET", "/batches", endpoints.list_batches, "List batches", schemas.BATCHES),
         ("GET", "/batches/{batch_id}", endpoints.get_batch, "Get a batch", schemas.BATCH),
         (
@@ -197,15 +206,5 @@ def batch_routes(endpoints: BatchEndpoints) -> APIRouter:
             schemas.CANCEL,
         ),
     ):
-        is_making = endpoint == endpoints.make_batch
-        add_route(
-            router,
-            method,
-            path,
-            endpoint,
-            summary=summary,
-            responses=responses,
-            status=202 if is_making else 200,
-            openapi_extra=schemas.BODY if is_making else None,
-        )
+        add_route(router, method, path, endpoint, summary=summary, responses=responses)
     return router

@@ -72,7 +72,10 @@ class BatchSearch:
                 return await self._find(batch, which, end=None)
             except ReadTooLongError:
                 self._dear.add(batch.id)
-        return await self._find(batch, which, end=await self._window_end(batch))
+        found = await self._find(batch, which, end=await self._window_end(batch))
+        if found.until is None:
+            self._dear.discard(batch.id)
+        return found
 
     async def count(
         self, action: BatchAction, which: Filter, *, most: int
