@@ -53,7 +53,7 @@ operations:
     retry: {{maxAttempts: 3, backoffSeconds: [0.05, 0.1]}}
 limits:
   crm: {{concurrency: 40, ratePerSecond: 500, burst: 200}}
-  old-system: {{concurrency: 2, breaker: {{failures: 2, openSeconds: [300, 300]}}}}
+  old-system: {{concurrency: 2, breaker: {{failures: 2, openSeconds: [3600, 3600]}}}}
 """
 
 

@@ -42,13 +42,15 @@ async def balanced(
 async def test_a_post_through_nginx_is_a_502_at_once_and_its_repeat_joins_the_task(
     pair: tuple[Service, Service],
 ):
-    email = new_email("slow+3")
+    email, mark = new_email("slow+9"), uuid4().hex
+    arguments = {"email": email, "name": "Ann"}
+    headers = {"Idempotency-Key": email, "Task-Labels": f"mark={mark}"}
     async with balanced(Nginx, pair) as client, asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(create_client(client, email, key=email))
-        await kill_the_holder(pair)
+        waiting = tasks.create_task(client.post("/clients", json=arguments, headers=headers))
+        await kill_the_holder(pair, of=mark)
         async with asyncio.timeout(2):
             lost = await waiting
-        repeated = await create_client(client, email, key=email)
+        repeated = await client.post("/clients", json=arguments, headers=headers)
 
     assert lost.status_code == 502
     assert (repeated.status_code, repeated.json()["email"]) == (201, email)
@@ -93,25 +95,40 @@ async def posted_to_a_dying_proxy(
     """The answer in the end, and how many tasks there are of this call."""
     mark = uuid4().hex
     headers["Task-Labels"] = f"mark={mark}"
-    arguments = {"email": new_email("slow+3"), "name": "Ann"}
+    arguments = {"email": new_email("slow+9"), "name": "Ann"}
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(client.post("/clients", json=arguments, headers=headers))
-        await kill_the_holder(pair)
+        await kill_the_holder(pair, of=mark)
     listed = await client.get("/tasks", params={"label": f"mark={mark}"})
     return waiting.result(), len(listed.json()["tasks"])
 
 
 async def kill_the_holder(
-    pair: tuple[Service, Service], *, gauge: str = "asyncapiproxy_parked_callers"
+    pair: tuple[Service, Service],
+    *,
+    of: str | None = None,
+    gauge: str = "asyncapiproxy_parked_callers",
 ) -> None:
-    """SIGKILL to the proxy that, by its gauge, holds a caller."""
+    """SIGKILL to the proxy that, by its gauge, holds a caller.
+
+    `of` is the mark of a task that has to run first: a proxy holds its caller
+    already before the task is committed, and one killed then leaves none to join.
+    """
 
     async def holder() -> Service:
         (found,) = [proxy for proxy in pair if await gauged(proxy, gauge)] or [None]
         assert found
         return found
 
-    (await eventually(holder)).kill()
+    async def runs() -> None:
+        async with caller(pair[0].url) as direct:
+            listed = await direct.get("/tasks", params={"label": f"mark={of}"})
+        assert [task["status"] for task in listed.json()["tasks"]] == ["running"]
+
+    held_by = await eventually(holder)
+    if of:
+        await eventually(runs)
+    held_by.kill()
 
 
 async def gauged(proxy: Service, gauge: str) -> float:
