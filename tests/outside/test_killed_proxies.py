@@ -47,7 +47,8 @@ async def test_a_post_through_nginx_is_a_502_at_once_and_its_repeat_joins_the_ta
     headers = {"Idempotency-Key": email, "Task-Labels": f"mark={mark}"}
     async with balanced(Nginx, pair) as client, asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(client.post("/clients", json=arguments, headers=headers))
-        await kill_the_holder(pair, of=mark)
+        await it_runs(pair[0], mark)
+        await kill_the_holder(pair)
         async with asyncio.timeout(2):
             lost = await waiting
         repeated = await client.post("/clients", json=arguments, headers=headers)
@@ -98,37 +99,38 @@ async def posted_to_a_dying_proxy(
     arguments = {"email": new_email("slow+9"), "name": "Ann"}
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(client.post("/clients", json=arguments, headers=headers))
-        await kill_the_holder(pair, of=mark)
+        await it_runs(pair[0], mark)
+        await kill_the_holder(pair)
     listed = await client.get("/tasks", params={"label": f"mark={mark}"})
     return waiting.result(), len(listed.json()["tasks"])
 
 
-async def kill_the_holder(
-    pair: tuple[Service, Service],
-    *,
-    of: str | None = None,
-    gauge: str = "asyncapiproxy_parked_callers",
-) -> None:
-    """SIGKILL to the proxy that, by its gauge, holds a caller.
+async def it_runs(proxy: Service, mark: str) -> None:
+    """Wait until the task of that label runs.
 
-    `of` is the mark of a task that has to run first: a proxy holds its caller
-    already before the task is committed, and one killed then leaves none to join.
+    A proxy holds its caller already before the task is committed: one that is killed then leaves
+    none to join.
     """
+
+    async def runs() -> None:
+        listed = await client.get("/tasks", params={"label": f"mark={mark}"})
+        assert [task["status"] for task in listed.json()["tasks"]] == ["running"]
+
+    async with caller(proxy.url) as client:
+        await eventually(runs)
+
+
+async def kill_the_holder(
+    pair: tuple[Service, Service], *, gauge: str = "asyncapiproxy_parked_callers"
+) -> None:
+    """SIGKILL to the proxy that, by its gauge, holds a caller."""
 
     async def holder() -> Service:
         (found,) = [proxy for proxy in pair if await gauged(proxy, gauge)] or [None]
         assert found
         return found
 
-    async def runs() -> None:
-        async with caller(pair[0].url) as direct:
-            listed = await direct.get("/tasks", params={"label": f"mark={of}"})
-        assert [task["status"] for task in listed.json()["tasks"]] == ["running"]
-
-    held_by = await eventually(holder)
-    if of:
-        await eventually(runs)
-    held_by.kill()
+    (await eventually(holder)).kill()
 
 
 async def gauged(proxy: Service, gauge: str) -> float:
