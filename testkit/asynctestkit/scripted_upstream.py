@@ -30,6 +30,9 @@ async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncGener
         tasks.add(task)
         try:
             await serve(reader, writer)
+            # What it wrote last may not have left yet: an abort would cut it off.
+            writer.close()
+            await writer.wait_closed()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
