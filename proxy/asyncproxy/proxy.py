@@ -187,6 +187,7 @@ class Proxy:
                 blobs=self._blobs,
                 settings=settings,
                 queues=self._queues,
+                operations=operations,
                 batches=self._batches,
                 batch_steps=BatchSteps(
                     database=database,

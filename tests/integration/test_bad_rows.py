@@ -20,8 +20,10 @@ from asynctasks.broker.in_memory import InMemoryBroker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import DatabaseUnavailableError, TaskNotFoundError
 from asynctasks.instants import utc_now
+from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.batches import Batches
+from asynctasks.statements.old_tasks import OldTasks
 from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.upkeep import Upkeep
@@ -150,10 +152,11 @@ async def test_bad_rows_are_purged_like_all_others(parts: Any, new_task: MakeTas
         await write(parts, new.id, **({"status": "failed"} | columns))
         await write(parts, new.id, finished_at=earlier(parts, 90_000))
     purge = Purge(
-        Upkeep(parts.database),
+        OldTasks(parts.database),
         Roster(parts.database),
         HeldTasks(parts.database, grace_seconds=60),
         Batches(parts.database),
+        LiveOperations({}),
         retention_seconds=86_400,
         batch=3,
     )

@@ -17,6 +17,7 @@ from asyncproxy.watch import Watch
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.loop import STUCK_SECONDS, Loop
 from asynctasks.statements.claims import Claims
+from asynctasks.statements.old_tasks import OldTasks
 from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Roster
 from asynctasks.statements.upkeep import Upkeep
@@ -78,7 +79,7 @@ PROXY_LOOPS = {
     "relay: publish what is lost": (Upkeep, "overdue_queues"),
     "relay: dead leases": (Upkeep, "dead"),
     "relay: expiry": (Upkeep, "late"),
-    "relay: purge tasks": (Upkeep, "purge"),
+    "relay: purge tasks": (OldTasks, "purge"),
     "relay: forget executors": (Roster, "forget"),
     "admission": (Upkeep, "backlogs"),
     "watch": (Watch, "_look"),

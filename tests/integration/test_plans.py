@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +11,17 @@ import pytest
 from sqlalchemy import event, insert
 
 from asynctasks.instants import utc_now
+from asynctasks.operations.kept_tasks import KeptTasks
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.statements.conditions import tasks
+from asynctasks.statements.old_tasks import OldTasks
 from asynctasks.statements.owners import Listed
 from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
+
+ALL_KEPT = KeptTasks(86_400, frozenset(), is_rest=True)
+FAILED_KEPT = KeptTasks(86_400, frozenset({("create-client", "failed")}))
 
 
 async def test_on_sqlite_no_statement_reads_the_whole_table(
@@ -76,6 +81,26 @@ async def test_a_page_of_what_runs_reads_nothing_that_has_finished_however_much_
         found = await plan(parts.database, statements[0])
         assert {"ix_tasks_running", "ix_tasks_upstream_jobs"} <= set(re.findall(r"\w+", found))
         assert not walks(found), found
+
+
+@pytest.mark.parametrize("kept", [ALL_KEPT, FAILED_KEPT])
+async def test_what_is_old_is_looked_for_among_nothing_younger(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
+    database_url: str,
+    kept: KeptTasks,
+):
+    async with open_parts(database_url) as parts:
+        old = {"status": TaskStatus.FAILED, "finished_at": utc_now() - timedelta(days=2)}
+        young = {"status": TaskStatus.FAILED, "finished_at": utc_now()}
+        await stored(parts.database, (old, 50), (young, 10_000))
+        statements = recorded(parts.database)
+        assert (await OldTasks(parts.database).purge(kept, limit=10)).count == 10
+        assert len(statements) == 3
+        for statement in statements:
+            found = await plan(parts.database, statement)
+            assert "ix_tasks_finished" in found, found
+            assert "SCAN tasks" not in found.replace("SCAN tasks USING", ""), found
+            assert "Seq Scan" not in found, found
 
 
 LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
@@ -174,7 +199,7 @@ def recorded(database: Any) -> list[tuple[str, Any]]:
     def record(
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _: Any, is_many: bool
     ) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             statements.append((statement, parameters[0] if is_many else parameters))
 
     for engine in {database._readers, database._writers}:

@@ -23,11 +23,13 @@ from asynctasks.broker.protocol import Broker
 from asynctasks.broker.rabbitmq import RabbitmqBroker
 from asynctasks.errors import BrokerUnavailableError
 from asynctasks.instants import utc_now
+from asynctasks.operations.live_operations import LiveOperations
 from asynctasks.operations.new_task import NewTask
 from asynctasks.statements.batch_steps import BatchSteps
 from asynctasks.statements.batches import Batches
 from asynctasks.statements.claims import Claimable
 from asynctasks.statements.conditions import tasks
+from asynctasks.statements.old_tasks import OldTasks
 from asynctasks.statements.releases import HeldTasks
 from asynctasks.statements.roster import Heartbeat, Roster, executors
 from asynctasks.statements.upkeep import Upkeep
@@ -47,10 +49,11 @@ def publish_of(parts: Any, broker: Broker, **given: Any) -> Publish:
 
 
 def purge_of(parts: Any, **given: Any) -> Purge:
-    upkeep, roster = Upkeep(parts.database), Roster(parts.database)
+    old_tasks, roster = OldTasks(parts.database), Roster(parts.database)
     held = HeldTasks(parts.database, grace_seconds=60)
     batches = Batches(parts.database)
-    return Purge(upkeep, roster, held, batches, **({"retention_seconds": 7 * 86_400} | given))
+    defaults: dict[str, Any] = {"operations": LiveOperations({}), "retention_seconds": 7 * 86_400}
+    return Purge(old_tasks, roster, held, batches, **(defaults | given))
 
 
 async def set_rows(parts: Any, **values: Any) -> None:
@@ -238,6 +241,7 @@ async def test_a_running_relay_does_each_step_and_outlives_a_broker_that_refuses
         blobs=parts.blobs,
         settings=settings,
         queues=("clients", "good"),
+        operations=LiveOperations({}),
         batches=Batches(parts.database),
         batch_steps=BatchSteps(database=parts.database, more_attempts=lambda _: 1),
         late_seconds=0.05,

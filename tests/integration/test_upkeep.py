@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text, update
 
 from asynctasks.attempt_history import KEPT_ATTEMPTS
-from asynctasks.errors import TaskFinishedError, TaskNotFinishedError, TaskNotFoundError
+from asynctasks.errors import TaskFinishedError, TaskNotFinishedError
 from asynctasks.instants import utc_now
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
@@ -200,23 +200,6 @@ async def test_a_deadline_in_seconds_counts_from_the_databases_now(parts: Any, n
     assert abs(deadline - utc_now() - timedelta(seconds=60)) < timedelta(seconds=10)
 
 
-async def test_only_what_is_older_than_its_retention_is_purged_in_batches(
-    parts: Any, new_task: MakeTask, upkeep: Upkeep
-):
-    old = [await claimed(parts, new_task()) for _ in range(5)]
-    young, running = await claimed(parts, new_task()), await claimed(parts, new_task())
-    for task in (*old, young):
-        await parts.claims("one").finish(task, SUCCEEDED)
-    for task in old:
-        await set_row(parts, task.id, finished_at=utc_now() - timedelta(days=2))
-    purge = [await upkeep.purge(limit=2, retention_seconds=86_400) for _ in range(4)]
-    assert purge == [2, 2, 1, 0]
-    for task in (young, running):
-        await parts.store.find(task.id)
-    with pytest.raises(TaskNotFoundError):
-        await parts.store.find(old[0].id)
-
-
 async def test_what_was_published_is_lost_after_its_grace_and_for_its_queue_alone(
     parts: Any, new_task: MakeTask, upkeep: Upkeep
 ):
@@ -358,7 +341,7 @@ async def test_the_history_has_a_limit(parts: Any, new_task: MakeTask):
     assert [entry["number"] for entry in task.attempts] == [*range(2, KEPT_ATTEMPTS + 2)]
 
 
-@pytest.mark.parametrize("step", ["release", "return_dead", "expire", "purge"])
+@pytest.mark.parametrize("step", ["release", "return_dead", "expire"])
 async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
     postgresql_url: str, open_parts: OpenParts, new_task: MakeTask, step: str
 ):
@@ -367,7 +350,6 @@ async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
         "release": {},
         "return_dead": {"status": TaskStatus.RUNNING, "lease_until": past},
         "expire": {"deadline": past},
-        "purge": {"status": TaskStatus.FAILED, "finished_at": past},
     }
     async with open_parts(postgresql_url) as parts:
         news = [new_task() for _ in range(4)]
@@ -376,9 +358,6 @@ async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
             if made[step]:
                 await set_row(parts, new.id, **made[step])
         ids = [new.id for new in news]
-        given: dict[str, Any] = {
-            "purge": {"limit": 10, "retention_seconds": 86_400},
-        }.get(step, {"task_ids": ids})
         async with parts.database.write() as other:
             await other.execute(
                 text("SELECT 1 FROM tasks WHERE id = ANY (:ids) FOR UPDATE"), {"ids": ids[:2]}
@@ -387,5 +366,5 @@ async def test_on_postgresql_a_relay_passes_over_the_rows_that_another_holds(
                 if step == "release":
                     taken = await release(parts.database)
                 else:
-                    taken = await getattr(Upkeep(parts.database), step)(**given)
+                    taken = await getattr(Upkeep(parts.database), step)(ids)
         assert (taken if isinstance(taken, int) else len(taken)) == 2

@@ -57,6 +57,8 @@ def with_one(**operation: Any) -> dict[str, Any]:
         (with_one(route="POST a"), ["operations", "a", "route"]),
         (with_one(arguments={"type": "strng"}), ["operations", "a", "arguments", "type"]),
         (with_one(deadlineSeconds=None), ["operations", "a", "deadlineSeconds"]),
+        (with_one(retentionSeconds=60), ["operations", "a", "retentionSeconds"]),
+        (with_one(retentionSeconds={"fail": 3600}), ["operations", "a", "retentionSeconds"]),
         (with_one(response=None), ["operations", "a", "response"]),
         (with_one(limits=["crm", "crm"]), ["operations", "a", "limits"]),
         (with_one(retry={"backoffSeconds": [1]}), ["operations", "a", "retry", "backoffSeconds"]),
@@ -75,6 +77,11 @@ def test_it_refuses_what_the_reader_would_where_it_stands(document: Any, place: 
     # Of what stands in one of several ways the whole is told.
     assert found == place[: len(found)]
     assert len(found) >= len(place) - 1
+
+
+@pytest.mark.parametrize("kept", [86_400, {"succeeded": 3_600, "failed": 86_400.5}])
+def test_a_retention_is_one_number_or_several_by_status(kept: Any):
+    assert VALIDATOR.is_valid(with_one(retentionSeconds=kept))
 
 
 def test_a_name_that_is_none_is_refused():

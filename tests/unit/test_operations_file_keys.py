@@ -6,8 +6,8 @@ from asynctestkit.operations_texts import GOOD, fault_of, operation, upstream
 
 OPERATION_KEYS = (
     "arguments, body, callbacks, coalesce, deadlineSeconds, delaySeconds, description, handler, "
-    "labels, limits, maxQueued, parameters, priority, queue, redirect, response, retry, route, "
-    "summary, timeoutSeconds, upstream, waitSeconds"
+    "labels, limits, maxQueued, parameters, priority, queue, redirect, response, retentionSeconds, "
+    "retry, route, summary, timeoutSeconds, upstream, waitSeconds"
 )
 
 
@@ -37,6 +37,13 @@ KEYS = {
         (
             "5: operations.a.retry.attempts: unknown key; expected one of "
             "backoffSeconds, maxAttempts, onStatus; did you mean maxAttempts?"
+        ),
+    ),
+    "unknown status of a retention": (
+        operation(retentionSeconds="{suceeded: 3600}"),
+        (
+            "5: operations.a.retentionSeconds.suceeded: unknown key; expected one of "
+            "cancelled, expired, failed, succeeded; did you mean succeeded?"
         ),
     ),
     "a name where the key above is the name": (
@@ -292,6 +299,27 @@ NUMBERS = {
     "a deadline before the delay is over": (
         operation(deadlineSeconds="60", delaySeconds="60"),
         "2: operations.a: deadlineSeconds: expected a time after the task's delay is over",
+    ),
+    "kept for a minute": (
+        operation(retentionSeconds="60"),
+        (
+            "5: operations.a.retentionSeconds: expected 3600 to 3155760000 seconds, or as many for "
+            "one or more of succeeded, failed, cancelled, expired (it is 60)"
+        ),
+    ),
+    "kept for a time in words": (
+        operation(retentionSeconds="7d"),
+        (
+            "5: operations.a.retentionSeconds: expected 3600 to 3155760000 seconds, or as many for "
+            "one or more of succeeded, failed, cancelled, expired (it is '7d')"
+        ),
+    ),
+    "failures kept for a minute": (
+        operation(retentionSeconds="{failed: 60}"),
+        (
+            "5: operations.a.retentionSeconds.failed: expected greater than or equal to 3600 "
+            "(it is 60)"
+        ),
     ),
     "one backoff": (
         operation(retry="{backoffSeconds: 3}"),

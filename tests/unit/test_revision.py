@@ -31,6 +31,7 @@ def revision(**changed: Any) -> str:
         {},
         {"waitSeconds": 10, "queue": "default"},  # the defaults
         {"retry": {"onStatus": [408, 429, 503], "maxAttempts": 3, "backoffSeconds": [1, 60]}},
+        {"retentionSeconds": {"failed": 86_400}},  # nobody runs it otherwise
         {"arguments": dict(reversed(DECLARED["arguments"].items()))},
     ],
 )

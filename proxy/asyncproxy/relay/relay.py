@@ -14,6 +14,7 @@ from asyncproxy.relay.purge import Purge
 from asyncproxy.relay.release import LARGEST_SHARE, LONGEST_PAUSE_SECONDS, Release
 from asynctasks.loop import Loop
 from asynctasks.statements.batch_search import BatchSearch
+from asynctasks.statements.old_tasks import OldTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from asyncproxy.settings import ProxySettings
     from asynctasks.blobs.blobs import Blobs
     from asynctasks.broker.protocol import Broker
+    from asynctasks.operations.live_operations import LiveOperations
     from asynctasks.releases import Releases
     from asynctasks.statements.batch_steps import BatchSteps
     from asynctasks.statements.batches import Batches
@@ -48,6 +50,7 @@ def relay_loops(
     blobs: Blobs,
     settings: ProxySettings,
     queues: Collection[str],
+    operations: LiveOperations,
     batches: Batches,
     batch_steps: BatchSteps,
     audit: Callable[[Entry], None] | None = None,
@@ -58,7 +61,14 @@ def relay_loops(
     publish = Publish(store, upkeep, broker, queues=queues, grace_seconds=grace)
     interval_seconds = settings.relay_interval_seconds
     release = Release(releases, queues=queues, interval_seconds=interval_seconds)
-    purge = Purge(upkeep, roster, held, batches, retention_seconds=settings.retention_seconds)
+    purge = Purge(
+        OldTasks(batch_steps.database),
+        roster,
+        held,
+        batches,
+        operations,
+        retention_seconds=settings.retention_seconds,
+    )
     release_loop = Loop(
         "relay: release what is held",
         release.held,

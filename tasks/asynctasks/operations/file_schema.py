@@ -45,6 +45,9 @@ def file_schema() -> Schema:
             _refuse_empty(definitions[model.__name__])
     for place, more in _MORE.items():
         definitions[place[0]]["properties"][place[1]] |= more
+    by_status = definitions["Retention"]
+    for_one = {**by_status["properties"]["succeeded"], "description": "Seconds, for all ends."}
+    definitions["Retention"] = {"anyOf": [for_one, by_status]}
     return {
         "$schema": DRAFT,
         "title": "Operations of AsyncApiProxy",

@@ -22,6 +22,7 @@ from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
 from asynctasks.operations.reserved_paths import RESERVED_PATHS
+from asynctasks.operations.retention import Retention
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY, UpstreamCall
 from asynctasks.operations.write_only import Schema
@@ -37,7 +38,15 @@ QUEUE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 Key = tuple[str | int, ...]
 REVISION_DIGITS = 16
-_NOT_RUN_BY = {"summary", "description", "response", "limits", "priority", "callbacks"}
+_NOT_RUN_BY = {
+    "summary",
+    "description",
+    "response",
+    "limits",
+    "priority",
+    "callbacks",
+    "retention_seconds",
+}
 """What makes no difference to whoever runs a task of it."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~@:-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
@@ -114,6 +123,9 @@ class Operation(Declared):
     """Whether callers who have to wait longer are led to the answer by 303, instead of a 202."""
     callbacks: Callback | None = None
     """Who is told of the end of each of its tasks, whatever its caller asks for."""
+    retention_seconds: Retention | None = None
+    """From the end of a task to when it is forgotten, and its idempotency key with it; of what is
+    not said here as ASYNCAPIPROXY_RETENTION_SECONDS says."""
     _place: Callable[[Key], str] | None = PrivateAttr(default=None)
     _bounded_by: tuple[Limit, ...] = PrivateAttr(default=())
     _named_callbacks: dict[str, Callback] = PrivateAttr(default={})

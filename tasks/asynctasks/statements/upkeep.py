@@ -1,4 +1,4 @@
-"""The statements on the task table that a relay makes: what is due, dead, late or old.
+"""The statements on the task table that a relay makes: what is due, dead or late.
 
 Each takes a bounded batch of rows and locks them; what another relay holds is left to it. Which
 rows are dead or late is asked first, by their ids alone: so one that cannot be read has a name.
@@ -13,7 +13,6 @@ from sqlalchemy import (
     BindParameter,
     and_,
     bindparam,
-    delete,
     func,
     literal,
     select,
@@ -184,14 +183,6 @@ class Upkeep:
                 for row, status in zip(rows, (one["new_status"] for one in changes), strict=True)
             ]
 
-    async def purge(self, *, limit: int, retention_seconds: float) -> int:
-        """Forget finished tasks that are older than that; how many they were."""
-        async with self._database.write() as connection:
-            purged = await connection.execute(
-                _PURGE, {"max_rows": limit, "age_seconds": -retention_seconds}
-            )
-            return purged.rowcount
-
     async def backlogs(self, *, seconds: float) -> dict[str, Backlog]:
         """By queue what waits, and what has finished over the last seconds."""
         async with self._database.read() as connection:
@@ -334,16 +325,6 @@ _CHANGE = (
         published=False,
         lease_until=None,
         run_after=seconds_from_now(bindparam("run_in_seconds")),
-    )
-)
-
-_PURGE = delete(tasks).where(
-    tasks.c.id.in_(
-        select(tasks.c.id)
-        .where(tasks.c.finished_at < seconds_from_now(bindparam("age_seconds")))
-        .order_by(tasks.c.finished_at)
-        .limit(_MAX_ROWS)
-        .with_for_update(skip_locked=True)
     )
 )
 
