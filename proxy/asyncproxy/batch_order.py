@@ -30,9 +30,18 @@ class BatchOrder(Declared):
     dry_run: bool = Field(default=False, strict=True)
 
     @property
-    def words(self) -> dict[str, str]:
+    def words(self) -> dict[str, str | list[str]]:
         """The filter as it is kept and shown."""
-        return self.filter.model_dump(mode="json", exclude_none=True)
+        return self.filter.model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def pairs(self) -> list[str]:
+        """Each word of it alone: `status=failed`, `label=team=a`, `label=tier=1`."""
+        return [
+            f"{name}={word}"
+            for name, given in self.words.items()
+            for word in ([given] if isinstance(given, str) else given)
+        ]
 
 
 def read_order(given: Any) -> BatchOrder:

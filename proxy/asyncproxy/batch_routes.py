@@ -76,8 +76,7 @@ class BatchEndpoints:
         with self._audited(request, order.action) as change:
             if change is not None:
                 change.operation = order.filter.operation
-                words = (f"{name}={word}" for name, word in order.words.items())
-                change.target = " ".join([f"batch {batch.id}", *words])
+                change.target = " ".join([f"batch {batch.id}", *order.pairs])
             listed = self._listed(request, order)
             batch.listed = None if listed is None else list(map(asdict, listed))
             await self.batches.add(batch)

@@ -19,8 +19,9 @@ from asyncproxy.schemas import (
     problem,
     reference,
 )
-from asyncproxy.task_filter import LABEL
+from asyncproxy.task_filter import ERROR_TYPE, LABEL
 from asynctasks.batch import BatchAction, BatchStatus
+from asynctasks.operations.task_options import MAX_LABELS
 from asynctasks.task import TaskStatus
 
 _ACTION: Schema = {"type": "string", "enum": [action.value for action in BatchAction]}
@@ -41,7 +42,19 @@ COMPONENTS: dict[str, Schema] = {
         {
             "status": {**or_null(TEXT), "enum": [*(status.value for status in TaskStatus), None]},
             "operation": or_null(TEXT),
-            "label": {**or_null(TEXT), "pattern": LABEL, "examples": ["team=a"]},
+            "label": {
+                "type": "array",
+                "items": {"type": "string", "pattern": LABEL},
+                "maxItems": MAX_LABELS,
+                "description": "All of them apply; each has another name.",
+                "examples": [["team=a"]],
+            },
+            "error_type": {
+                **or_null(TEXT),
+                "pattern": ERROR_TYPE,
+                "examples": ["upstream-timeout"],
+                "description": "Of the problem that it has ended by, the name or the URI.",
+            },
             "created_after": or_null(INSTANT),
             "created_before": or_null(INSTANT),
             "finished_after": or_null(INSTANT),

@@ -21,6 +21,7 @@ from asynctasks.errors import (
     UnavailableError,
     in_our_words,
 )
+from asynctasks.response import TYPE_PREFIX
 from asynctasks.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from asynctasks.errors import Violation
 
-TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
 
 log = structlog.get_logger(__name__)
@@ -337,7 +337,7 @@ def on_parameters_invalid(_: Request, error: Exception) -> Response:
     """What FastAPI refuses: a query parameter of one of the proxy's own paths."""
     assert isinstance(error, RequestValidationError)
     faults = [
-        {"parameter": str(fault["loc"][-1]), "detail": in_our_words(str(fault["msg"]))}
+        {"parameter": str(fault["loc"][1]), "detail": in_our_words(str(fault["msg"]))}
         for fault in error.errors()
     ]
     return problem_response(

@@ -6,8 +6,10 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from asynctasks.operations.task_options import MAX_LABELS
+from asynctasks.response import TYPE_PREFIX
 from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
+ERROR_TYPE = rf"^({re.escape(TYPE_PREFIX)})?[a-z]+(-[a-z]+)*$"
+"""The name of a problem of ours, or the URI that it is shown by."""
 _NAME = r"^[^\x00]*$"
 
 
@@ -47,12 +51,29 @@ def _in_words(pattern: str, expected: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _by_name(labels: list[str]) -> list[str]:
+    """Refuse two labels of one name, both of which no task has."""
+    names = [label.partition("=")[0] for label in labels]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"expected each label once, and there are several named {name}")
+    return labels
+
+
 _Operation = Annotated[
     str, Field(pattern=_NAME), _in_words(_NAME, "an operation's name, such as create-client")
 ]
 _Owner = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
+
+
 _Label = Annotated[
     str, Field(pattern=LABEL), _in_words(LABEL, "a label's name=value, such as team=a")
+]
+_ErrorType = Annotated[
+    str,
+    Field(pattern=ERROR_TYPE),
+    _in_words(ERROR_TYPE, "a problem's name, such as upstream-timeout, or its URI"),
+    AfterValidator(lambda text: text.removeprefix(TYPE_PREFIX)),
 ]
 _Instant = Annotated[datetime, BeforeValidator(_in_utc)]
 
@@ -64,7 +85,12 @@ class TaskFilter(BaseModel):
 
     status: TaskStatus | None = None
     operation: _Operation | None = None
-    label: Annotated[_Label | None, Field(examples=["team=a"])] = None
+    label: Annotated[
+        list[_Label],
+        Field(default_factory=list, max_length=MAX_LABELS, examples=[["team=a"]]),
+        AfterValidator(_by_name),
+    ]
+    error_type: _ErrorType | None = None
     created_after: _Instant | None = None
     created_before: _Instant | None = None
     finished_after: _Instant | None = None
@@ -74,13 +100,13 @@ class TaskFilter(BaseModel):
 
     def which(self, listed: Sequence[Listed] | None) -> Filter:
         """The same for the database, of what is listed alone."""
-        name, _, value = (self.label or "").partition("=")
         return Filter(
             status=self.status,
             operation=self.operation,
             principal=self.principal,
             tenant=self.tenant,
-            label=(name, value) if self.label else None,
+            labels=dict(label.split("=", 1) for label in self.label),
+            error_type=self.error_type,
             created_after=self.created_after,
             created_before=self.created_before,
             finished_after=self.finished_after,

@@ -179,7 +179,9 @@ class TaskEndpoints:
         next_page: str | None = None
         if page.following is not None:
             # A page's token is the id that the next one goes on below.
-            query = urlencode({**request.query_params, "page_token": str(page.following)})
+            asked_for = request.query_params.multi_items()
+            others = [(name, value) for name, value in asked_for if name != "page_token"]
+            query = urlencode([*others, ("page_token", str(page.following))])
             next_page = f"{request.url.path}?{query}"
         return await page_response(
             page,

@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from asyncproxy.blob_response import BlobResponse
 from asyncproxy.holds import not_held
-from asyncproxy.problems import TYPE_PREFIX, problem_response
+from asyncproxy.problems import problem_response
 from asyncproxy.task_addresses import task_address, task_links
 from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
-from asynctasks.response import body_json
+from asynctasks.response import TYPE_PREFIX, body_json
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ class Batch(SQLModel):
     principal: str = ""
     """Who asked for it; empty where callers are not told apart."""
     tenant: str = ""
-    filter: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    filter: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """In the words of `GET /tasks`."""
     listed: list[dict[str, Any]] | None = Field(
         default=None, sa_column=Column(JSON(none_as_null=True))

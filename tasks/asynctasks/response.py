@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+TYPE_PREFIX = "https://asyncapiproxy.dev/problems/"
+"""By which, before its word, the type of a problem is shown."""
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """For JSON, whose strings hold no line breaks of their own."""
 
@@ -37,7 +39,7 @@ class Problem:
     """Why a task has no answer of its upstream, in the members of RFC 9457."""
 
     type: str
-    """A stable word; the proxy makes a URI of it."""
+    """A stable word; the proxy makes a URI of it (`TYPE_PREFIX`)."""
     title: str
     status: int
     detail: str

@@ -373,13 +373,17 @@ class TaskRow(Task, table=True):
     )
 
 
-# Only PostgreSQL can look into labels, and a task without any costs nothing. It is no Index of the
-# table, since Alembic cannot compare one of an expression on SQLite.
-event.listen(
-    SQLModel.metadata.tables[str(TaskRow.__tablename__)],
-    "after_create",
-    DDL(
+# Only PostgreSQL has these, and a task without labels and without an error costs nothing. They are
+# no Index of the table, since Alembic cannot compare one of an expression on SQLite.
+for _definition in (
+    (
         "CREATE INDEX ix_tasks_labels ON tasks USING gin ((labels::jsonb) jsonb_path_ops)"
         " WHERE labels::text <> '{}'"
-    ).execute_if(dialect="postgresql"),
-)
+    ),
+    "CREATE INDEX ix_tasks_error_type ON tasks ((error ->> 'type'), id) WHERE error IS NOT NULL",
+):
+    event.listen(
+        SQLModel.metadata.tables[str(TaskRow.__tablename__)],
+        "after_create",
+        DDL(_definition).execute_if(dialect="postgresql"),
+    )

@@ -20,9 +20,10 @@ STATUSES = {action.value: statuses for action, statuses in FITTING.items()}
 def filter_case(_context: HookContext, case: Case) -> bool:
     """A deadline is to come, and after the delay; schemathesis gives up on the labels' pattern.
 
-    And of a batch's filter the status is one with which its action can be done.
+    And of a batch's filter the status is one with which its action can be done, and of labels each
+    has another name.
     """
-    if not _is_fitting(case.body):
+    if not _is_fitting(case.body) or not _has_each_once((case.query or {}).get("label")):
         return False
     headers = case.headers or {}
     labels, deadline = headers.get("Task-Labels"), headers.get("Task-Deadline")
@@ -40,7 +41,15 @@ def _is_fitting(body: object) -> bool:
         return True
     action, status = body.get("action"), body["filter"].get("status")
     fitting = STATUSES.get(action) if isinstance(action, str) else None
-    return fitting is None or status is None or status in fitting
+    has_each_once = _has_each_once(body["filter"].get("label"))
+    return has_each_once and (fitting is None or status is None or status in fitting)
+
+
+def _has_each_once(labels: object) -> bool:
+    if not isinstance(labels, list):
+        return True
+    names = [str(label).partition("=")[0] for label in labels]
+    return len(names) == len(set(names))
 
 
 @schemathesis.hook

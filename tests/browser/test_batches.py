@@ -29,7 +29,7 @@ def select_all_that_fit(page: Page, dashboard: Dashboard, query: str) -> None:
 
 
 def batch_of(dashboard: Dashboard, label: str) -> str:
-    order = {"action": "cancel", "filter": {"label": label}}
+    order = {"action": "cancel", "filter": {"label": [label]}}
     return dashboard.ask("POST", "/tasks:batch", order).json()["id"]
 
 

@@ -54,6 +54,25 @@ def test_a_filter_that_cannot_be_used_says_so_at_its_field(busy: Dashboard, open
     expect(page.get_by_label("Task id")).to_have_accessible_description(re.compile("a whole id"))
 
 
+def test_several_labels_and_an_error_type_are_filters_too(busy: Dashboard, open_page: OpenPage):
+    page = opened(open_page, busy.at("tasks"))
+    page.get_by_label("Labels").fill("team=b, batch=7")
+    page.get_by_role("button", name="Show").click()
+    expect(page).to_have_url(busy.at("tasks?label=team%3Db&label=batch%3D7"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_label("Labels")).to_have_value("team=b, batch=7")
+    page.get_by_label("Labels").fill("team=a, batch=7")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("No task fits.")).to_be_visible()
+    page.goto(busy.at("tasks?error_type=Timeout"))
+    field = page.get_by_label("Error type")
+    expect(field).to_have_accessible_description(re.compile("such as upstream-timeout"))
+    field.fill("no-such-problem")
+    page.get_by_role("button", name="Show").click()
+    expect(page).to_have_url(busy.at("tasks?error_type=no-such-problem"))
+    expect(page.get_by_text("No task fits.")).to_be_visible()
+
+
 def test_more_filters_are_shown_where_one_of_them_is_set(busy: Dashboard, open_page: OpenPage):
     page = opened(open_page, busy.at("tasks?label=team%3Da"))
     finished = page.get_by_label("Finished before")

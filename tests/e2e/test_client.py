@@ -69,7 +69,7 @@ async def test_a_task_is_made_once_though_its_proxy_is_killed_while_it_waits(
         await asyncio.to_thread(service.wait_until_ready)
     task = submitting.result()
     assert (await task.result(timeout=PATIENCE_SECONDS)).status_code == 201
-    made = [one.id async for one in client.tasks(label=("mark", mark))]
+    made = [one.id async for one in client.tasks(labels={"mark": mark})]
     assert made == [task.id]
 
 
@@ -114,7 +114,7 @@ async def test_a_proxy_that_stops_answering_is_asked_again_by_the_same_key(
             service.resume()
         task = submitting.result()
         await task.result(timeout=PATIENCE_SECONDS)
-        made = [one.id async for one in client.tasks(label=("mark", mark))]
+        made = [one.id async for one in client.tasks(labels={"mark": mark})]
     assert made == [task.id]
 
 
@@ -151,7 +151,7 @@ async def test_who_gives_up_may_ask_later_by_the_key(service: Service, kind: Any
         await asyncio.to_thread(service.wait_until_ready)
         again = await client.submit("create-client", arguments, key=key, wait=0)
         assert (await again.result(timeout=PATIENCE_SECONDS)).status_code == 201
-        assert [one.id async for one in client.tasks(label=("mark", mark))] == [again.id]
+        assert [one.id async for one in client.tasks(labels={"mark": mark})] == [again.id]
 
 
 def test_the_document_tells_what_happens(service: Service):

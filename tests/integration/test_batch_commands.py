@@ -56,10 +56,9 @@ async def test_a_dry_run_says_how_many_there_are_and_does_nothing(client: httpx.
 @pytest.mark.parametrize(
     "words",
     [
-        ("delete", "--label", "x=y", "--label", "team=a"),
+        ("delete", "--error-type", "task-expired", "--error-type", "task-cancelled"),
         ("retry", "--status", "failed", "--status", "expired"),
         ("cancel", "--operation", "a", "--operation", "b", "--dry-run"),
-        ("list", "--label", "x=y", "--label", "team=a"),
         ("cancel", "--since", "2h", "--since", "1h"),
     ],
 )
@@ -69,6 +68,31 @@ async def test_what_is_given_twice_means_no_more_tasks_than_either(
     done = await typed(client, "task", *words)
     assert done.exit_code == 2
     assert f"{words[1]}: it is given 2 times; give one" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "delete"])
+async def test_two_labels_of_one_name_are_refused(client: httpx.AsyncClient, command: str):
+    done = await typed(client, "task", command, "--label", "team=a", "--label", "team=b")
+    assert (done.exit_code, "give each label once" in done.stderr) == (2, True)
+
+
+async def test_tasks_are_meant_by_all_their_labels_and_by_how_they_ended(
+    client: httpx.AsyncClient,
+):
+    both = await accepted(client, **{"Task-Labels": "team=a, tier=1"})
+    await accepted(client, **{"Task-Labels": "team=a"})
+    labels = ("--label", "team=a", "--label", "tier=1")
+    assert (await typed(client, "task", "list", *labels, "-o", "name")).stdout == f"{both}\n"
+    batch = await typed(client, "task", "cancel", *labels)
+    assert "label=team=a, label=tier=1" in batch.stdout
+
+    async def ended() -> None:
+        of_type = ("task", "list", "--error-type", "task-cancelled", "-o", "name")
+        assert (await typed(client, *of_type)).stdout == f"{both}\n"
+
+    await eventually(ended)
+    dry = ("task", "retry", "--error-type", "task-expired", "--dry-run")
+    assert (await typed(client, *dry)).stdout == "0 tasks\n"
 
 
 async def test_what_is_typed_is_done_and_can_be_followed(client: httpx.AsyncClient):

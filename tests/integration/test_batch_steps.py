@@ -338,7 +338,7 @@ async def test_where_no_index_helps_the_table_is_walked_in_windows(parts: Any, n
         found: list[UUID] = []
         steps = 0
         while True:
-            step = await search.find(batch, Filter(label=("team", "a")))
+            step = await search.find(batch, Filter(labels={"team": "a"}))
             assert len(step.ids) <= min(size, window)
             found += step.ids
             steps += 1

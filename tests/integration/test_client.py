@@ -132,7 +132,7 @@ async def test_many_tasks_are_acted_on_at_once(client: AsyncClient):
     all_queued = TaskFilter(status="queued", operation="create-client")
     counts = await client.count_batch("cancel", all_queued)
     assert (counts.matched, counts.statuses, counts.is_complete) == (3, {"queued": 3}, True)
-    one = await client.batch("cancel", TaskFilter(label=("n", "1")))
+    one = await client.batch("cancel", TaskFilter(labels={"n": "1"}))
     while not one.is_done:
         one = await client.find_batch(one.id)
     assert (one.action, one.status, one.counts["done"], one.failures) == (
@@ -155,7 +155,7 @@ async def test_tasks_are_listed_over_all_pages(client: AsyncClient):
     made = [await client.submit("create-client", labels={"n": str(n)}) for n in range(5)]
     listed = [task.id async for task in client.tasks(page_size=2)]
     assert listed == [task.id for task in reversed(made)]
-    one = [task.id async for task in client.tasks(label=("n", "3"), status="succeeded")]
+    one = [task.id async for task in client.tasks(labels={"n": "3"}, status="succeeded")]
     assert one == [made[3].id]
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 
 from asynctasks.operations.new_task import NewTask
+from asynctasks.statements.conditions import tasks
 from asynctasks.statements.pages import Filter
+from asynctasks.task import TaskStatus
 from asynctestkit.calls import PROBLEMS
 from asynctestkit.eventually import eventually
 from asynctestkit.inside import accepted, inside
@@ -77,17 +79,37 @@ async def test_a_busy_service_is_ready(postgresql_url: str, open_parts: Callable
             may_end.set()
 
 
-async def test_a_rare_label_is_found_by_its_index(
-    postgresql_url: str, open_parts: Callable[..., Any], new_task: Callable[..., NewTask]
+RARE = {"type": "task-expired", "title": "It has expired", "status": 409, "detail": "Too late."}
+
+
+@pytest.mark.parametrize(
+    ("which", "index"),
+    [
+        (Filter(labels={"team": "rare"}), "ix_tasks_labels"),
+        (Filter(labels={"team": "rare", "tier": "1"}), "ix_tasks_labels"),
+        (Filter(error_type="task-expired"), "ix_tasks_error_type"),
+    ],
+)
+async def test_what_is_rare_is_found_by_its_index(
+    postgresql_url: str,
+    open_parts: Callable[..., Any],
+    new_task: Callable[..., NewTask],
+    which: Filter,
+    index: str,
 ):
     async with open_parts(postgresql_url) as parts:
-        rare = (await parts.store.add(new_task(labels={"team": "rare"}))).id
+        labels = {"team": "rare", "tier": "1"}
+        rare = (await parts.store.add(new_task(labels=labels))).id
+        async with parts.database.write() as connection:
+            ended = {"status": TaskStatus.EXPIRED, "error": RARE}
+            await connection.execute(update(tasks).values(ended))
         async with parts.database.write() as connection:
             await connection.execute(
                 text(
                     "INSERT INTO tasks (id, operation, queue, arguments, max_attempts, created_at,"
-                    " labels) SELECT gen_random_uuid(), 'a', 'clients', '{}', 1, now(),"
-                    ' \'{"team": "common"}\' FROM generate_series(1, 20000)'
+                    " labels, status, error) SELECT gen_random_uuid(), 'a', 'clients', '{}', 1,"
+                    ' now(), \'{"team": "common"}\', \'failed\', \'{"type": "common"}\''
+                    " FROM generate_series(1, 20000)"
                 )
             )
         async with parts.database.read() as connection:
@@ -98,9 +120,9 @@ async def test_a_rare_label_is_found_by_its_index(
             seen.append((statement, parameters))
 
         event.listen(parts.database._readers.sync_engine, "before_cursor_execute", record)
-        page = await parts.store.page(Filter(label=("team", "rare")), before=None, size=50)
+        page = await parts.store.page(which, before=None, size=50)
         assert [task.id for task in page.tasks] == [rare]
         statement, parameters = seen[-1]
         async with parts.database.read() as connection:
             plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-            assert "ix_tasks_labels" in "\n".join(row[0] for row in plan)
+            assert index in "\n".join(row[0] for row in plan)

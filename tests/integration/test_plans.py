@@ -56,7 +56,7 @@ async def test_a_page_of_the_newest_reads_nothing_older(
         start = utc_now()
         task_id = (await parts.store.add(new_task())).id
         statements = recorded(parts.database)
-        which = Filter(label=("team", "nobody"), created_after=start)
+        which = Filter(labels={"team": "nobody"}, created_after=start)
         assert (await parts.store.page(which, before=None, size=50)).tasks == []
         assert "id>?" in await plan(parts.database, statements[0])
         page = await parts.store.page(Filter(created_after=start), before=None, size=50)

@@ -15,7 +15,7 @@ from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.pages import PAGE_BYTES, Filter
 from asynctasks.task import TaskStatus
-from asynctestkit.calls import get_task
+from asynctestkit.calls import PROBLEMS, get_task
 from asynctestkit.inside import (
     ASYNC,
     Inside,
@@ -36,7 +36,7 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             other = (await client.post("/other", json={}, headers=ASYNC)).json()
             await client.post(f"/tasks/{red}/cancel")
 
-            async def ids(client: httpx.AsyncClient = client, **query: str) -> list[str]:
+            async def ids(client: httpx.AsyncClient = client, **query: Any) -> list[str]:
                 answer = await client.get("/tasks", params=query)
                 assert answer.status_code == 200, answer.text
                 return [task["id"] for task in answer.json()["tasks"]]
@@ -45,6 +45,11 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             assert await ids(label="team=blue") == [blue]
             assert await ids(label="example.com/tier=1") == [blue]
             assert await ids(label="team=green") == []
+            assert await ids(label=["team=blue", "example.com/tier=1"]) == [blue]
+            assert await ids(label=["team=red", "example.com/tier=1"]) == []
+            assert await ids(error_type="task-cancelled") == [red]
+            assert await ids(error_type=f"{PROBLEMS}task-cancelled") == [red]
+            assert await ids(error_type="task-expired") == []
             assert await ids(status="cancelled") == [red]
             assert await ids(operation="other") == [other["id"]]
             first_at = (await get_task(client, blue))["createdAt"]
@@ -70,6 +75,9 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
         ({"created_after": "soon"}, "expected RFC 3339"),
         *(({name: "0.5"}, "expected RFC 3339") for name in INSTANTS),
         *(({"label": odd}, "such as team=a") for odd in ('a"b=1', "=1", "a\\=1", "a\0b=1")),
+        ({"label": ["team=a", "team=b"]}, "several named team"),
+        ({"label": [f"n{number}=1" for number in range(21)]}, "20"),
+        *(({"error_type": odd}, "such as upstream-timeout") for odd in ("", "A", "about:blank")),
         ({"operation": "a\0b"}, "such as create-client"),
         ({"page_size": "0"}, "greater than or equal to 1"),
         ({"page_token": "x"}, "valid UUID"),
@@ -77,7 +85,7 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
     ],
 )
 async def test_a_list_asked_for_in_words_that_mean_nothing_is_422_and_says_why(
-    installation: Inside, query: dict[str, str], told: str
+    installation: Inside, query: dict[str, Any], told: str
 ):
     client = await installation.client(await installation.proxy())
     answer = await client.get("/tasks", params=query)
@@ -99,6 +107,20 @@ async def test_pages_hold_each_task_once_though_tasks_are_added_meanwhile(instal
         assert bool(path) is (page.json()["nextPageToken"] is not None)
         await accepted(client)
     assert seen == ids[::-1]
+
+
+async def test_the_next_page_is_of_the_same_labels(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    await accepted(client, **{"Task-Labels": "team=a"})
+    await accepted(client, **{"Task-Labels": "tier=1"})
+    both = [await accepted(client, **{"Task-Labels": "team=a, tier=1"}) for _ in range(3)]
+    seen: list[str] = []
+    path = "/tasks?page_size=2&label=team%3Da&label=tier%3D1"
+    while path:
+        page = await client.get(path)
+        seen += [task["id"] for task in page.json()["tasks"]]
+        path = page.links.get("next", {}).get("url", "")
+    assert seen == both[::-1]
 
 
 async def test_a_page_of_large_tasks_ends_early_and_the_next_goes_on_there(database_url: str):

@@ -6,6 +6,7 @@ import pytest
 
 from asyncproxy.batch_order import read_order
 from asynctasks.errors import BatchInvalidError
+from asynctasks.response import TYPE_PREFIX
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,17 @@ from asynctasks.errors import BatchInvalidError
         ({"action": "retry", "filter": {"stauts": "failed"}}, "/filter/stauts", "mean status?"),
         ({"action": "retry", "filter": {"created_after": 5}}, "/filter/created_after", "RFC 3339"),
         ({"action": "retry", "filter": {"operation": 5}}, "/filter/operation", "create-client"),
+        ({"action": "retry", "filter": {"label": "team=a"}}, "/filter/label", "valid list"),
+        (
+            {"action": "retry", "filter": {"label": ["team=a", "team=b"]}},
+            "/filter/label",
+            "expected each label once, and there are several named team",
+        ),
+        (
+            {"action": "retry", "filter": {"error_type": "Timeout"}},
+            "/filter/error_type",
+            "expected a problem's name, such as upstream-timeout, or its URI",
+        ),
         (
             {"action": "retry", "filter": {"status": "succeeded"}},
             "/filter/status",
@@ -43,10 +55,12 @@ def test_an_order_that_means_nothing_says_where_and_why(body: Any, pointer: str,
 
 def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(BatchInvalidError) as raised:
-        read_order({"action": "pause", "filter": {"created_after": "soon", "label": "team"}})
+        read_order(
+            {"action": "pause", "filter": {"created_after": "soon", "label": ["a=1", "team"]}}
+        )
     assert [one.pointer for one in raised.value.violations] == [
         "/action",
-        "/filter/label",
+        "/filter/label/1",
         "/filter/created_after",
     ]
 
@@ -55,8 +69,25 @@ def test_a_filter_is_kept_in_the_words_of_the_list():
     order = read_order(
         {
             "action": "delete",
-            "filter": {"created_before": "2026-01-01T02:00:00+02:00", "tenant": None},
+            "filter": {
+                "created_before": "2026-01-01T02:00:00+02:00",
+                "tenant": None,
+                "label": ["team=a", "tier=1"],
+                "error_type": f"{TYPE_PREFIX}upstream-timeout",
+            },
         }
     )
-    assert order.words == {"created_before": "2026-01-01T00:00:00Z"}
+    assert order.words == {
+        "created_before": "2026-01-01T00:00:00Z",
+        "label": ["team=a", "tier=1"],
+        "error_type": "upstream-timeout",
+    }
+    assert read_order({"action": "delete", "filter": order.words}).words == order.words
+    assert order.pairs == [
+        "label=team=a",
+        "label=tier=1",
+        "error_type=upstream-timeout",
+        "created_before=2026-01-01T00:00:00Z",
+    ]
+    assert order.filter.which(None).labels == {"team": "a", "tier": "1"}
     assert not order.dry_run

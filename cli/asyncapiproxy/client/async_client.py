@@ -119,7 +119,8 @@ class AsyncClient:
         *,
         status: TaskStatus | None = None,
         operation: str | None = None,
-        label: tuple[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        error_type: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         finished_after: datetime | None = None,
@@ -132,7 +133,8 @@ class AsyncClient:
         which = TaskFilter(
             status=status,
             operation=operation,
-            label=label,
+            labels=labels or {},
+            error_type=error_type,
             created_after=created_after,
             created_before=created_before,
             finished_after=finished_after,
@@ -203,7 +205,7 @@ class AsyncClient:
         path: str,
         *,
         json: Any = None,
-        query: Mapping[str, str | None] | None = None,
+        query: Mapping[str, str | list[str] | None] | None = None,
     ) -> httpx.Response:
         """The successful answer of a path that has no method here: `ask("GET", "/queues")`.
 

@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 from asyncapiproxy.client.answers import (
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.task_state import TaskPage, TaskState
 
 Operations = dict[str, DeclaredOperation]
+Query: TypeAlias = "Mapping[str, str | list[str] | None]"
+"""The parameters of a path by name; None for what is not given."""
 
 
 @dataclass(slots=True)
@@ -129,14 +131,14 @@ def asked(
     path: str,
     *,
     json: Any = None,
-    query: Mapping[str, str | None] | None = None,
+    query: Query | None = None,
     is_repeatable: bool | None = None,
 ) -> Steps[httpx.Response]:
     """The successful answer of any path of the proxy; raises ProblemError, CallInvalidError."""
     if not path.startswith("/"):
         raise CallInvalidError(f"{path!r} is no path: expected one such as /queues.")
     given = {name: value for name, value in (query or {}).items() if value is not None}
-    address = f"{path}?{urlencode(given)}" if given else path
+    address = f"{path}?{urlencode(given, doseq=True)}" if given else path
     body = None if json is None else RequestBody(write_json(json), "application/json")
     safe = method in {"GET", "HEAD", "PUT"} if is_repeatable is None else is_repeatable
     call = proxy.call(method, address, body=body)
@@ -189,7 +191,7 @@ def refreshed(proxy: Proxy, state: TaskState, *, wait_seconds: float) -> Steps[T
     return state
 
 
-def page(proxy: Proxy, query: Mapping[str, str | None]) -> Steps[TaskPage]:
+def page(proxy: Proxy, query: Query) -> Steps[TaskPage]:
     """One page of tasks."""
     response = yield from asked(proxy, "GET", "/tasks", query=query)
     return page_of(response)

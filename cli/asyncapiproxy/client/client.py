@@ -115,7 +115,8 @@ class Client:
         *,
         status: TaskStatus | None = None,
         operation: str | None = None,
-        label: tuple[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        error_type: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         finished_after: datetime | None = None,
@@ -128,7 +129,8 @@ class Client:
         which = TaskFilter(
             status=status,
             operation=operation,
-            label=label,
+            labels=labels or {},
+            error_type=error_type,
             created_after=created_after,
             created_before=created_before,
             finished_after=finished_after,
@@ -198,7 +200,7 @@ class Client:
         path: str,
         *,
         json: Any = None,
-        query: Mapping[str, str | None] | None = None,
+        query: Mapping[str, str | list[str] | None] | None = None,
     ) -> httpx.Response:
         """The successful answer of a path that has no method here: `ask("GET", "/queues")`.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asyncapiproxy.client.errors import CallInvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncapiproxy.client.task_state import TaskStatus
 
 
@@ -18,8 +20,10 @@ class TaskFilter:
 
     status: TaskStatus | None = None
     operation: str | None = None
-    label: tuple[str, str] | None = None
-    """Its name and its value."""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All of which it has, each by its name."""
+    error_type: str | None = None
+    """Of the problem that it has ended by: `upstream-timeout`, or the whole `Problem.type`."""
     created_after: datetime | None = None
     created_before: datetime | None = None
     finished_after: datetime | None = None
@@ -27,16 +31,17 @@ class TaskFilter:
     principal: str | None = None
     tenant: str | None = None
 
-    def query(self, *, page_size: int, page_token: str | None) -> dict[str, str | None]:
+    def query(self, *, page_size: int, page_token: str | None) -> dict[str, str | list[str] | None]:
         """The parameters of a page, None for what is not asked for."""
         return {**self.words(), "page_size": str(page_size), "page_token": page_token}
 
-    def words(self) -> dict[str, str | None]:
+    def words(self) -> dict[str, str | list[str] | None]:
         """As the proxy has them, None for what is not asked for; raises CallInvalidError."""
         return {
             "status": self.status,
             "operation": self.operation,
-            "label": None if self.label is None else "=".join(self.label),
+            "label": [f"{name}={value}" for name, value in self.labels.items()] or None,
+            "error_type": self.error_type,
             **{name: self._instant(name) for name in _INSTANTS},
             "principal": self.principal,
             "tenant": self.tenant,

@@ -31,7 +31,14 @@ Operation = Annotated[
     list[str] | None,
     typer.Option(help="All of this operation.", autocompletion=complete_operations),
 ]
-Label = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="All with this label.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="All with this label; several times: with each."),
+]
+ErrorType = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TYPE", help="All that ended by this problem: upstream-timeout, …"),
+]
 Since = Annotated[
     list[str] | None,
     typer.Option(metavar="TIME", help="All created no longer ago: 90s, 5m, 2h or 1d."),
@@ -48,20 +55,24 @@ def meant(
     status: list[str] | None,
     operation: list[str] | None,
     label: list[str] | None,
+    error_type: list[str] | None,
     since: list[str] | None,
     dry_run: bool,
 ) -> str | TaskFilter:
     """The id of one task, or which ones; raises BadParameter for both, and for neither."""
-    is_filtered = any((status, operation, label, since))
+    is_filtered = any((status, operation, label, error_type, since))
     if task_id is not None and (is_filtered or dry_run):
         raise typer.BadParameter("give an ID, or which tasks are meant, and not both")
     if task_id is not None:
         return task_id
     if not is_filtered:
         raise typer.BadParameter(
-            "give an ID, or which tasks are meant: --status, --operation, --label or --since"
+            "give an ID, or which tasks are meant: "
+            "--status, --operation, --label, --error-type or --since"
         )
-    return task_filter(status=status, operation=operation, label=label, since=since)
+    return task_filter(
+        status=status, operation=operation, label=label, error_type=error_type, since=since
+    )
 
 
 def task_filter(
@@ -69,6 +80,7 @@ def task_filter(
     status: list[str] | None,
     operation: list[str] | None,
     label: list[str] | None,
+    error_type: list[str] | None,
     since: list[str] | None = None,
 ) -> TaskFilter:
     """Which tasks are asked for; a status that is none is the proxy's to refuse.
@@ -77,14 +89,21 @@ def task_filter(
     """
     from asyncapiproxy.client.task_filter import TaskFilter  # noqa: PLC0415 - see session
 
-    one_label = _once(label, "--label")
     seconds = seconds_typed(_once(since, "--since"), "--since")
     return TaskFilter(
         status=cast("TaskStatus | None", _once(status, "--status")),
         operation=_once(operation, "--operation"),
-        label=None if one_label is None else next(iter(labels_typed([one_label]).items())),
+        labels=_labels(label or []),
+        error_type=_once(error_type, "--error-type"),
         created_after=None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds),
     )
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    labels = labels_typed(given)
+    if len(labels) < len(given):
+        raise typer.BadParameter("give each label once, by its name", param_hint="--label")
+    return labels
 
 
 def _once(given: list[str] | None, option: str) -> str | None:

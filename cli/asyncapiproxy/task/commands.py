@@ -10,6 +10,7 @@ import typer
 
 from asyncapiproxy.task.bulk import (
     DryRun,
+    ErrorType,
     Label,
     OneId,
     Operation,
@@ -150,7 +151,16 @@ def list_tasks(
         typer.Option(help="Only those of this operation.", autocompletion=complete_operations),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Only those with this label; several times: with each."
+        ),
+    ] = None,
+    error_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE", help="Only those that ended by this problem: upstream-timeout, …"
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")] = 20,
     page_token: Annotated[
@@ -173,7 +183,7 @@ def list_tasks(
     asyncapiproxy task list --status failed --operation create-client
     """
     with open_proxy(url, token=token, is_json=shown_as is ListFormat.JSON) as client:
-        which = task_filter(status=status, operation=operation, label=label)
+        which = task_filter(status=status, operation=operation, label=label, error_type=error_type)
         page = client.page(which, page_size=limit, page_token=page_token)
         _show_page(page, shown_as)
         if page.next_token and shown_as in {ListFormat.TEXT, ListFormat.WIDE}:
@@ -187,6 +197,7 @@ def cancel(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -207,7 +218,13 @@ def cancel(
     where no proxy answers.
     """
     which = meant(
-        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+        task_id,
+        status=status,
+        operation=operation,
+        label=label,
+        error_type=error_type,
+        since=since,
+        dry_run=dry_run,
     )
     if not isinstance(which, str):
         act_on_many(
@@ -225,6 +242,7 @@ def retry(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -245,7 +263,13 @@ def retry(
     task, 2 where no proxy answers.
     """
     which = meant(
-        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+        task_id,
+        status=status,
+        operation=operation,
+        label=label,
+        error_type=error_type,
+        since=since,
+        dry_run=dry_run,
     )
     if not isinstance(which, str):
         act_on_many(
@@ -263,6 +287,7 @@ def delete(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -282,7 +307,13 @@ def delete(
     answers.
     """
     which = meant(
-        task_id, status=status, operation=operation, label=label, since=since, dry_run=dry_run
+        task_id,
+        status=status,
+        operation=operation,
+        label=label,
+        error_type=error_type,
+        since=since,
+        dry_run=dry_run,
     )
     if not isinstance(which, str):
         act_on_many("delete", which, dry_run=dry_run, yes=yes, url=url, token=token)

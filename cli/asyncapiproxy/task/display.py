@@ -158,7 +158,12 @@ _COUNTS = ("done", "skipped", "failed")
 
 
 def _filter(batch: Document) -> str:
-    return ", ".join(f"{name}={word}" for name, word in batch["filter"].items()) or "all"
+    pairs = (
+        f"{name}={word}"
+        for name, given in batch["filter"].items()
+        for word in ([given] if isinstance(given, str) else given)
+    )
+    return ", ".join(pairs) or "all"
 
 
 def deliveries_view(deliveries: Iterable[Document]) -> RenderableType:

@@ -70,8 +70,14 @@ export async function sendAny(method, path, { query = {}, headers = {}, body, si
 export function addressOf(path, query = {}) {
   // Without the dot the browser takes what stands before a colon for a scheme.
   const address = new URL(`./${path.replace(/^\//, "")}`, ROOT);
-  for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value);
+  for (const [name, value] of searchOf(query)) address.searchParams.append(name, value);
   return address;
+}
+
+/** A query as an address has it; of a list each value is given by itself. */
+export function searchOf(query) {
+  const pairs = Object.entries(query).flatMap(([name, given]) => [given].flat().map((value) => [name, value]));
+  return new URLSearchParams(pairs);
 }
 
 /** The error that an answer tells of. */

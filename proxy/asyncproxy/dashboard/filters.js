@@ -1,12 +1,13 @@
 /* The filters of the list: read from the page's address, and changed by a form that leads to one. */
 
+import { searchOf } from "./api.js";
 import { element } from "./elements.js";
 import { moment } from "./written.js";
 
 const STATUSES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
 const TEXTS = {
   operation: ["Operation", "create-client"],
-  label: ["Label", "team=a"],
+  label: ["Labels", "team=a, tier=1"],
   principal: ["Caller", ""],
   tenant: ["Tenant", ""],
 };
@@ -16,18 +17,25 @@ const MORE_INSTANTS = {
   finished_before: "Finished before",
 };
 const INSTANTS = ["created_after", ...Object.keys(MORE_INSTANTS)];
-const KNOWN = ["status", ...Object.keys(TEXTS), ...INSTANTS, "page_token"];
+const LABEL = "label";
+const ERROR_TYPE = "error_type";
+const KNOWN = ["status", ...Object.keys(TEXTS), ERROR_TYPE, ...INSTANTS, "page_token"];
 const ID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 
-/** As `GET /tasks` has them; what is empty is none. */
+/** As `GET /tasks` has them, labels as a list; what is empty is none. */
 export function filtersIn(search) {
-  const given = [...new URLSearchParams(search)];
-  return Object.fromEntries(given.filter(([name, value]) => KNOWN.includes(name) && value !== ""));
+  const given = new URLSearchParams(search);
+  const filters = {};
+  for (const name of KNOWN) {
+    const values = given.getAll(name).filter((value) => value !== "");
+    if (values.length > 0) filters[name] = name === LABEL ? values : values.at(-1);
+  }
+  return filters;
 }
 
 /** The same for people, such as `status failed, label team=a`; where there is none, that all fit. */
 export function filtersText(filters) {
-  const said = Object.entries(filters).map(([name, value]) => {
+  const said = [...searchOf(filters)].map(([name, value]) => {
     const words = name === "principal" ? "caller" : name.replace("_", " ");
     return `${words} ${INSTANTS.includes(name) && isInstant(value) ? moment(value) : value}`;
   });
@@ -41,7 +49,7 @@ export function filterForm(filters) {
     { role: "search", "aria-label": "Filters", novalidate: true },
     field("status", "Status", statusChoice(filters.status)),
     Object.entries(TEXTS).map(([name, [label, placeholder]]) =>
-      field(name, label, input(name, { value: filters[name], placeholder, maxlength: 200 })),
+      field(name, label, input(name, { value: [filters[name] ?? []].flat().join(", "), placeholder, maxlength: 200 })),
     ),
     instantField("created_after", "Created after", filters),
     field("task", "Task id", input("task", { placeholder: "or one by its id", spellcheck: "false" })),
@@ -69,8 +77,9 @@ function queryOf(form) {
   const given = new FormData(form);
   const query = new URLSearchParams();
   for (const name of KNOWN) {
-    const value = (given.get(name) ?? "").trim();
-    if (value !== "") query.set(name, INSTANTS.includes(name) ? asInstant(value) : value);
+    const typed = given.get(name) ?? "";
+    const values = (name === LABEL ? typed.split(",") : [typed]).map((value) => value.trim()).filter(Boolean);
+    for (const value of values) query.append(name, INSTANTS.includes(name) ? asInstant(value) : value);
   }
   return query.size > 0 ? `?${query}` : "";
 }
@@ -96,12 +105,17 @@ function input(name, attributes) {
 
 /** Those that are seldom needed, shown where one of them is set. */
 function moreFilters(filters) {
-  const names = Object.keys(MORE_INSTANTS);
+  const names = [ERROR_TYPE, ...Object.keys(MORE_INSTANTS)];
+  const typed = input(ERROR_TYPE, { value: filters[ERROR_TYPE], placeholder: "upstream-timeout", maxlength: 200 });
   return element(
     "details",
     { open: names.some((name) => filters[name] !== undefined) },
     element("summary", "More filters"),
-    element("div", names.map((name) => instantField(name, MORE_INSTANTS[name], filters))),
+    element(
+      "div",
+      field(ERROR_TYPE, "Error type", typed),
+      Object.entries(MORE_INSTANTS).map(([name, label]) => instantField(name, label, filters)),
+    ),
   );
 }
 

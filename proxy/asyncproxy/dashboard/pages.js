@@ -1,5 +1,6 @@
 /* The pages of a list, of which the address says which one is shown. */
 
+import { searchOf } from "./api.js";
 import { element } from "./elements.js";
 
 /** Links to the newest of this list and to those that follow; `query` is what is shown now. */
@@ -14,6 +15,6 @@ export function pageLinks(list, query, following) {
 
 /** The address of a list, with this query. */
 export function listAddress(list, query) {
-  const written = new URLSearchParams(query).toString();
+  const written = searchOf(query).toString();
   return written === "" ? list : `${list}?${written}`;
 }

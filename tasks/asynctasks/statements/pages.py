@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -33,7 +33,7 @@ from asynctasks.statements.shown import shown_bytes, shown_columns
 from asynctasks.task import Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Select
@@ -55,7 +55,9 @@ class Filter:
     operation: str | None = None
     principal: str | None = None
     tenant: str | None = None
-    label: tuple[str, str] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All of which it has."""
+    error_type: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     finished_after: datetime | None = None
@@ -150,12 +152,12 @@ def _following(rows: Sequence[Any], size: int) -> UUID | None:
     return rows[-1]["id"] if candidates == size or candidates > len(rows) else None
 
 
-def _has_label(name: str, value: str, dialect: str) -> list[ColumnElement[bool]]:
+def _has_labels(wanted: Mapping[str, str], dialect: str) -> list[ColumnElement[bool]]:
     if dialect == "sqlite":
-        return [tasks.c.labels[name].as_string() == value]
+        return [tasks.c.labels[name].as_string() == value for name, value in wanted.items()]
     # As its index has them, or it would not be used.
     labels = cast(tasks.c.labels, JSONB)
-    return [labels.contains({name: value}), literal_column("labels::text <> '{}'", Boolean)]
+    return [labels.contains(wanted), literal_column("labels::text <> '{}'", Boolean)]
 
 
 def _is_shown_as(status: TaskStatus, dialect: str) -> ColumnElement[bool]:
@@ -187,8 +189,10 @@ def _conditions(which: Filter, dialect: str) -> list[ColumnElement[bool]]:
         conditions += is_of_principal(which.principal)
     if which.tenant is not None:
         conditions += is_of_tenant(which.tenant)
-    if which.label is not None:
-        conditions += _has_label(*which.label, dialect)
+    if which.labels:
+        conditions += _has_labels(which.labels, dialect)
+    if which.error_type is not None:
+        conditions.append(tasks.c.error["type"].as_string() == which.error_type)
     return conditions + _in_time(which)
 
 
