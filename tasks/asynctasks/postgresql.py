@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -25,6 +26,10 @@ One that is stopped, or cut off, would hold its rows, and all who wait for them,
 """
 WRONG_SERVER = ("25006", "57P0")
 """This server is read-only since a failover, or is shutting down: another may be the one by now."""
+LEAVE_SECONDS = 2.0
+"""How often one is left at most: while it is still where the name leads, each new connection meets
+it again, and all services would spend their time, and its own, on connecting.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +62,7 @@ class Postgresql:
             self._told_each_transaction = (
                 f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
             )
+        self._left_at = -LEAVE_SECONDS
         self.is_pooled = False
         self.engine = self._engine(connections, engine_options)
 
@@ -74,7 +80,7 @@ class Postgresql:
         try:
             return await self._rows(pooled.driver_connection, statement, arguments)
         except asyncpg.PostgresError as error:
-            if _is_wrong_server(error):
+            if self._is_to_be_left(error):
                 # This connection now, the pool's others before they are used again.
                 pool: Any = self.engine.pool
                 pool._invalidate(pooled, error)  # noqa: SLF001
@@ -112,7 +118,7 @@ class Postgresql:
             **options,
         )
         event.listen(engine.sync_engine, "checkout", _replace_closed)
-        event.listen(engine.sync_engine, "handle_error", _leave_wrong_server)
+        event.listen(engine.sync_engine, "handle_error", self._leave_wrong_server)
         return engine
 
     async def _connect(self) -> Any:
@@ -130,19 +136,23 @@ class Postgresql:
             log.info("the task database is behind a pooler: each transaction is told by itself")
         return connection
 
+    def _leave_wrong_server(self, context: ExceptionContext) -> None:
+        """Give this connection up, and the pool's others before they are used again."""
+        if self._is_to_be_left(context.original_exception):
+            context.is_disconnect = True
+
+    def _is_to_be_left(self, error: BaseException) -> bool:
+        sqlstate: str | None = getattr(error, "sqlstate", None)
+        if sqlstate is None or not sqlstate.startswith(WRONG_SERVER):
+            return False
+        now = time.monotonic()
+        if now < self._left_at + LEAVE_SECONDS:
+            return False
+        self._left_at = now
+        return True
+
 
 def _replace_closed(dbapi_connection: Any, *_: Any) -> None:
     # asyncpg has seen the server go; asking it costs no round trip, unlike pool_pre_ping.
     if dbapi_connection.driver_connection.is_closed():
         raise DisconnectionError
-
-
-def _leave_wrong_server(context: ExceptionContext) -> None:
-    """Give this connection up, and the pool's others before they are used again."""
-    if _is_wrong_server(context.original_exception):
-        context.is_disconnect = True
-
-
-def _is_wrong_server(error: BaseException) -> bool:
-    sqlstate: str | None = getattr(error, "sqlstate", None)
-    return sqlstate is not None and sqlstate.startswith(WRONG_SERVER)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
+from asynctasks import postgresql
 from asynctasks.database import Database
 from asynctasks.errors import DatabaseUnavailableError
 from asynctasks.migration import migrate
@@ -124,6 +125,20 @@ async def test_the_server_is_told_what_the_url_says(server: PostgresqlServer):
         assert await scalar(database, "SHOW work_mem") == "5MB"
 
 
+@asynccontextmanager
+async def read_only(server: PostgresqlServer) -> AsyncGenerator[None]:
+    await configure(server, default_transaction_read_only="on")
+    try:
+        yield
+    finally:
+        await execute(
+            server.url,
+            "SET default_transaction_read_only = off",
+            "ALTER SYSTEM RESET default_transaction_read_only",
+            "SELECT pg_reload_conf()",
+        )
+
+
 @pytest.mark.parametrize("write", [Database.ping, write_nothing])
 async def test_a_database_that_has_turned_read_only_is_left_for_the_other(
     server: PostgresqlServer,
@@ -136,8 +151,7 @@ async def test_a_database_that_has_turned_read_only_is_left_for_the_other(
     async with opened(url, connections=3) as database:
         assert await scalar(database, where) == str(port(server))
         await asyncio.gather(*(scalar(database, "SELECT pg_sleep(0.1)") for _ in range(3)))
-        await configure(server, default_transaction_read_only="on")
-        try:
+        async with read_only(server):
 
             async def is_noticed() -> None:
                 assert "read-only" in await answer_of(write(database))
@@ -146,13 +160,25 @@ async def test_a_database_that_has_turned_read_only_is_left_for_the_other(
             await write(database)
             found = await asyncio.gather(*(scalar(database, where) for _ in range(3)))
             assert set(found) == {str(port(other))}
-        finally:
-            await execute(
-                server.url,
-                "SET default_transaction_read_only = off",
-                "ALTER SYSTEM RESET default_transaction_read_only",
-                "SELECT pg_reload_conf()",
-            )
+
+
+@pytest.mark.parametrize("write", [Database.ping, write_nothing])
+async def test_one_that_has_turned_read_only_and_is_still_the_one_is_seldom_left(
+    server: PostgresqlServer,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Database], Coroutine[Any, Any, None]],
+):
+    async with opened(server.url, connections=1) as database, read_only(server):
+
+        async def refused_by() -> str:
+            assert "read-only" in await answer_of(write(database))
+            return await scalar(database, "SELECT pg_backend_pid()")
+
+        await eventually(refused_by)
+        # One connection for callers, one for pings, each of them anew at most once.
+        assert len({await refused_by() for _ in range(20)}) <= 2
+        monkeypatch.setattr(postgresql, "LEAVE_SECONDS", 0)
+        assert len({await refused_by() for _ in range(5)}) == 5
 
 
 async def test_a_database_in_which_no_task_may_be_written_is_not_ready(server: PostgresqlServer):
