@@ -373,6 +373,9 @@ class TaskRow(Task, table=True):
     )
 
 
+TYPE_OF_ERROR = """substring(error::text FROM '"type" *: *"([^"]*)"')"""
+"""For PostgreSQL, which cannot look into JSON that tells of NUL, as an error's detail may."""
+
 # Only PostgreSQL has these, and a task without labels and without an error costs nothing. They are
 # no Index of the table, since Alembic cannot compare one of an expression on SQLite.
 for _definition in (
@@ -380,7 +383,7 @@ for _definition in (
         "CREATE INDEX ix_tasks_labels ON tasks USING gin ((labels::jsonb) jsonb_path_ops)"
         " WHERE labels::text <> '{}'"
     ),
-    "CREATE INDEX ix_tasks_error_type ON tasks ((error ->> 'type'), id) WHERE error IS NOT NULL",
+    f"CREATE INDEX ix_tasks_error_type ON tasks (({TYPE_OF_ERROR}), id) WHERE error IS NOT NULL",
 ):
     event.listen(
         SQLModel.metadata.tables[str(TaskRow.__tablename__)],

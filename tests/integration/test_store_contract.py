@@ -25,6 +25,7 @@ from asynctasks.outcome import Outcome
 from asynctasks.response import Problem, Response
 from asynctasks.statements.claimed_task import ClaimedTask
 from asynctasks.statements.conditions import tasks
+from asynctasks.statements.pages import Filter
 from asynctasks.task import Task, TaskStatus, new_task_id
 from asynctestkit.eventually import eventually
 from asynctestkit.releasing import release
@@ -220,6 +221,9 @@ async def test_an_error_comes_back_as_it_was(parts: Any, new_task: MakeTask):
     await parts.claims("one").finish(task, Outcome(TaskStatus.FAILED, error=problem))
     found = await parts.store.find(task.id)
     assert (found.status, found.error) == (TaskStatus.FAILED, problem.to_json())
+    for error_type, ids in ((problem.type, [task.id]), ("upstream", [])):
+        page = await parts.store.page(Filter(error_type=error_type), before=None, size=50)
+        assert [one.id for one in page.tasks] == ids
 
 
 async def test_an_earlier_attempts_outcome_is_refused(parts: Any, new_task: MakeTask):

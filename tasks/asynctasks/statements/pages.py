@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Text,
     and_,
     cast,
     func,
@@ -30,7 +31,7 @@ from asynctasks.statements.conditions import (
 )
 from asynctasks.statements.owners import is_listed, is_of_principal, is_of_tenant
 from asynctasks.statements.shown import shown_bytes, shown_columns
-from asynctasks.task import Task, TaskStatus
+from asynctasks.task import TYPE_OF_ERROR, Task, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,6 +161,12 @@ def _has_labels(wanted: Mapping[str, str], dialect: str) -> list[ColumnElement[b
     return [labels.contains(wanted), literal_column("labels::text <> '{}'", Boolean)]
 
 
+def _error_type(dialect: str) -> ColumnElement[str | None]:
+    if dialect == "sqlite":
+        return tasks.c.error["type"].as_string()
+    return literal_column(TYPE_OF_ERROR, Text)
+
+
 def _is_shown_as(status: TaskStatus, dialect: str) -> ColumnElement[bool]:
     if status is TaskStatus.RUNNING:
         return _either(IS_RUNNING, WAITS_FOR_JOB, dialect)
@@ -192,7 +199,7 @@ def _conditions(which: Filter, dialect: str) -> list[ColumnElement[bool]]:
     if which.labels:
         conditions += _has_labels(which.labels, dialect)
     if which.error_type is not None:
-        conditions.append(tasks.c.error["type"].as_string() == which.error_type)
+        conditions.append(_error_type(dialect) == which.error_type)
     return conditions + _in_time(which)
 
 

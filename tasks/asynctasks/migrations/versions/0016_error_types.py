@@ -12,7 +12,8 @@ def upgrade() -> None:
     """Apply it."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
-            "CREATE INDEX ix_tasks_error_type ON tasks ((error ->> 'type'), id)"
+            "CREATE INDEX ix_tasks_error_type ON tasks"
+            """ ((substring(error::text FROM '"type" *: *"([^"]*)"')), id)"""
             " WHERE error IS NOT NULL"
         )
 
