@@ -19,7 +19,7 @@ from asyncproxy.schemas import (
     problem,
     reference,
 )
-from asyncproxy.task_filter import ERROR_TYPE, LABEL
+from asyncproxy.task_filter import BATCH_OF_TASKS, ERROR_TYPE, LABEL
 from asynctasks.batch import BatchAction, BatchStatus
 from asynctasks.operations.task_options import MAX_LABELS
 from asynctasks.task import TaskStatus
@@ -48,6 +48,11 @@ COMPONENTS: dict[str, Schema] = {
                 "maxItems": MAX_LABELS,
                 "description": "All of them apply; each has another name.",
                 "examples": [["team=a"]],
+            },
+            "batch": {
+                **or_null(TEXT),
+                "pattern": BATCH_OF_TASKS,
+                "description": "The name that their calls gave by `Task-Batch`.",
             },
             "error_type": {
                 **or_null(TEXT),

@@ -15,7 +15,7 @@ from asyncproxy.openapi_schemas import ComponentSchemas
 from asyncproxy.operating_schemas import COMPONENTS as OPERATING
 from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, OPERATION
 from asynctasks.operations.operation import BODILESS
-from asynctasks.operations.task_options import LABEL_NAME, LABEL_VALUE, MAX_LABELS
+from asynctasks.operations.task_options import BATCH_NAME, LABEL_NAME, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -57,6 +57,12 @@ _HEADERS = [
         "Found again by `GET /tasks?label=`.",
         "team=a, batch=7",
         f"{_LABEL}(, ?{_LABEL}){{0,{MAX_LABELS - 1}}}",
+    ),
+    _header(
+        "Task-Batch",
+        "Names a group of tasks: `GET /tasks?batch=`.",
+        "import-2026-01-31",
+        BATCH_NAME.pattern,
     ),
 ]
 

@@ -22,6 +22,7 @@ HEADERS: dict[TaskOption, str] = {
     "delay": "Task-Delay",
     "priority": "Task-Priority",
     "labels": "Task-Labels",
+    "batch": "Task-Batch",
     "callback": "Task-Callback",
 }
 
@@ -40,6 +41,7 @@ def read_options(headers: Headers) -> TaskOptions:
         delay_seconds=_delay(_only(headers, "delay")),
         priority=_priority(_only(headers, "priority")),
         labels=_labels(",".join(headers.getlist("task-labels"))),
+        batch=_only(headers, "batch"),
         callback=_only(headers, "callback"),
     )
 

@@ -97,6 +97,7 @@ COMPONENTS: dict[str, Schema] = {
             "upstreamJob": {"anyOf": [reference("UpstreamJob"), {"type": "null"}]},
             "traceId": or_null({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
             "labels": {"type": "object", "additionalProperties": TEXT},
+            "batch": {**or_null(TEXT), "description": "The `Task-Batch` of its call."},
             "arguments": {"type": "object", "description": "Without the `writeOnly` ones."},
             "attempts": {"type": "array", "items": reference("Attempt")},
             "response": {"anyOf": [reference("TaskAnswer"), {"type": "null"}]},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from asynctasks.operations.task_options import MAX_LABELS
+from asynctasks.operations.task_options import BATCH, BATCH_NAME, MAX_LABELS
 from asynctasks.response import TYPE_PREFIX
 from asynctasks.statements.pages import Filter
 from asynctasks.task import TaskStatus
@@ -22,6 +22,7 @@ LABEL = r"""^[^="\\\x00]+=[^=\x00]*$"""
 """What neither database takes for a part of a path or for no text at all."""
 ERROR_TYPE = rf"^({re.escape(TYPE_PREFIX)})?[a-z]+(-[a-z]+)*$"
 """The name of a problem of ours, or the URI that it is shown by."""
+BATCH_OF_TASKS = rf"^{BATCH_NAME.pattern}$"
 _NAME = r"^[^\x00]*$"
 
 
@@ -69,6 +70,7 @@ _Owner = Annotated[str, Field(pattern=_NAME), _in_words(_NAME, "a name")]
 _Label = Annotated[
     str, Field(pattern=LABEL), _in_words(LABEL, "a label's name=value, such as team=a")
 ]
+_Batch = Annotated[str, Field(pattern=BATCH_OF_TASKS), _in_words(BATCH_OF_TASKS, BATCH)]
 _ErrorType = Annotated[
     str,
     Field(pattern=ERROR_TYPE),
@@ -90,6 +92,7 @@ class TaskFilter(BaseModel):
         Field(default_factory=list, max_length=MAX_LABELS, examples=[["team=a"]]),
         AfterValidator(_by_name),
     ]
+    batch: _Batch | None = None
     error_type: _ErrorType | None = None
     created_after: _Instant | None = None
     created_before: _Instant | None = None
@@ -106,6 +109,7 @@ class TaskFilter(BaseModel):
             principal=self.principal,
             tenant=self.tenant,
             labels=dict(label.split("=", 1) for label in self.label),
+            batch=self.batch,
             error_type=self.error_type,
             created_after=self.created_after,
             created_before=self.created_before,

@@ -75,6 +75,7 @@ def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> di
         "upstreamJob": _job_json(task),
         "traceId": task.trace_id,
         "labels": task.labels or {},
+        "batch": task.batch,
         **({} if task.arguments is None else {"arguments": task.arguments}),
         "attempts": task.attempts or [],
         "response": _response_json(task),

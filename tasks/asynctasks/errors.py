@@ -97,7 +97,9 @@ class BatchInvalidError(ArgumentsInvalidError):
     whole = "the body"
 
 
-TaskOption = Literal["idempotency_key", "deadline", "delay", "priority", "labels", "callback"]
+TaskOption = Literal[
+    "idempotency_key", "deadline", "delay", "priority", "labels", "batch", "callback"
+]
 
 
 class TaskOptionsError(AsyncApiProxyError):

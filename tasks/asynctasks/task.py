@@ -156,6 +156,8 @@ class Task(SQLModel):
     labels: dict[str, str] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
     )
+    batch: str | None = None
+    """The name that its caller gave the group that it is one of."""
 
     status: TaskStatus = Field(
         default=TaskStatus.QUEUED,
@@ -311,6 +313,7 @@ class TaskRow(Task, table=True):
             **_where("asynctask IS NOT NULL AND status IN ('queued', 'running')"),
         ),
         Index("ix_tasks_operation", "operation", "id"),
+        Index("ix_tasks_batch", "batch", "id", **_where("batch IS NOT NULL")),
         Index("ix_tasks_delivery_of", "delivery_of", "id", **_where("delivery_of IS NOT NULL")),
         # Empty where callers are not told apart, so that nobody pays for them there.
         Index("ix_tasks_principal", "principal", "id", **_where("principal <> ''")),

@@ -57,6 +57,7 @@ async def test_a_dry_run_says_how_many_there_are_and_does_nothing(client: httpx.
     "words",
     [
         ("delete", "--error-type", "task-expired", "--error-type", "task-cancelled"),
+        ("delete", "--batch", "a", "--batch", "b"),
         ("retry", "--status", "failed", "--status", "expired"),
         ("cancel", "--operation", "a", "--operation", "b", "--dry-run"),
         ("cancel", "--since", "2h", "--since", "1h"),
@@ -93,6 +94,24 @@ async def test_tasks_are_meant_by_all_their_labels_and_by_how_they_ended(
     await eventually(ended)
     dry = ("task", "retry", "--error-type", "task-expired", "--dry-run")
     assert (await typed(client, *dry)).stdout == "0 tasks\n"
+
+
+async def test_tasks_are_meant_by_the_batch_that_they_were_submitted_in(
+    client: httpx.AsyncClient,
+):
+    await accepted(client)
+    submit = ("task", "submit", "create-client", "--async", "--batch", "import/7")
+    submitted = (await typed(client, *submit, "-o", "name")).stdout
+    (task_id,) = {*re.findall(ID, submitted)}
+    assert "batch  import/7" in (await typed(client, "task", "get", task_id)).stdout
+    in_batch = ("--batch", "import/7")
+    listed = await typed(client, "task", "list", *in_batch, "-o", "name")
+    assert listed.stdout == f"{task_id}\n"
+    assert "import/7" in (await typed(client, "task", "list", "-o", "wide")).stdout
+    dry = await typed(client, "task", "cancel", *in_batch, "--dry-run")
+    assert dry.stdout == "1 task: 1 queued\n"
+    odd = await typed(client, "task", "submit", "create-client", "--async", "--batch", "a b")
+    assert (odd.exit_code, "Task-Batch: expected a name of letters" in odd.stderr) == (1, True)
 
 
 async def test_what_is_typed_is_done_and_can_be_followed(client: httpx.AsyncClient):

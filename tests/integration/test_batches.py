@@ -63,7 +63,7 @@ async def test_the_list_the_dry_run_and_the_batch_mean_the_same_tasks(
         ) as installation:
             client = await installation.client(await installation.proxy())
             blue = await cancelled(client, **{"Task-Labels": "team=blue, tier=1"})
-            red = await cancelled(client, **{"Task-Labels": "team=red"})
+            red = await cancelled(client, **{"Task-Labels": "team=red", "Task-Batch": "b"})
             other = (await client.post("/other", json={}, headers=ASYNC)).json()["id"]
             await client.post(f"/tasks/{other}/cancel")
             middle = await get_task(client, red)
@@ -79,6 +79,8 @@ async def test_the_list_the_dry_run_and_the_batch_mean_the_same_tasks(
                 ({"label": ["team=green"]}, []),
                 ({"label": ["team=blue", "tier=1"]}, [blue]),
                 ({"label": ["team=red", "tier=1"]}, []),
+                ({"batch": "b"}, [red]),
+                ({"batch": "b", "label": ["team=blue"]}, []),
                 ({"error_type": "task-cancelled"}, [other, red, blue]),
                 ({"error_type": f"{PROBLEMS}task-cancelled", "operation": "other"}, [other]),
                 ({"error_type": "upstream-timeout"}, []),
@@ -124,6 +126,7 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
         *(({name: "soon"}, "expected RFC 3339") for name in INSTANTS),
         ({"label": ["=1"]}, "such as team=a"),
         ({"label": ["a=1", "a=2"]}, "several named a"),
+        ({"batch": "no such"}, "expected a name of letters"),
         ({"error_type": "no such"}, "such as upstream-timeout"),
         ({"operation": "a\0b"}, "such as create-client"),
         ({"principal": "a\0b"}, "expected a name"),

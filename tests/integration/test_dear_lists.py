@@ -87,6 +87,7 @@ RARE = {"type": "task-expired", "title": "It has expired", "status": 409, "detai
     [
         (Filter(labels={"team": "rare"}), "ix_tasks_labels"),
         (Filter(labels={"team": "rare", "tier": "1"}), "ix_tasks_labels"),
+        (Filter(batch="rare"), "ix_tasks_batch"),
         (Filter(error_type="task-expired"), "ix_tasks_error_type"),
     ],
 )
@@ -99,7 +100,7 @@ async def test_what_is_rare_is_found_by_its_index(
 ):
     async with open_parts(postgresql_url) as parts:
         labels = {"team": "rare", "tier": "1"}
-        rare = (await parts.store.add(new_task(labels=labels))).id
+        rare = (await parts.store.add(new_task(labels=labels, batch="rare"))).id
         async with parts.database.write() as connection:
             ended = {"status": TaskStatus.EXPIRED, "error": RARE}
             await connection.execute(update(tasks).values(ended))
@@ -107,8 +108,9 @@ async def test_what_is_rare_is_found_by_its_index(
             await connection.execute(
                 text(
                     "INSERT INTO tasks (id, operation, queue, arguments, max_attempts, created_at,"
-                    " labels, status, error) SELECT gen_random_uuid(), 'a', 'clients', '{}', 1,"
-                    ' now(), \'{"team": "common"}\', \'failed\', \'{"type": "common"}\''
+                    " labels, batch, status, error)"
+                    " SELECT gen_random_uuid(), 'a', 'clients', '{}', 1, now(),"
+                    " '{\"team\": \"common\"}', 'common', 'failed', '{\"type\": \"common\"}'"
                     " FROM generate_series(1, 20000)"
                 )
             )

@@ -56,6 +56,7 @@ async def test_a_task_is_found_as_it_was_added(parts: Any):
         "body": b"as it came",
         "body_blob": None,
         "labels": {"team": "blue"},
+        "batch": "import-7",
         "max_attempts": 7,
         "created_at": utc_now(),
         "deadline": utc_now() + timedelta(hours=1),

@@ -31,7 +31,9 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             operation(), operation("other"), database_url=database_url, broker_url="memory://"
         ) as installation:
             client = await installation.client(await installation.proxy())
-            blue = await accepted(client, **{"Task-Labels": "team=blue, example.com/tier=1"})
+            blue = await accepted(
+                client, **{"Task-Labels": "team=blue, example.com/tier=1", "Task-Batch": "b"}
+            )
             red = await accepted(client, **{"Task-Labels": "team=red"})
             other = (await client.post("/other", json={}, headers=ASYNC)).json()
             await client.post(f"/tasks/{red}/cancel")
@@ -47,6 +49,10 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             assert await ids(label="team=green") == []
             assert await ids(label=["team=blue", "example.com/tier=1"]) == [blue]
             assert await ids(label=["team=red", "example.com/tier=1"]) == []
+            assert await ids(batch="b") == [blue]
+            assert await ids(batch="b", label="team=red") == []
+            assert (await get_task(client, blue))["batch"] == "b"
+            assert other["batch"] is None
             assert await ids(error_type="task-cancelled") == [red]
             assert await ids(error_type=f"{PROBLEMS}task-cancelled") == [red]
             assert await ids(error_type="task-expired") == []
@@ -78,6 +84,7 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
         ({"label": ["team=a", "team=b"]}, "several named team"),
         ({"label": [f"n{number}=1" for number in range(21)]}, "20"),
         *(({"error_type": odd}, "such as upstream-timeout") for odd in ("", "A", "about:blank")),
+        *(({"batch": odd}, "expected a name of letters") for odd in ("", "a b", "x" * 64)),
         ({"operation": "a\0b"}, "such as create-client"),
         ({"page_size": "0"}, "greater than or equal to 1"),
         ({"page_token": "x"}, "valid UUID"),

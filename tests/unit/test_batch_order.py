@@ -34,6 +34,11 @@ from asynctasks.response import TYPE_PREFIX
             "expected a problem's name, such as upstream-timeout, or its URI",
         ),
         (
+            {"action": "retry", "filter": {"batch": "a b"}},
+            "/filter/batch",
+            "expected a name of letters, digits",
+        ),
+        (
             {"action": "retry", "filter": {"status": "succeeded"}},
             "/filter/status",
             "expected failed, cancelled or expired, to retry it",

@@ -41,7 +41,7 @@ from asynctestkit.scripted_proxy import (
     task,
 )
 
-BODY: Any = dict.fromkeys(("delay", "deadline", "priority", "labels", "callback"))
+BODY: Any = dict.fromkeys(("delay", "deadline", "priority", "labels", "batch", "callback"))
 
 
 def wanted(
@@ -206,8 +206,9 @@ def test_options_become_headers():
         "Task-Delay": "1.5",
         "Task-Deadline": "120",
     }
-    assert option_headers(labels={}, callback="https://a.example") == {
-        "Task-Callback": "https://a.example"
+    assert option_headers(labels={}, batch="import-7", callback="https://a.example") == {
+        "Task-Batch": "import-7",
+        "Task-Callback": "https://a.example",
     }
 
 
@@ -223,6 +224,8 @@ def test_options_become_headers():
         {"labels": {"a": "b\r\nX: y"}},
         {"callback": "https://a.example\r\nX: y"},
         {"callback": 5},
+        {"batch": "ä"},
+        {"batch": 7},
         {"key": ""},
         {"key": UUID(int=0)},
         {"body": "text", "operation": "scan"},

@@ -144,7 +144,7 @@ def test_labels_are_pairs(header: str, labels: dict[str, str]):
 
 
 @pytest.mark.parametrize(
-    "name", ["Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Priority"]
+    "name", ["Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Priority", "Task-Batch"]
 )
 def test_of_two_headers_none_is_chosen(name: str):
     twice = [(name.lower().encode(), value) for value in (b"1", b"2")]
@@ -177,6 +177,18 @@ def test_labels_may_stand_in_several_headers():
 def test_a_label_that_is_none_is_refused(header: str):
     with pytest.raises(HeaderInvalidError, match="Task-Labels"):
         check(task_labels=header)
+
+
+@pytest.mark.parametrize("header", ["a", "import-2026-01-31", "team/A.b_c", "x" * 63])
+def test_a_batch_is_a_name(header: str):
+    check(task_batch=header)
+    assert read(task_batch=header).batch == header
+
+
+@pytest.mark.parametrize("header", ["", " ", "-a", "a-", "a b", "ä", "a=b", "x" * 64])
+def test_a_batch_by_which_no_task_could_be_found_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match="Task-Batch: expected a name of letters, digits"):
+        check(task_batch=header)
 
 
 @given(

@@ -38,6 +38,7 @@ def failed_task() -> Task:
         message="Client 4 of 10",
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         labels={"team": "blue"},
+        batch="import-7",
         attempts=[{"number": 1}, {"number": 2}],
         response_status=400,
         response_content_type="application/json",
@@ -76,6 +77,7 @@ def test_the_document_holds_each_fact_of_the_row():
         "upstreamJob": None,
         "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
         "labels": {"team": "blue"},
+        "batch": "import-7",
         "arguments": {"name": "Ann"},
         "attempts": [{"number": 1}, {"number": 2}],
         "response": {

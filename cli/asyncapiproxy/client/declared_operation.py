@@ -18,7 +18,7 @@ _TAG = "operations"
 OF_THE_PROXY = frozenset(
     {
         *("Prefer", "Idempotency-Key", "Task-Deadline", "Task-Delay", "Task-Labels"),
-        *("Task-Priority", "Task-Callback"),
+        *("Task-Priority", "Task-Batch", "Task-Callback"),
     }
 )
 """Headers that say how the task is to be run: the document lists them beside the arguments."""

@@ -74,6 +74,7 @@ def submission(
     deadline: Seconds | datetime | None,
     priority: int | None,
     labels: Mapping[str, str] | None,
+    batch: str | None,
     callback: str | None,
     body: bytes | BinaryIO | None,
     content_type: str,
@@ -87,7 +88,12 @@ def submission(
         operation=operation,
         arguments=dict(arguments or {}),
         headers=option_headers(
-            delay=delay, deadline=deadline, priority=priority, labels=labels, callback=callback
+            delay=delay,
+            deadline=deadline,
+            priority=priority,
+            labels=labels,
+            batch=batch,
+            callback=callback,
         ),
         wait_seconds=None if wait is None else in_seconds(wait, "wait"),
         key=key or str(uuid4()),

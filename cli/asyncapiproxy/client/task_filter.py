@@ -22,6 +22,8 @@ class TaskFilter:
     operation: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """All of which it has, each by its name."""
+    batch: str | None = None
+    """The name of the group that they were submitted in."""
     error_type: str | None = None
     """Of the problem that it has ended by: `upstream-timeout`, or the whole `Problem.type`."""
     created_after: datetime | None = None
@@ -41,6 +43,7 @@ class TaskFilter:
             "status": self.status,
             "operation": self.operation,
             "label": [f"{name}={value}" for name, value in self.labels.items()] or None,
+            "batch": self.batch,
             "error_type": self.error_type,
             **{name: self._instant(name) for name in _INSTANTS},
             "principal": self.principal,

@@ -21,6 +21,7 @@ def option_headers(
     deadline: Seconds | datetime | None = None,
     priority: int | None = None,
     labels: Mapping[str, str] | None = None,
+    batch: str | None = None,
     callback: str | None = None,
 ) -> dict[str, str]:
     """The headers of what is given; raises CallInvalidError for what no header could say."""
@@ -29,7 +30,10 @@ def option_headers(
         "Task-Deadline": _deadline(deadline),
         "Task-Priority": None if priority is None else str(priority),
         "Task-Labels": ", ".join(_labels(labels or {})),
-        "Task-Callback": _callback(callback),
+        "Task-Batch": _text(batch, "batch", "the name of a group of tasks"),
+        "Task-Callback": _text(
+            callback, "callback", "a URL, or a name that the site has given one"
+        ),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -52,15 +56,12 @@ def _labels(labels: Any) -> list[str]:
     return told
 
 
-def _callback(callback: Any) -> str | None:
-    if callback is None:
+def _text(given: Any, name: str, expected: str) -> str | None:
+    if given is None:
         return None
-    if not isinstance(callback, str) or not (callback.isascii() and callback.isprintable()):
-        raise CallInvalidError(
-            "`callback` is no text of printable ASCII: expected a URL, or a name that the site has "
-            "given one."
-        )
-    return callback
+    if not isinstance(given, str) or not (given.isascii() and given.isprintable()):
+        raise CallInvalidError(f"`{name}` is no text of printable ASCII: expected {expected}.")
+    return given
 
 
 def _deadline(deadline: Seconds | datetime | None) -> str | None:

@@ -103,6 +103,11 @@ class TaskState:
         return self.document.get("labels")
 
     @property
+    def batch(self) -> str | None:
+        """The name of the group that it was submitted in."""
+        return self.document.get("batch")
+
+    @property
     def arguments(self) -> Document | None:
         """What it was submitted with, but for what is `writeOnly`."""
         return self.document.get("arguments")

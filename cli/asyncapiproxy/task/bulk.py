@@ -35,6 +35,9 @@ Label = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="All with this label; several times: with each."),
 ]
+Batch = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="All that were submitted in this batch.")
+]
 ErrorType = Annotated[
     list[str] | None,
     typer.Option(metavar="TYPE", help="All that ended by this problem: upstream-timeout, …"),
@@ -55,12 +58,13 @@ def meant(
     status: list[str] | None,
     operation: list[str] | None,
     label: list[str] | None,
+    batch: list[str] | None,
     error_type: list[str] | None,
     since: list[str] | None,
     dry_run: bool,
 ) -> str | TaskFilter:
     """The id of one task, or which ones; raises BadParameter for both, and for neither."""
-    is_filtered = any((status, operation, label, error_type, since))
+    is_filtered = any((status, operation, label, batch, error_type, since))
     if task_id is not None and (is_filtered or dry_run):
         raise typer.BadParameter("give an ID, or which tasks are meant, and not both")
     if task_id is not None:
@@ -68,10 +72,15 @@ def meant(
     if not is_filtered:
         raise typer.BadParameter(
             "give an ID, or which tasks are meant: "
-            "--status, --operation, --label, --error-type or --since"
+            "--status, --operation, --label, --batch, --error-type or --since"
         )
     return task_filter(
-        status=status, operation=operation, label=label, error_type=error_type, since=since
+        status=status,
+        operation=operation,
+        label=label,
+        batch=batch,
+        error_type=error_type,
+        since=since,
     )
 
 
@@ -80,6 +89,7 @@ def task_filter(
     status: list[str] | None,
     operation: list[str] | None,
     label: list[str] | None,
+    batch: list[str] | None,
     error_type: list[str] | None,
     since: list[str] | None = None,
 ) -> TaskFilter:
@@ -94,6 +104,7 @@ def task_filter(
         status=cast("TaskStatus | None", _once(status, "--status")),
         operation=_once(operation, "--operation"),
         labels=_labels(label or []),
+        batch=_once(batch, "--batch"),
         error_type=_once(error_type, "--error-type"),
         created_after=None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds),
     )

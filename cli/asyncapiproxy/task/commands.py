@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncapiproxy.task.bulk import (
+    Batch,
     DryRun,
     ErrorType,
     Label,
@@ -156,6 +157,10 @@ def list_tasks(
             metavar="NAME=VALUE", help="Only those with this label; several times: with each."
         ),
     ] = None,
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only those that were submitted in this batch."),
+    ] = None,
     error_type: Annotated[
         list[str] | None,
         typer.Option(
@@ -183,7 +188,9 @@ def list_tasks(
     asyncapiproxy task list --status failed --operation create-client
     """
     with open_proxy(url, token=token, is_json=shown_as is ListFormat.JSON) as client:
-        which = task_filter(status=status, operation=operation, label=label, error_type=error_type)
+        which = task_filter(
+            status=status, operation=operation, label=label, batch=batch, error_type=error_type
+        )
         page = client.page(which, page_size=limit, page_token=page_token)
         _show_page(page, shown_as)
         if page.next_token and shown_as in {ListFormat.TEXT, ListFormat.WIDE}:
@@ -197,6 +204,7 @@ def cancel(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    batch: Batch = None,
     error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
@@ -222,6 +230,7 @@ def cancel(
         status=status,
         operation=operation,
         label=label,
+        batch=batch,
         error_type=error_type,
         since=since,
         dry_run=dry_run,
@@ -242,6 +251,7 @@ def retry(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    batch: Batch = None,
     error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
@@ -267,6 +277,7 @@ def retry(
         status=status,
         operation=operation,
         label=label,
+        batch=batch,
         error_type=error_type,
         since=since,
         dry_run=dry_run,
@@ -287,6 +298,7 @@ def delete(
     status: Status = None,
     operation: Operation = None,
     label: Label = None,
+    batch: Batch = None,
     error_type: ErrorType = None,
     since: Since = None,
     dry_run: DryRun = False,
@@ -311,6 +323,7 @@ def delete(
         status=status,
         operation=operation,
         label=label,
+        batch=batch,
         error_type=error_type,
         since=since,
         dry_run=dry_run,

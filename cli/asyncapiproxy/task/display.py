@@ -104,7 +104,7 @@ def tasks_view(tasks: Iterable[Document]) -> RenderableType:
 def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
     """A line for each task, with all that fits into one."""
     titles = ("task", "operation", "status", "attempt", "priority", "created", "finished")
-    table = list_table(*titles, "principal", "labels", "message")
+    table = list_table(*titles, "principal", "labels", "batch", "message")
     for task in tasks:
         cells = (
             _attempt(task),
@@ -113,6 +113,7 @@ def wide_tasks_view(tasks: Iterable[Document]) -> RenderableType:
             instant(task["finishedAt"]) if task.get("finishedAt") else "",
             task.get("principal") or "",
             _labels(task),
+            task.get("batch") or "",
             (_message(task) or _problem_detail(task)).replace("\n", " "),
         )
         table.add_row(
@@ -243,6 +244,7 @@ def _origin(task: Document) -> Iterator[tuple[str, str]]:
     if task.get("priority") not in (None, DEFAULT_PRIORITY):
         yield "priority", str(task["priority"])
     yield "labels", _labels(task)
+    yield "batch", task.get("batch") or ""
 
 
 def _course(task: Document) -> Iterator[tuple[str, str]]:

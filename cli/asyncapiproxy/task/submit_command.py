@@ -80,6 +80,10 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="By which it can be listed; several times."),
     ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The group that it is one of, to be found by."),
+    ] = None,
     priority: Annotated[
         int | None, typer.Option(min=0, max=9, help="0 to 9, where limits hold tasks back.")
     ] = None,
@@ -153,6 +157,7 @@ def submit(
                 deadline=ends,
                 priority=priority,
                 labels=labels,
+                batch=batch,
                 callback=callback,
                 body=typed and typed.content,
                 content_type="" if typed is None else typed.content_type,

@@ -18,8 +18,11 @@ const MORE_INSTANTS = {
 };
 const INSTANTS = ["created_after", ...Object.keys(MORE_INSTANTS)];
 const LABEL = "label";
-const ERROR_TYPE = "error_type";
-const KNOWN = ["status", ...Object.keys(TEXTS), ERROR_TYPE, ...INSTANTS, "page_token"];
+const MORE_TEXTS = {
+  batch: ["Batch", "import-2026-01-31"],
+  error_type: ["Error type", "upstream-timeout"],
+};
+const KNOWN = ["status", ...Object.keys(TEXTS), ...Object.keys(MORE_TEXTS), ...INSTANTS, "page_token"];
 const ID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 
 /** As `GET /tasks` has them, labels as a list; what is empty is none. */
@@ -48,9 +51,7 @@ export function filterForm(filters) {
     "form.filters",
     { role: "search", "aria-label": "Filters", novalidate: true },
     field("status", "Status", statusChoice(filters.status)),
-    Object.entries(TEXTS).map(([name, [label, placeholder]]) =>
-      field(name, label, input(name, { value: [filters[name] ?? []].flat().join(", "), placeholder, maxlength: 200 })),
-    ),
+    textFields(TEXTS, filters),
     instantField("created_after", "Created after", filters),
     field("task", "Task id", input("task", { placeholder: "or one by its id", spellcheck: "false" })),
     element("div.buttons", element("button.primary", { type: "submit" }, "Show"), clearLink(filters)),
@@ -105,17 +106,22 @@ function input(name, attributes) {
 
 /** Those that are seldom needed, shown where one of them is set. */
 function moreFilters(filters) {
-  const names = [ERROR_TYPE, ...Object.keys(MORE_INSTANTS)];
-  const typed = input(ERROR_TYPE, { value: filters[ERROR_TYPE], placeholder: "upstream-timeout", maxlength: 200 });
+  const names = [...Object.keys(MORE_TEXTS), ...Object.keys(MORE_INSTANTS)];
   return element(
     "details",
     { open: names.some((name) => filters[name] !== undefined) },
     element("summary", "More filters"),
     element(
       "div",
-      field(ERROR_TYPE, "Error type", typed),
+      textFields(MORE_TEXTS, filters),
       Object.entries(MORE_INSTANTS).map(([name, label]) => instantField(name, label, filters)),
     ),
+  );
+}
+
+function textFields(texts, filters) {
+  return Object.entries(texts).map(([name, [label, placeholder]]) =>
+    field(name, label, input(name, { value: [filters[name] ?? []].flat().join(", "), placeholder, maxlength: 200 })),
   );
 }
 

@@ -110,6 +110,7 @@ function aboutTask(task) {
       "Next attempt": task.nextAttemptAt && age(task.nextAttemptAt),
       "Upstream job": task.upstreamJob && [task.upstreamJob.url, element("small", ` ${task.upstreamJob.state ?? ""}`)],
       Labels: labels.length > 0 ? labels : null,
+      Batch: task.batch,
     }),
   );
 }

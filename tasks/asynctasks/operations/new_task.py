@@ -65,6 +65,7 @@ class NewTask:
     coalescing_key: str | None = None
     """Of calls that have the same one, only the first that has not finished makes a task."""
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    batch: str | None = None
     delay_seconds: float | None = None
     deadline: datetime | None = None
     deadline_seconds: float | None = None
@@ -109,6 +110,7 @@ class NewTask:
                 "fair_key": self.fair_key,
                 "arguments": self.arguments,
                 "labels": self.labels,
+                "batch": self.batch,
                 "max_attempts": self.max_attempts,
                 "created_at": self.created_at,
                 "run_after": self._from_then(self.delay_seconds),
@@ -186,6 +188,7 @@ def new_task(
             else None
         ),
         labels=labels,
+        batch=options.batch,
         delay_seconds=delay_seconds,
         deadline=options.deadline,
         deadline_seconds=deadline_seconds,

@@ -28,9 +28,8 @@ TAKEN_HEADERS = {
     **OF_THE_CONNECTION,
     **dict.fromkeys(("accept", "authorization", "content-type"), _NOT_IN_OPENAPI),
     **dict.fromkeys(("idempotency-key", "prefer"), _OURS),
-    **dict.fromkeys(
-        ("task-deadline", "task-delay", "task-labels", "task-priority", "task-callback"), _OURS
-    ),
+    **dict.fromkeys(("task-deadline", "task-delay", "task-labels", "task-priority"), _OURS),
+    **dict.fromkeys(("task-batch", "task-callback"), _OURS),
     "cookie": "a cookie is `in: cookie`",
     "x-api-key": "callers may prove by it who they are, and arguments are shown",
 }

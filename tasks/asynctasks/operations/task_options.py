@@ -17,6 +17,12 @@ MAX_KEY_LENGTH = 255
 MAX_LABELS = 20
 MAX_SECONDS = 366 * 86_400
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+BATCH_NAME = LABEL_NAME
+BATCH = (
+    "a name of letters, digits, '.', '_', '-' and '/', 63 at most, the first and the last a letter "
+    "or digit"
+)
+"""What is expected of one."""
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 PRIORITIES = range(10)
 PRIORITY = "a whole number from 0 to 9"
@@ -37,6 +43,8 @@ class TaskOptions:
     """From acceptance to the first attempt; 0 is at once, whatever the operation's delay."""
     priority: int | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    batch: str | None = None
+    """The name of the group that it is one of, by which all of it can be found and acted on."""
     callback: str | None = None
     """Who is told of its end: a URL, or a name of the operations file."""
 
@@ -54,6 +62,8 @@ def check_options(options: TaskOptions, *, now: datetime) -> None:
     if options.priority is not None and options.priority not in PRIORITIES:
         raise TaskOptionsError("priority", PRIORITY)
     check_labels(options.labels)
+    if options.batch is not None and not BATCH_NAME.fullmatch(options.batch):
+        raise TaskOptionsError("batch", f"{BATCH}; not {_quoted(options.batch)}")
 
 
 def check_order(*, deadline_seconds: float | None, delay_seconds: float | None) -> None:
@@ -71,7 +81,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise TaskOptionsError(
                 "labels",
                 "names and values of letters, digits, '.', '_' and '-', in names '/' too, 63 at "
-                f"most, the first and the last a letter or digit; not {_quoted(name, value)}",
+                f"most, the first and the last a letter or digit; not {_quoted(f'{name}={value}')}",
             )
 
 
@@ -87,5 +97,5 @@ def _check_deadline(deadline: datetime, now: datetime) -> None:
         raise TaskOptionsError("deadline", "a time to come, within a year")
 
 
-def _quoted(name: str, value: str) -> str:
-    return repr(f"{name}={value}"[:LONGEST_QUOTE])
+def _quoted(text: str) -> str:
+    return repr(text[:LONGEST_QUOTE])

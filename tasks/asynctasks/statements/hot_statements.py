@@ -41,6 +41,7 @@ ADDED = (
     "body",
     "body_blob",
     "labels",
+    "batch",
     "max_attempts",
     "created_at",
     "published",

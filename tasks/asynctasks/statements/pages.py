@@ -58,6 +58,7 @@ class Filter:
     tenant: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """All of which it has."""
+    batch: str | None = None
     error_type: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
@@ -198,6 +199,8 @@ def _conditions(which: Filter, dialect: str) -> list[ColumnElement[bool]]:
         conditions += is_of_tenant(which.tenant)
     if which.labels:
         conditions += _has_labels(which.labels, dialect)
+    if which.batch is not None:
+        conditions.append(tasks.c.batch == which.batch)
     if which.error_type is not None:
         conditions.append(_error_type(dialect) == which.error_type)
     return conditions + _in_time(which)
