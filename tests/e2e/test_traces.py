@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from asynctestkit.eventually import eventually
 from asynctestkit.inside import ASYNC, serving_app
 from asynctestkit.ports import free_port
 from asynctestkit.processes import Installation, Keep
+from asynctestkit.shown_commands import here, run, scripts
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACED = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
@@ -90,12 +92,24 @@ async def collector() -> AsyncIterator[Collector]:
         yield served
 
 
+@pytest.fixture
+def exported(collector: Collector, tmp_path: Path) -> dict[str, str]:
+    """What docs/traces.md has one export, for this collector."""
+    (script,) = scripts("docs/traces.md", "On and off")
+    script = here(script, {"http://localhost:4318": collector.url})
+    printed = run(f"{script}\nenv", tmp_path).splitlines()
+    return dict(line.split("=", 1) for line in printed if line.startswith("OTEL_"))
+
+
 async def test_one_trace_over_a_kill_a_retry_a_poll_and_a_callback(
-    install: Callable[..., Installation], keep: Keep, collector: Collector
+    install: Callable[..., Installation],
+    keep: Keep,
+    collector: Collector,
+    exported: dict[str, str],
 ):
     installation = install(
         OPERATIONS,
-        environment={"STORY": collector.url, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+        environment={"STORY": collector.url, **exported},
         lease_seconds=2,
         relay_interval_seconds=0.2,
         callback_allow=collector.url,
