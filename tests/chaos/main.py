@@ -39,6 +39,7 @@ from asynctestkit.chaos.load import Load
 from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.neighbour import Neighbour, call_neighbour, read_neighbour
 from asynctestkit.chaos.reports import Reports, call_reports, read_reports, record_addresses
+from asynctestkit.chaos.stalls import Stalls
 from asynctestkit.chaos.strangers import Strangers, call_as_stranger
 from asynctestkit.chaos.system import DEMO_API, NEIGHBOUR, PREFIX, PROXIES, System
 from asynctestkit.recorded_runs import record_runs
@@ -55,7 +56,7 @@ async def run(
     system: System, thread: ThreadPoolExecutor, *, seed: int, seconds: float, rate: float
 ) -> Evidence:
     """Load and faults, then quiet; all that is known after that."""
-    machine = Machine()
+    machine, stalls = Machine(), Stalls()
     await record_changes(system.postgresql.url)
     await record_addresses(system.postgresql.url)
     await record_runs(system.postgresql.url, operation=ORDERS)
@@ -70,7 +71,7 @@ async def run(
         system.receivers.serving(),
         asyncio.TaskGroup() as tasks,
     ):
-        watching = tasks.create_task(machine.watch())
+        watching = [tasks.create_task(watch()) for watch in (machine.watch, stalls.watch)]
         supervising = tasks.create_task(injector.supervise())
         loading = tasks.create_task(load.run(stop))
         neighbouring = tasks.create_task(call_neighbour(system, neighbour, stop))
@@ -96,7 +97,8 @@ async def run(
         await _quiet(system)
         hurrying.cancel()
         supervising.cancel()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
     after = {name: service.rss for name, service in system.services.items()}
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{system.url(DEMO_API)}/stats") as answer:
@@ -126,6 +128,7 @@ async def run(
         stale=stale,
         waiting=waiting,
         machine=machine,
+        stalls=stalls,
         exceptions=[
             f"{service.name}: {line}"
             for service in system.services.values()

@@ -227,17 +227,19 @@ def every_caller_is_answered(evidence: Evidence) -> Iterator[Violation]:
     """Within its window and 5 s, unless its own proxy was killed, stopped or told to end.
 
     Of these the last second is what processes need that may start and share two cores just then:
-    while the machine is slower it is as much longer.
+    while the machine is slower it is as much longer. The time for which the callers' own process
+    was held up is theirs.
     """
     outages = [o for o in evidence.injected.outages if o.service in PROXIES]
     for entry in evidence.ledger.entries:
         if entry.action == "leave" or any(excuses(outage, entry) for outage in outages):
             continue
-        late = (entry.seconds - entry.window_seconds - WRITE_SECONDS) / ANSWER_SECONDS
+        seconds = entry.seconds - evidence.stalls.seconds(entry.started, entry.ended)
+        late = (seconds - entry.window_seconds - WRITE_SECONDS) / ANSWER_SECONDS
         if entry.status is None:
             yield _by(entry, f"had no answer: {entry.failure}")
         elif late > 1 and late > evidence.machine.slowest(entry.started, entry.ended):
-            yield _by(entry, f"was answered after {entry.seconds:.1f} s")
+            yield _by(entry, f"was answered after {seconds:.1f} s")
         elif entry.status == 500:
             yield _by(entry, f"was answered 500 {entry.problem}")
 

@@ -12,6 +12,7 @@ from asynctestkit.chaos.limited import Limited
 from asynctestkit.chaos.machine import Machine
 from asynctestkit.chaos.neighbour import Neighbour
 from asynctestkit.chaos.reports import Reports
+from asynctestkit.chaos.stalls import Stalls
 from asynctestkit.chaos.strangers import Strangers
 
 
@@ -40,6 +41,8 @@ class Evidence:
     """Callers that each proxy says are waiting, when none is."""
     machine: Machine
     """How fast the machine was meanwhile."""
+    stalls: Stalls
+    """When the callers themselves were held up."""
     exceptions: list[str]
     """The log lines that hold a traceback, each with its process."""
 

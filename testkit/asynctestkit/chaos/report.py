@@ -128,6 +128,9 @@ def _facts(evidence: Evidence) -> Table:
             f"calls of the receiver that is {habit}", f"{came}, failures {failures[habit]}"
         )
     table.add_row("ends told, and told again", f"{len(receivers.accepted)}, {receivers.repeats}")
+    stalls = evidence.stalls.found
+    longest = f"{len(stalls)} times, {evidence.stalls.longest:.1f} s at most"
+    table.add_row("the callers' own process was held up", longest)
     for service, after in evidence.memory_after.items():
         before = evidence.memory_before[service]
         table.add_row(f"memory of {service}", f"{before >> 20} MiB, then {after >> 20} MiB")
