@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from asyncproxy.task_filter import TaskFilter
 from asynctasks.batch import BatchAction
@@ -20,6 +20,14 @@ class BatchFilter(TaskFilter):
     """The words of `GET /tasks` and no other: a misspelt one would mean all tasks."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_value(cls, value: Any) -> Any:
+        """Refuse what a script has from an empty variable: it would mean all tasks, too."""
+        if value is None or value == []:
+            raise ValueError("expected a value; leave it out for tasks of any")
+        return value
 
 
 class BatchOrder(Declared):

@@ -22,7 +22,7 @@ from asyncproxy.batch_routes import BatchEndpoints
 from asyncproxy.body_budget import BodyBudget
 from asyncproxy.callback_routes import CallbackEndpoints
 from asyncproxy.caller_routes import CallerEndpoints
-from asyncproxy.cors import with_cors
+from asyncproxy.cors import with_cors, without_foreign_pages
 from asyncproxy.fast_path import FastPath
 from asyncproxy.forwarded import PublicAddress, TrustedProxies
 from asyncproxy.health_routes import HealthEndpoints
@@ -239,13 +239,12 @@ class Proxy:
 
         operations = sorted(callable_ones(self._operations.current))
         log.info("proxy listens", url=url_of(listener), operations=operations)
-        app: ASGIApp = self._asgi
+        origins = self._settings.cors_origins
+        app = without_foreign_pages(self._asgi, origins, self._public)
         if self._access_watch is not None:
             app = without_claims(app, self._access_watch.header_reader)
         await serve(
-            with_request_log(
-                with_cors(app, self._settings.cors_origins), is_on=self._settings.request_log
-            ),
+            with_request_log(with_cors(app, origins), is_on=self._settings.request_log),
             listener=listener,
             stop=stop,
             limits=limits_of(self._settings),

@@ -64,6 +64,51 @@ async def test_a_page_of_another_origin_may_not(client: httpx.AsyncClient):
     assert "access-control-allow-origin" not in answer.headers
 
 
+SITE = "Sec-Fetch-Site"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({SITE: "cross-site"}, 403),
+        ({"Origin": "https://other.proxy", SITE: "same-site"}, 403),
+        ({"Origin": "http://proxy.evil.example"}, 403),
+        ({}, 200),
+        ({"Origin": "http://proxy"}, 200),
+        ({"Origin": APP, SITE: "cross-site"}, 200),
+        ({"Origin": "http://rewritten", SITE: "same-origin"}, 200),
+        ({SITE: "none"}, 200),
+    ],
+)
+async def test_a_page_of_another_origin_changes_nothing(
+    client: httpx.AsyncClient, headers: dict[str, str], status: int
+):
+    task_id = await accepted(client)
+    client.headers["Host"] = "proxy"
+    for path in ("/operations/create-client/pause", f"/tasks/{task_id}/cancel"):
+        answer = await client.post(path, headers=headers)
+        assert answer.status_code == status, path
+        if status == 403:
+            assert answer.json()["type"].endswith("/forbidden")
+            assert "ASYNCAPIPROXY_CORS_ORIGINS" in answer.json()["detail"]
+    # Reading is kept from it by the browser, and what an operation makes of it is its upstream's.
+    assert (await client.get("/tasks", headers=headers)).status_code == 200
+    assert (
+        await client.post("/create-client", json={}, headers=headers | ASYNC)
+    ).status_code == 202
+
+
+async def test_the_address_before_the_proxies_in_front_is_ours(sqlite_url: str):
+    async with inside(
+        database_url=sqlite_url, broker_url="memory://", public_url="http://api.example.com/jobs"
+    ) as installation:
+        client = await installation.client(await installation.proxy())
+        client.headers["Origin"] = "http://api.example.com"
+        assert (await client.post("/queues/clients/pause")).status_code == 200
+
+
 async def test_without_origins_nothing_is_said_of_them(sqlite_url: str):
     async with inside(database_url=sqlite_url, broker_url="memory://") as installation:
         client = await installation.client(await installation.proxy())

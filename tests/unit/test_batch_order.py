@@ -1,5 +1,6 @@
 """What is told of an order for a batch that means nothing."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,15 @@ import pytest
 from asyncproxy.batch_order import read_order
 from asynctasks.errors import BatchInvalidError
 from asynctasks.response import TYPE_PREFIX
+
+
+@pytest.mark.parametrize("empty", ['{"operation": null}', '{"status": null}', '{"label": []}'])
+def test_an_empty_variable_in_a_filter_does_not_mean_all(empty: str):
+    with pytest.raises(BatchInvalidError) as refused:
+        read_order({"action": "delete", "filter": json.loads(empty)})
+    (fault,) = refused.value.violations
+    assert fault.pointer == f"/filter/{next(iter(json.loads(empty)))}"
+    assert fault.detail == "expected a value; leave it out for tasks of any"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,6 @@ def test_a_filter_is_kept_in_the_words_of_the_list():
             "action": "delete",
             "filter": {
                 "created_before": "2026-01-01T02:00:00+02:00",
-                "tenant": None,
                 "label": ["team=a", "tier=1"],
                 "error_type": f"{TYPE_PREFIX}upstream-timeout",
             },
