@@ -19,7 +19,7 @@ from asyncproxy.access.rules import Action
 from asyncproxy.batch_order import read_order
 from asyncproxy.body import read_json_body
 from asyncproxy.forwarded import PublicAddress
-from asyncproxy.own_routes import add_route
+from asyncproxy.own_routes import add_route, refuse_repeated
 from asynctasks.batch import Batch
 from asynctasks.errors import BatchNotFoundError
 from asynctasks.instants import rfc3339, utc_now
@@ -87,6 +87,7 @@ class BatchEndpoints:
         self, request: Request, asked: Annotated[BatchesQuery, Query()]
     ) -> Response:
         """List the batches that you have asked for, the newest first, in pages."""
+        refuse_repeated(request)
         name = self._principal(request).name
         found = await self.batches.page(name, before=asked.page_token, size=asked.page_size)
         prefix = self.public.prefix(request)

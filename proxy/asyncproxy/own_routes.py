@@ -1,13 +1,19 @@
-"""How a path of the proxy's own is served: documented once, with a slash at its end, to HEAD."""
+"""How a path of the proxy's own is served: documented once, with a slash at its end, to HEAD.
+
+And what is asked of its parameters.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from asynctasks.errors import ParametersInvalidError, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from fastapi import APIRouter
+    from fastapi import APIRouter, Request
 
     from asyncproxy.schemas import Responses
 
@@ -40,3 +46,18 @@ def add_route(
     router.add_api_route(f"{path}/", endpoint, methods=also, include_in_schema=False)
     if also != [method]:
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
+
+def refuse_repeated(request: Request, *, many: str = "") -> None:
+    """Raise ParametersInvalidError for a parameter given twice, unless there may be many of it.
+
+    FastAPI takes the last one, without a word.
+    """
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    faults = [
+        Violation("", f"it is given {count} times; give one", parameter=name)
+        for name, count in given.items()
+        if count > 1 and name != many
+    ]
+    if faults:
+        raise ParametersInvalidError(faults)

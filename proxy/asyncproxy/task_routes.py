@@ -21,7 +21,7 @@ from asyncproxy.blob_response import with_body
 from asyncproxy.caller import caller_of
 from asyncproxy.events import events_response
 from asyncproxy.forwarded import PublicAddress
-from asyncproxy.own_routes import add_route
+from asyncproxy.own_routes import add_route, refuse_repeated
 from asyncproxy.prefer import parse_prefer
 from asyncproxy.problems import OverloadedError
 from asyncproxy.task_addresses import PATHS, task_id_of
@@ -169,6 +169,7 @@ class TaskEndpoints:
 
     async def list_tasks(self, request: Request, asked: Annotated[PageQuery, Query()]) -> Response:
         """List the tasks that you may read, the newest first, in pages."""
+        refuse_repeated(request, many="label")
         listed = self.access and self.access.listed(request, operation=asked.operation)
         page = await self.store.page(
             asked.which(listed),

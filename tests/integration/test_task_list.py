@@ -116,6 +116,18 @@ async def test_pages_hold_each_task_once_though_tasks_are_added_meanwhile(instal
     assert seen == ids[::-1]
 
 
+@pytest.mark.parametrize(
+    "path", ["/tasks?status=queued&status=failed", "/batches?page_size=1&page_size=2"]
+)
+async def test_what_is_given_twice_is_refused(installation: Inside, path: str):
+    client = await installation.client(await installation.proxy())
+    answer = await client.get(path)
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == path.partition("?")[2].partition("=")[0]
+    assert fault["detail"] == "it is given 2 times; give one"
+
+
 async def test_the_next_page_is_of_the_same_labels(installation: Inside):
     client = await installation.client(await installation.proxy())
     await accepted(client, **{"Task-Labels": "team=a"})
