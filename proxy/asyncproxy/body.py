@@ -38,10 +38,8 @@ def parse_arguments(request: Request, operation: Operation, body: bytes, *, max_
     """
     arguments: Any = {}
     if body:
-        _check_headers(request)
-        if _has_more_values(body, max_values):
-            raise BodyTooLargeError(f"The body has more than {max_values} values.")
-        arguments = read_json(body)
+        check_media_type(request)
+        arguments = read_bounded_json(body, max_values=max_values)
     if operation.call_parameters.all or request.scope.get("query_string"):
         return _with_parameters(arguments, request, operation)
     return arguments  # whatever it is: the schema says what is wrong with it
@@ -81,8 +79,15 @@ async def read_json_body(
     Raises what `read_body` does, UnsupportedMediaTypeError and MalformedJsonError.
     """
     body = await read_body(request, held, max_bytes=max_bytes)
-    _check_headers(request, media_types)
+    check_media_type(request, media_types)
     return read_json(body)
+
+
+def read_bounded_json(body: bytes, *, max_values: int, first_line: int = 1) -> Any:
+    """The JSON of a body, or of some lines of it; raises BodyTooLargeError, MalformedJsonError."""
+    if _has_more_values(body, max_values):
+        raise BodyTooLargeError(f"The body has more than {max_values} values.")
+    return read_json(body, first_line=first_line)
 
 
 def refuse_larger(request: Request, size: int | None = None, *, max_bytes: int) -> None:
@@ -103,15 +108,17 @@ def _has_more_values(body: bytes, most: int) -> bool:
     return next(islice(found, most - 1, None), None) is not None
 
 
-def _check_headers(request: Request, media_types: tuple[str, ...] = ()) -> None:
+def check_media_type(request: Request, media_types: tuple[str, ...] = ()) -> None:
+    """Raise UnsupportedMediaTypeError unless it is one of these, or any of JSON."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedMediaTypeError(f"Content-Encoding {encoding} is not read; send it plain.")
     given = request.headers.get("content-type", "")
     media_type, *parameters = (part.strip().lower() for part in given.split(";"))
-    is_json = media_type.startswith("application/") and media_type.endswith("+json")
-    is_taken = media_type in media_types if media_types else is_json
-    if media_type != "application/json" and not is_taken:
+    is_json = media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+    if not (media_type in media_types if media_types else is_json):
         expected = media_types or ("application/json",)
         raise UnsupportedMediaTypeError(
             f"Content-Type is {repr(given) if given else 'missing'}; "

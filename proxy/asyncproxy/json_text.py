@@ -19,16 +19,16 @@ MAX_SHOWN = 64
 _LONG_DIGITS = re.compile(rb"\d{19}")
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, *, first_line: int = 1) -> Any:
     """The value, its numbers as they were written.
 
-    Raises MalformedJsonError, which never quotes the body.
+    It begins in this line of what was sent. Raises MalformedJsonError, which never quotes the body.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJsonError(
-            f"line {error.lineno}, column {error.colno}: {error.msg}"
+            f"line {first_line + error.lineno - 1}, column {error.colno}: {error.msg}"
         ) from None
     if body.count(b"[") + body.count(b"{") > PLAIN_DEPTH and not is_storable(value):
         raise MalformedJsonError("It is nested too deeply.")

@@ -13,8 +13,10 @@ from asyncproxy.openapi_callbacks import SCHEMAS as OF_CALLBACKS
 from asyncproxy.openapi_parameters import parameter_objects
 from asyncproxy.openapi_schemas import ComponentSchemas
 from asyncproxy.operating_schemas import COMPONENTS as OPERATING
-from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, OPERATION
+from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, LINES, OPERATION
+from asyncproxy.schemas import MANY_CALLS as MANY_CALLS_ANSWERS
 from asynctasks.operations.operation import BODILESS
+from asynctasks.operations.reserved_paths import MANY_CALLS
 from asynctasks.operations.task_options import BATCH_NAME, LABEL_NAME, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
@@ -111,6 +113,8 @@ def openapi_document(
             described["parameters"].append(_CALLBACK_HEADER)
             described["callbacks"] = CALLBACKS
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
+        if operation.takes_many_calls:
+            paths[operation.path + MANY_CALLS] = {"post": _many_calls(operation, described)}
     for path, path_item in document["paths"].items():
         for method in path_item.values():
             for parameter in method.get("parameters", ()):
@@ -153,6 +157,24 @@ def _path_item(operation: Operation, components: ComponentSchemas) -> dict[str, 
     if operation.method not in BODILESS:
         described["requestBody"] = _body(operation, arguments)
     return described
+
+
+def _many_calls(operation: Operation, one: dict[str, Any]) -> dict[str, Any]:
+    """Many calls of it at once, which are described as `one` call is."""
+    of_each_line = {"Prefer", "Idempotency-Key"}
+    return {
+        "tags": ["batches"],
+        # No operation's name has such a character.
+        "operationId": f"{operation.name}_batch",
+        "summary": f"{one['summary']}: many at once",
+        "description": "Each line of the body is a call: an object with its `arguments` and, where "
+        "it is to be made once, its `key`, as `Idempotency-Key` is one. The headers hold for all. "
+        "Each line is answered by one: its number, as `line`, and the `id` of its task, or a "
+        "`problem`.",
+        "parameters": [each for each in one["parameters"] if each["name"] not in of_each_line],
+        "requestBody": {"required": True, "content": LINES},
+        "responses": MANY_CALLS_ANSWERS,
+    } | ({"callbacks": one["callbacks"]} if "callbacks" in one else {})
 
 
 def _body(operation: Operation, arguments: ComponentSchema) -> dict[str, Any]:

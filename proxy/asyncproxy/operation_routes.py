@@ -146,11 +146,11 @@ def _endpoint(
             metrics.answered("left")
             raise
         except TaskOptionsError as error:
-            raise _noted(header_error(error), metrics, change) from error
+            raise noted(header_error(error), metrics, change) from error
         except Exception as error:
-            _noted(error, metrics, change)
+            noted(error, metrics, change)
             raise
-        metrics.answered(_outcome(submitted))
+        metrics.answered(outcome_of(submitted))
         headers = _headers(submitted, preferences.applied(call.window_seconds))
         if allowance is not None:
             headers |= allowance.headers
@@ -272,14 +272,14 @@ def _final_response(result: Reply | Task, headers: dict[str, str], *, prefix: st
     return row_response(result, headers, prefix=prefix)
 
 
-def _outcome(submitted: Submitted) -> str:
+def outcome_of(submitted: Submitted) -> str:
     """How the metrics call what the caller got."""
     if not submitted.is_final:
         return "accepted"
     return "replayed" if submitted.is_replay else "answered"
 
 
-def _noted(error: Exception, metrics: RequestMetrics, change: Change | None) -> Exception:
+def noted(error: Exception, metrics: RequestMetrics, change: Change | None) -> Exception:
     """What the call is refused with, once the metrics and the audit have it."""
     metrics.answered(_refusal(error))
     if change is not None:

@@ -27,6 +27,7 @@ from asyncproxy.fast_path import FastPath
 from asyncproxy.forwarded import PublicAddress, TrustedProxies
 from asyncproxy.health_routes import HealthEndpoints
 from asyncproxy.holds import Holds
+from asyncproxy.many_calls import many_calls_endpoints
 from asyncproxy.metrics import METRICS
 from asyncproxy.operating_routes import OperatingEndpoints
 from asyncproxy.operation_routes import operation_endpoints
@@ -319,6 +320,14 @@ class Proxy:
             admission=self._admission,
             bodies=self._bodies,
             holds=holds,
+            public=self._public,
+            access=self._access,
+            quotas=self._quotas,
+            traces=self._traces,
+        ) | many_calls_endpoints(
+            called,
+            submission=self._submission(replies),
+            bodies=self._bodies,
             public=self._public,
             access=self._access,
             quotas=self._quotas,

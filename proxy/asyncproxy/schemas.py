@@ -381,3 +381,11 @@ OPERATION: Responses = {
     "default": upstreams("The upstream's answer, or another problem", is_range=True),
 }
 """But for its answer in time, of which the operation knows more."""
+LINES: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string", "format": "binary"}}}
+MANY_CALLS: Responses = {
+    "200": {"description": "What has come of each line, as it comes", "content": LINES},
+    "400": problem("A header is not valid"),
+    "403": problem("The caller may not call the operation"),
+    "415": problem("The body is not NDJSON by its headers"),
+    "default": OTHERWISE,
+}

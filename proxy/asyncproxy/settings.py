@@ -60,6 +60,9 @@ class ProxySettings(Settings):
     max_body_values: int = Field(default=20_000, ge=1_000)
     """A request whose body has more values, objects and arrays included, is answered 413: checking
     them keeps all others waiting."""
+    max_batch_lines: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Calls that one request may make of an operation, a line each; none is made of what is behind
+    them."""
     max_held_body_bytes: int = Field(default=67_108_864, ge=1_024)
     """Bytes of bodies that came and are not stored yet, of all callers; further ones are answered
     503. One alone may be larger."""

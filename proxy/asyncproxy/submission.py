@@ -23,7 +23,7 @@ from asynctasks.errors import (
 )
 from asynctasks.instants import utc_now
 from asynctasks.operations.fingerprint import fingerprints
-from asynctasks.operations.new_task import new_task
+from asynctasks.operations.new_task import check_wishes, new_task
 from asynctasks.seldom import Seldom
 from asynctasks.task import new_task_id
 from asynctasks.traces.traces import NO_TRACES
@@ -161,6 +161,11 @@ class Submission:
             change=change,
             allowance=allowance,
         )
+
+    def check(self, operation: Operation, options: TaskOptions) -> None:
+        """Raise TaskOptionsError where no call of the operation may ask for that."""
+        allowed = self.settings.callback_allow
+        check_wishes(operation, options, created_at=utc_now(), callback_urls=allowed)
 
     def _may_publish(self, operation: Operation) -> bool:
         """Whether its task has a message at once; else it is held."""

@@ -52,6 +52,15 @@ def test_a_batch_tells_first_what_it_would_be_done_with(proxy: Service, tmp_path
     assert re.search(r"^action +retry$", asked, re.MULTILINE)
 
 
+def test_many_calls_are_answered_line_by_line(proxy: Service, tmp_path: Path):
+    (script,) = scripts("docs/http-api.md", "Many calls at once")
+    told = run(script, tmp_path, places=place(proxy)).splitlines()
+    good, bad = map(json.loads, told)
+    found = httpx.get(f"{proxy.url}/tasks", params={"batch": "import"}).json()["tasks"]
+    assert [(1, task["id"]) for task in found] == [(good["line"], good["id"])]
+    assert (bad["line"], bad["problem"]["errors"][0]["pointer"]) == (2, "/arguments/email")
+
+
 def test_curl_follows_redirects_to_the_answer(proxy: Service, tmp_path: Path):
     (script,) = scripts("docs/http-api.md", "Redirects instead of 202")
     sooner = {"Prefer: redirect": "Prefer: redirect, wait=1", "slow+20": "slow+2"}

@@ -22,7 +22,10 @@ ANN = Principal(name="ann", tenant="red")
 ROB = Principal(name="rob", tenant="red")
 BEA = Principal(name="bea", tenant="blue")
 UNKNOWN = Principal(name="whoever")
-SUBMIT = "an operation's route"
+SUBMITTING = {
+    "an operation's route": "POST /create-client",
+    "an operation's route and `:batch": "POST /create-client:batch",
+}
 RECEIVER = "https://erp.example.com"
 """Whom each task's end would be told, if there were an executor for that."""
 NAMES = ("create-client", "other")
@@ -84,15 +87,16 @@ def cells_of_tables(width: int) -> Iterator[list[str]]:
     for line in TABLE.read_text().splitlines():
         cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
         if len(cells) == width and cells[0] not in {"route", "---"}:
-            route = "POST /create-client" if cells[0] == SUBMIT else cells[0]
+            route = SUBMITTING.get(cells[0], cells[0])
             yield [*route.split(), *cells[1:]]
 
 
 def routes() -> set[tuple[str, str]]:
     """As the table names them: HEAD is as GET, and a slash at the end changes nothing."""
+    calls = (("POST", "/create-client"), ("POST", "/create-client:batch"))
     return {
         ("GET" if method == "HEAD" else method, path.rstrip("/") or "/")
-        for method, path in served_routes(("POST", "/create-client"))
+        for method, path in served_routes(*calls)
     }
 
 
@@ -124,7 +128,7 @@ class Walk:
     async def ask(self, row: Row, task_id: str, caller: Principal | None = ANN) -> int:
         path = row.path.replace("{task_id}", task_id).replace("{number}", "1")
         path = path.replace("/swagger", "/swagger/swagger-ui.css").replace("/ui/{name}", "/ui/task")
-        headers = {**proof(caller), **ASYNC}
+        headers = {**proof(caller), **ASYNC, "Content-Type": "application/x-ndjson"}
         return (await self.client.request(row.method, path, headers=headers)).status_code
 
     async def lists(self, task_id: str) -> bool:

@@ -239,6 +239,23 @@ def test_the_worked_example_says_what_it_answers():
     assert list(answers)[:3] == ["201", "2XX", "202"]
 
 
+def test_many_calls_are_described_where_they_may_be_made():
+    paths = document(operation())["paths"]
+    (many,) = paths["/trees:batch"].values()
+    assert (many["operationId"], many["tags"]) == ("plant-tree_batch", ["batches"])
+    assert list(many["requestBody"]["content"]) == ["application/x-ndjson"]
+    assert list(many["responses"]["200"]["content"]) == ["application/x-ndjson"]
+    one = {each["name"] for each in paths["/trees"]["post"]["parameters"]}
+    names = {each["name"] for each in many["parameters"]}
+    assert one - names == {"Prefer", "Idempotency-Key"}
+    assert names >= {"Task-Batch", "Task-Labels"}
+    told = document(operation(), has_callbacks=True)["paths"]
+    assert told["/trees:batch"]["post"]["callbacks"] == told["/trees"]["post"]["callbacks"]
+    assert not [
+        path for path in document(operation(route="PUT /trees"))["paths"] if "trees:" in path
+    ]
+
+
 def test_callbacks_are_described_where_there_are_any():
     plain = document(operation())
     told = document(operation(), has_callbacks=True)

@@ -256,6 +256,12 @@ def test_a_secret_that_no_header_can_show_is_told():
     assert remark.startswith("#/components/securitySchemes/mutual: left out: calls cannot show it")
 
 
+def test_a_path_at_which_the_proxy_takes_many_calls_is_told():
+    value = document({**getting(path="/a:batch"), "/invoices": {"get": {}}})
+    (remark,) = remarks(value)
+    assert remark.startswith("#/paths/~1a:batch/get: left out: paths that end in :batch are taken")
+
+
 def test_a_path_that_is_the_proxys_own_is_told_and_may_be_served_below_another():
     value = document({**getting(path="/tasks"), "/invoices": {"get": {}}})
     (remark,) = remarks(value)

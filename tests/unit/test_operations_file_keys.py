@@ -123,6 +123,13 @@ ROUTES = {
         operation(route="POST /{any}"),
         "3: operations.a.route: /{any} is taken by the proxy itself (it is 'POST /{any}')",
     ),
+    "a route of many calls": (
+        operation(route="POST /a:batch/"),
+        (
+            "3: operations.a.route: paths that end in :batch are taken by the proxy itself "
+            "(it is 'POST /a:batch/')"
+        ),
+    ),
     "path argument twice": (
         operation(route="POST /a/{b}/{b}"),
         "3: operations.a.route: a name stands in the path twice (it is 'POST /a/{b}/{b}')",

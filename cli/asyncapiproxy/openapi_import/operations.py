@@ -20,7 +20,7 @@ from asynctasks.declarations.declared_file import faults_of
 from asynctasks.declarations.yaml_lines import MAX_DEPTH
 from asynctasks.json_values import as_array, as_object
 from asynctasks.operations.operation import Operation
-from asynctasks.operations.reserved_paths import RESERVED_PATHS
+from asynctasks.operations.reserved_paths import MANY_CALLS, RESERVED_PATHS
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class OperationMaker:
         first = path.split("/")[1] if path.startswith("/") else path
         if not self._prefix and (first in RESERVED_PATHS or first.startswith("{")):
             why = f"/{first} is taken by the proxy itself: `--prefix /NAME` serves all below a path"
+            raise NotExpressibleError(call.operation.pointer, why)
+        if path.rstrip("/").endswith(MANY_CALLS):
+            why = f"paths that end in {MANY_CALLS} are taken by the proxy itself"
             raise NotExpressibleError(call.operation.pointer, why)
         return f"{call.method} {self._prefix}{path}"
 

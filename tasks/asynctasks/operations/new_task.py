@@ -146,14 +146,7 @@ def new_task(
     relay does so only if nobody has claimed it after that; without, or with limits, it is held
     until it is released.
     """
-    check_options(options, now=created_at)
-    delay_seconds = _delay_seconds(options, operation)
-    deadline_seconds = _deadline_seconds(options, operation)
-    if options.deadline is None:
-        check_order(deadline_seconds=deadline_seconds, delay_seconds=delay_seconds)
-    else:
-        left_seconds = (options.deadline - created_at).total_seconds()
-        check_order(deadline_seconds=left_seconds, delay_seconds=delay_seconds)
+    delay_seconds, deadline_seconds = _times(operation, options, created_at)
     operation.schema.check(arguments)
     open_arguments, secrets = operation.schema.part(arguments)
     key = options.idempotency_key
@@ -195,6 +188,36 @@ def new_task(
         asynctask=asynctask,
         callbacks=_callbacks(options, operation, callback_urls),
     )
+
+
+def check_wishes(
+    operation: Operation,
+    options: TaskOptions,
+    *,
+    created_at: datetime,
+    callback_urls: AllowedUrls = NO_URLS,
+) -> None:
+    """Raise TaskOptionsError for what could be granted with no arguments."""
+    _times(operation, options, created_at)
+    _callbacks(options, operation, callback_urls)
+
+
+def _times(
+    operation: Operation, options: TaskOptions, created_at: datetime
+) -> tuple[float | None, float | None]:
+    """The seconds until it starts, and until it has to have finished by; raises TaskOptionsError.
+
+    The latter None, too, with an instant in its place.
+    """
+    check_options(options, now=created_at)
+    delay_seconds = _delay_seconds(options, operation)
+    deadline_seconds = _deadline_seconds(options, operation)
+    if options.deadline is None:
+        check_order(deadline_seconds=deadline_seconds, delay_seconds=delay_seconds)
+    else:
+        left_seconds = (options.deadline - created_at).total_seconds()
+        check_order(deadline_seconds=left_seconds, delay_seconds=delay_seconds)
+    return delay_seconds, deadline_seconds
 
 
 def _callbacks(

@@ -21,7 +21,7 @@ from asynctasks.operations.callback import Callback
 from asynctasks.operations.declared_response import DeclaredResponse
 from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
-from asynctasks.operations.reserved_paths import RESERVED_PATHS
+from asynctasks.operations.reserved_paths import MANY_CALLS, RESERVED_PATHS
 from asynctasks.operations.retention import Retention
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY, UpstreamCall
@@ -180,6 +180,8 @@ class Operation(Declared):
             raise ValueError("a path is made of segments such as /clients/{clientId}/orders")
         if segments[0] in RESERVED_PATHS or segments[0].startswith("{"):
             raise ValueError(f"/{segments[0]} is taken by the proxy itself")
+        if segments[-1].endswith(MANY_CALLS):
+            raise ValueError(f"paths that end in {MANY_CALLS} are taken by the proxy itself")
         names = _VARIABLE.findall(value)
         if len(names) != len(set(names)):
             raise ValueError("a name stands in the path twice")
@@ -362,6 +364,11 @@ class Operation(Declared):
     def path(self) -> str:
         """The path the proxy serves, without a trailing slash."""
         return self.route.partition(" ")[2].rstrip("/")
+
+    @property
+    def takes_many_calls(self) -> bool:
+        """Whether many of its calls may be made by one request, each by a line of its body."""
+        return self.method == "POST" and self.body is None and not self.call_parameters.all
 
     @property
     def path_variables(self) -> list[str]:

@@ -17,3 +17,5 @@ RESERVED_PATHS = (
     "ui",
 )
 """First segments of the proxy's own paths."""
+MANY_CALLS = ":batch"
+"""What an operation's path ends in where many calls of it are made by one request."""
