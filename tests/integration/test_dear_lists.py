@@ -124,7 +124,7 @@ async def test_what_is_rare_is_found_by_its_index(
         event.listen(parts.database._readers.sync_engine, "before_cursor_execute", record)
         page = await parts.store.page(which, before=None, size=50)
         assert [task.id for task in page.tasks] == [rare]
-        statement, parameters = seen[-1]
+        statement, parameters = seen[0]
         async with parts.database.read() as connection:
             plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
             assert index in "\n".join(row[0] for row in plan)

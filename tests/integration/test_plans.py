@@ -4,22 +4,28 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import delete, event, insert
 
+from asynctasks.batch import Batch, BatchAction
 from asynctasks.instants import utc_now
 from asynctasks.operations.kept_tasks import KeptTasks
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
+from asynctasks.statements import labelled, pages
+from asynctasks.statements.batch_search import BatchSearch
 from asynctasks.statements.conditions import tasks
 from asynctasks.statements.old_tasks import OldTasks
 from asynctasks.statements.owners import Listed
 from asynctasks.statements.pages import Filter
-from asynctasks.task import TaskStatus
+from asynctasks.task import TaskStatus, new_task_id
 
+FIRST = datetime(2023, 11, 14, tzinfo=UTC)
+"""When the first of the rows was made, each other one a second after the one before."""
 ALL_KEPT = KeptTasks(86_400, frozenset(), is_rest=True)
 FAILED_KEPT = KeptTasks(86_400, frozenset({("create-client", "failed")}))
 
@@ -151,6 +157,164 @@ async def test_a_page_of_one_callers_walks_through_nobody_elses(
             assert [task.id for task in page.tasks] == expected, which
 
 
+RARE = {"team": "rare"}
+
+
+RARELY: list[tuple[dict[str, Any], bool]] = [
+    ({"labels": RARE}, True),
+    ({"labels": {**RARE, "tier": "gold"}}, True),
+    ({"labels": {**RARE, "tier": "silver"}}, False),
+    ({"labels": {"team": "nobody"}}, False),
+    ({"labels": RARE, "status": TaskStatus.FAILED}, True),
+    ({"labels": RARE, "operation": "create-client"}, True),
+    ({"labels": RARE, "tenant": "red"}, True),
+    ({"labels": RARE, "tenant": "blue"}, False),
+    ({"labels": RARE, "listed": OF_RED}, True),
+    ({"labels": RARE, "listed": [Listed(tenant="blue"), *OF_RED]}, True),
+]
+"""Filters, and whether the three oldest tasks fit, as no other does."""
+
+
+async def test_the_rare_are_found_with_no_walk_past_all_others(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
+    postgresql_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(labelled, "NEAR", 100)
+    async with open_parts(postgresql_url) as parts:
+        failed = {"status": TaskStatus.FAILED, "tenant": "red"}
+        old = {"labels": {**RARE, "tier": "gold"}, "finished_at": FIRST}
+        young = {"labels": {"team": "common", "tier": "gold"}, "finished_at": utc_now()}
+        made = await stored(parts.database, (failed | old, 3), (failed | young, 5_000))
+        for which, is_found in RARELY:
+            # One at a time, for which PostgreSQL would rather walk past a hundred.
+            statements = recorded(parts.database)
+            page = await parts.store.page(Filter(**which), before=None, size=1)
+            found = await BatchSearch(parts.database, size=1).find(retry(), Filter(**which))
+            newest, oldest = made[2]["id"], made[0]["id"]
+            assert [task.id for task in page.tasks] == [newest] * is_found, which
+            assert list(found.ids) == [oldest] * is_found, which
+            for statement in list(statements):
+                assert await blocks_read(parts.database, statement) < 40, statement
+
+
+async def test_what_finished_long_ago_is_found_with_no_walk_past_all_that_is_younger(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]], postgresql_url: str
+):
+    async with open_parts(postgresql_url) as parts:
+        finished = FIRST + timedelta(seconds=200)
+        old, young = ({"finished_at": at} for at in (finished, utc_now()))
+        # So many that a walk would soon come by one, were they strewn among the others.
+        made = await stored(parts.database, (old, 200), (young, 5_000))
+        statements = recorded(parts.database)
+        which = Filter(finished_before=finished + timedelta(seconds=1))
+        page = await parts.store.page(which, before=None, size=1)
+        assert [task.id for task in page.tasks] == [made[199]["id"]]
+        assert await blocks_read(parts.database, statements[0]) < 40
+
+
+async def test_a_page_of_few_leads_on_though_its_last_was_deleted_meanwhile(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
+    postgresql_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(labelled, "NEAR", 1)
+    async with open_parts(postgresql_url) as parts:
+        made = await stored(parts.database, ({"labels": RARE}, 5), ({}, 5))
+        first_of_few = pages.first_of_few
+
+        async def deleted_after(*arguments: Any, **more: Any) -> Any:
+            few = await first_of_few(*arguments, **more)
+            async with parts.database.write() as connection:
+                await connection.execute(delete(tasks).where(tasks.c.id == few[-1]))
+            return few
+
+        monkeypatch.setattr(pages, "first_of_few", deleted_after)
+        page = await parts.store.page(Filter(labels=RARE), before=None, size=2)
+        assert [task.id for task in page.tasks] == [made[4]["id"]]
+        assert page.following == made[3]["id"]
+
+
+LABELS = [{}, {"a": "1"}, {"a": "2"}, {"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"c": "1"}]
+
+ALSO: list[dict[str, Any]] = [{}, {"tenant": "red"}, {"status": TaskStatus.FAILED}]
+
+
+@pytest.mark.parametrize(("near", "few"), [(1, 1), (1, 10), (30, 1), (10, 50)])
+async def test_labels_find_the_same_tasks_in_each_way(
+    open_parts: Callable[[str], AbstractAsyncContextManager[Any]],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    near: int,
+    few: int,
+):
+    monkeypatch.setattr(labelled, "NEAR", near)
+    monkeypatch.setattr(labelled, "FEW", few)
+    random = Random(near + few)
+    async with open_parts(database_url) as parts:
+        made = [
+            row(
+                number,
+                labels=random.choice(LABELS[:-1]),
+                tenant=random.choice(["red", "blue"]),
+                status=random.choice([TaskStatus.FAILED, TaskStatus.EXPIRED]),
+            )
+            for number in range(60)
+        ]
+        async with parts.database.write() as connection:
+            await connection.execute(insert(tasks), made)
+        for labels in LABELS:
+            for also in ALSO:
+                which = Filter(labels=labels, **also)
+                fitting = [
+                    one["id"]
+                    for one in made
+                    if one.items() >= also.items() and one["labels"].items() >= labels.items()
+                ]
+                assert await all_pages(parts.store, which) == fitting[::-1], which
+                assert await all_steps(parts.database, which) == fitting, which
+
+
+async def all_pages(store: Any, which: Filter) -> list[UUID]:
+    """The ids of all that fit, page by page."""
+    ids: list[UUID] = []
+    before = None
+    while True:
+        page = await store.page(which, before=before, size=7)
+        ids += [task.id for task in page.tasks]
+        if page.following is None:
+            return ids
+        before = page.following
+
+
+async def all_steps(database: Any, which: Filter) -> list[UUID]:
+    """The same, step by step of a batch."""
+    search, batch, ids = BatchSearch(database, size=7), retry(), list[UUID]()
+    while True:
+        found = await search.find(batch, which)
+        ids += found.ids
+        if found.until is None:
+            return ids
+        batch = batch.model_copy(update={"found_until": found.until})
+
+
+def retry() -> Batch:
+    """One of all that have ended badly."""
+    now = utc_now()
+    return Batch(
+        id=new_task_id(), action=BatchAction.RETRY, filter={}, created_at=now, stepped_at=now
+    )
+
+
+async def blocks_read(database: Any, statement: tuple[str, Any]) -> int:
+    """Of tables and indexes."""
+    text, parameters = statement
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
+    async with database.read() as connection:
+        (found,) = (await connection.exec_driver_sql(explain, parameters)).scalar_one()
+    return found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"]
+
+
 def walks(plan: str) -> list[str]:
     """Where a plan goes through the table itself, or all of it by the key."""
     by_key = re.findall(r"(?:SCAN tasks|Seq Scan|tasks_pkey).*\n?.*", plan)
@@ -173,8 +337,9 @@ async def stored(database: Any, *kinds: tuple[dict[str, Any], int]) -> list[dict
 
 def row(number: int, **values: Any) -> dict[str, Any]:
     """A task's, of which the one with the higher number is newer."""
+    milliseconds = 1_000 * (int(FIRST.timestamp()) + number)
     return {
-        "id": UUID(int=(1_700_000_000_000 + number) << 80 | 7 << 76 | 2 << 62),
+        "id": UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62),
         "operation": "create-client",
         "queue": "clients",
         "arguments": {},

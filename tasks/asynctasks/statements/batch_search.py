@@ -10,6 +10,7 @@ from sqlalchemy import func, select, union_all
 from asynctasks.batch import BatchAction
 from asynctasks.errors import ReadTooLongError
 from asynctasks.statements.conditions import tasks
+from asynctasks.statements.labelled import first_of_few, with_labels
 from asynctasks.statements.pages import disjoint
 from asynctasks.task import TaskStatus
 
@@ -35,7 +36,7 @@ FITTING: dict[BatchAction, tuple[TaskStatus, ...]] = {
 class Found:
     """Tasks that a step is to be made with, the oldest first."""
 
-    ids: list[UUID]
+    ids: Sequence[UUID]
     until: UUID | None
     """The id above which the next ones are; None where there are no more."""
 
@@ -83,8 +84,10 @@ class BatchSearch:
         """How many tasks of each status fit, of each up to `most`."""
         counts: dict[TaskStatus, int] = {}
         async with self._database.read_long(seconds=self._seconds) as connection:
+            dialect = connection.dialect.name
             for one in _by_status(action, which):
-                ids = _first(action, one, connection.dialect.name, size=most)
+                parts = _parts(action, one, dialect)
+                ids = _first(with_labels(parts, one.labels, dialect), size=most)
                 counted = await connection.scalar(select(func.count()).select_from(ids.subquery()))
                 if one.status is not None and counted:
                     counts[one.status] = counted
@@ -93,14 +96,14 @@ class BatchSearch:
     async def _find(self, batch: Batch, which: Filter, *, end: UUID | None) -> Found:
         within = [] if end is None else [tasks.c.id <= end]
         async with self._database.read_long(seconds=self._seconds) as connection:
-            ids = _first(
-                batch.action,
-                which,
-                connection.dialect.name,
-                size=self._size,
-                also=(*_after(batch), *within),
+            dialect = connection.dialect.name
+            parts = _parts(batch.action, which, dialect, also=(*_after(batch), *within))
+            found = await first_of_few(
+                connection, which.labels, parts, size=self._size, newest_first=False
             )
-            found = list((await connection.execute(ids)).scalars())
+            if found is None:
+                ids = _first(with_labels(parts, which.labels, dialect), size=self._size)
+                found = (await connection.execute(ids)).scalars().all()
         return Found(found, found[-1] if len(found) == self._size else end)
 
     async def _window_end(self, batch: Batch) -> UUID | None:
@@ -114,24 +117,21 @@ def _after(batch: Batch) -> Sequence[ColumnElement[bool]]:
     return () if batch.found_until is None else (tasks.c.id > batch.found_until,)
 
 
-def _first(
-    action: BatchAction,
-    which: Filter,
-    dialect: str,
-    *,
-    size: int,
-    also: Sequence[ColumnElement[bool]] = (),
-) -> Select[Any]:
-    """The ids of the oldest that fit, each status by the index that it has."""
+def _parts(
+    action: BatchAction, which: Filter, dialect: str, *, also: Sequence[ColumnElement[bool]] = ()
+) -> list[list[ColumnElement[bool]]]:
+    """The conditions but for labels, of each status those for which it has an index."""
     if action is BatchAction.CANCEL:
         also = (*also, ~tasks.c.cancel_requested)
-    parts = [
-        select(tasks.c.id).where(*part, *also).order_by(tasks.c.id).limit(size)
-        for one in _by_status(action, which)
-        for part in disjoint(one, dialect)
-    ]
-    all_parts = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return select(all_parts.c.id).order_by(all_parts.c.id).limit(size)
+    by_status = _by_status(action, which)
+    return [[*part, *also] for one in by_status for part in disjoint(one, dialect)]
+
+
+def _first(parts: Sequence[Sequence[ColumnElement[bool]]], *, size: int) -> Select[Any]:
+    """The ids of the oldest that fit one of the parts."""
+    firsts = [select(tasks.c.id).where(*part).order_by(tasks.c.id).limit(size) for part in parts]
+    together = union_all(*(select(first.subquery()) for first in firsts)).subquery()
+    return select(together.c.id).order_by(together.c.id).limit(size)
 
 
 def _by_status(action: BatchAction, which: Filter) -> Iterator[Filter]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import (
-    Boolean,
+    ARRAY,
     ColumnElement,
     Text,
+    Uuid,
     and_,
-    cast,
+    any_,
     func,
+    literal,
     literal_column,
     or_,
     select,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from asynctasks.statements.conditions import (
     HAS_NO_MESSAGE,
@@ -29,6 +30,7 @@ from asynctasks.statements.conditions import (
     is_status,
     tasks,
 )
+from asynctasks.statements.labelled import first_of_few, with_labels
 from asynctasks.statements.owners import is_listed, is_of_principal, is_of_tenant
 from asynctasks.statements.shown import shown_bytes, shown_columns
 from asynctasks.task import TYPE_OF_ERROR, Task, TaskStatus
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from asynctasks.statements.labelled import Parts
     from asynctasks.statements.owners import Listed
 
 UNREADABLE = (LookupError, TypeError, ValueError)
@@ -86,7 +89,21 @@ async def read_page(
     if which.listed is not None and not which.listed:
         return Page([], following=None, unreadable=[])
     dialect = connection.dialect.name
-    newest = _newest(which, before, size, dialect)
+    below = [] if before is None else [tasks.c.id < before]
+    parts = [[*part, *below] for part in disjoint(which, dialect)]
+    few = await first_of_few(connection, which.labels, parts, size=size, newest_first=True)
+    if few is None:
+        return await _read(connection, with_labels(parts, which.labels, dialect), size)
+    page = await _read(connection, [[tasks.c.id == any_(literal(few, ARRAY(Uuid())))]], size)
+    if page.following is None and len(few) == size:
+        # One has been deleted since, and there may be more behind them.
+        return replace(page, following=few[-1])
+    return page
+
+
+async def _read(connection: AsyncConnection, parts: Parts, size: int) -> Page:
+    dialect = connection.dialect.name
+    newest = _newest(parts, size, dialect)
     try:
         rows = (await connection.execute(newest.add_columns(*_columns(dialect)))).mappings().all()
     except UNREADABLE:
@@ -97,9 +114,9 @@ async def read_page(
     return Page(found, following=_following(rows, size), unreadable=[])
 
 
-def _newest(which: Filter, before: UUID | None, size: int, dialect: str) -> Select[Any]:
+def _newest(parts: Parts, size: int, dialect: str) -> Select[Any]:
     """Those within the bytes; `candidates` is how many there would be without that bound."""
-    sized = _sized(which, before, size, dialect).subquery()
+    sized = _sized(parts, size, dialect).subquery()
     added = func.sum(sized.c.bytes).over(order_by=sized.c.id.desc()) - sized.c.bytes
     bounded = select(
         sized.c.id, added.label("before_it"), func.count().over().label("candidates")
@@ -112,17 +129,22 @@ def _newest(which: Filter, before: UUID | None, size: int, dialect: str) -> Sele
     )
 
 
-def _sized(which: Filter, before: UUID | None, size: int, dialect: str) -> Select[Any]:
+def _sized(parts: Parts, size: int, dialect: str) -> Select[Any]:
     """The newest of all, and how large they are."""
-    parts = [_first(part, before, size, dialect) for part in disjoint(which, dialect)]
-    if len(parts) == 1:
-        return parts[0]
-    all_parts = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return select(all_parts).order_by(all_parts.c.id.desc()).limit(size)
+    firsts = [_first(part, size, dialect) for part in parts]
+    if len(firsts) == 1:
+        return firsts[0]
+    together = union_all(*(select(first.subquery()) for first in firsts)).subquery()
+    return select(together).order_by(together.c.id.desc()).limit(size)
+
+
+def _first(conditions: Sequence[ColumnElement[bool]], size: int, dialect: str) -> Select[Any]:
+    columns: list[ColumnElement[Any]] = [tasks.c.id, shown_bytes(dialect).label("bytes")]
+    return select(*columns).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
 
 
 def disjoint(which: Filter, dialect: str) -> list[list[ColumnElement[bool]]]:
-    """The conditions of each part of what fits.
+    """The conditions of each part of what fits, but for its labels.
 
     Each has an index of its own, which one query with OR would not use.
     """
@@ -130,15 +152,6 @@ def disjoint(which: Filter, dialect: str) -> list[list[ColumnElement[bool]]]:
     if which.listed is None:
         return [conditions]
     return [[*conditions, *is_listed(part, dialect)] for part in which.listed]
-
-
-def _first(
-    conditions: Sequence[ColumnElement[bool]], before: UUID | None, size: int, dialect: str
-) -> Select[Any]:
-    if before is not None:
-        conditions = [*conditions, tasks.c.id < before]
-    columns: list[ColumnElement[Any]] = [tasks.c.id, shown_bytes(dialect).label("bytes")]
-    return select(*columns).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
 
 
 @cache
@@ -152,14 +165,6 @@ def _following(rows: Sequence[Any], size: int) -> UUID | None:
         return None
     candidates = rows[0]["candidates"]
     return rows[-1]["id"] if candidates == size or candidates > len(rows) else None
-
-
-def _has_labels(wanted: Mapping[str, str], dialect: str) -> list[ColumnElement[bool]]:
-    if dialect == "sqlite":
-        return [tasks.c.labels[name].as_string() == value for name, value in wanted.items()]
-    # As its index has them, or it would not be used.
-    labels = cast(tasks.c.labels, JSONB)
-    return [labels.contains(wanted), literal_column("labels::text <> '{}'", Boolean)]
 
 
 def _error_type(dialect: str) -> ColumnElement[str | None]:
@@ -197,8 +202,6 @@ def _conditions(which: Filter, dialect: str) -> list[ColumnElement[bool]]:
         conditions += is_of_principal(which.principal)
     if which.tenant is not None:
         conditions += is_of_tenant(which.tenant)
-    if which.labels:
-        conditions += _has_labels(which.labels, dialect)
     if which.batch is not None:
         conditions.append(tasks.c.batch == which.batch)
     if which.error_type is not None:
@@ -219,6 +222,8 @@ def _in_time(which: Filter) -> list[ColumnElement[bool]]:
         conditions.append(tasks.c.finished_at > which.finished_after)
     if which.finished_before is not None:
         conditions.append(tasks.c.finished_at < which.finished_before)
+        # It was created before that: else all that is younger would be read.
+        conditions.append(tasks.c.id < _id_at(which.finished_before, _SECONDS_BETWEEN_CLOCKS))
     return conditions
 
 
@@ -240,6 +245,8 @@ async def _page_by_one(connection: AsyncConnection, keys: Sequence[Any], *, size
 
 _SECONDS_BETWEEN = 1
 """The making of a task's id and its instant: that is ample."""
+_SECONDS_BETWEEN_CLOCKS = 60
+"""The proxy's, by which ids are made, and the database's, by which tasks finish: likewise."""
 
 
 def _id_at(instant: datetime, seconds_later: int) -> UUID:
