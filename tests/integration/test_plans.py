@@ -221,7 +221,7 @@ async def test_a_page_of_few_leads_on_though_its_last_was_deleted_meanwhile(
     monkeypatch.setattr(labelled, "NEAR", 1)
     async with open_parts(postgresql_url) as parts:
         made = await stored(parts.database, ({"labels": RARE}, 5), ({}, 5))
-        first_of_few = pages.first_of_few
+        first_of_few: Callable[..., Any] = labelled.first_of_few
 
         async def deleted_after(*arguments: Any, **more: Any) -> Any:
             few = await first_of_few(*arguments, **more)

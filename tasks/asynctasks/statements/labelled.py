@@ -4,7 +4,7 @@ PostgreSQL keeps no statistics of a partial index, so it takes any labels to be 
 a hundred. In a large table it therefore walks by the key until a page is full: that is all of the
 table for labels that few tasks have. To force it to the index on labels would be as dear for those
 that many have, as that gives all of them, in no order. So the index is asked first, for no more
-than `FEW`, and not even that where tasks with the labels lie `NEAR`.
+than `FEW`, and not even that where many of the newest tasks have the labels.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from sqlalchemy import (
     ColumnElement,
     Uuid,
     and_,
+    any_,
     case,
     cast,
+    false,
     func,
     literal_column,
     or_,
     select,
     true,
     type_coerce,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -39,11 +40,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 NEAR = 5_000
-"""Tasks walked through first: a page that these fill is found without a look at the index."""
+"""Of the newest tasks: labels are common where those of them that have all would fill a page."""
 FEW = 5_000
-"""Tasks that the index may give. Of more, the next ones are found sooner by a walk."""
-
-
+"""Tasks that the index may give. Where more have the labels, a walk finds some of them sooner."""
 Parts = Sequence[Sequence[ColumnElement[bool]]]
 """Conditions on a row, all of one part of which hold."""
 
@@ -61,9 +60,9 @@ async def first_of_few(
     size: int,
     newest_first: bool,
 ) -> Sequence[UUID] | None:
-    """The ids of the first that have the labels and fit one of the parts, where these are few.
+    """The ids of the first that fit one of the parts, where few tasks have the labels.
 
-    None where a walk by the key finds them sooner, and where no labels are wanted.
+    None where many have them, so that a walk by the key finds them soon, and where none are wanted.
     """
     if not labels or connection.dialect.name == "sqlite":
         return None
@@ -78,26 +77,27 @@ def _first_of_few(
     newest_first: bool,
 ) -> Select[Any]:
     is_labelled = and_(*_has(labels, "postgresql"))
-    walks = [
-        _in_order(
-            select(is_labelled.label("fits")).where(*part), tasks, newest_first=newest_first
-        ).limit(NEAR)
-        for part in parts
-    ]
-    near = union_all(*(select(walk.subquery()) for walk in walks)).subquery()
-    fits_near = select(near.c.fits).where(near.c.fits).limit(size).subquery()
-    # Referred to twice, a CTE is made once, by itself: in it, the order is no reason to walk.
-    few = (
-        select(tasks.c.id)
-        .where(is_labelled, or_(*(and_(true(), *part) for part in parts)))
-        .limit(FEW + 1)
-        .cte("few")
-    )
+    near = select(is_labelled.label("fits")).order_by(tasks.c.id.desc()).limit(NEAR).subquery()
+    fit_near = select(near.c.fits).where(near.c.fits).limit(size).subquery()
+    # By nothing else: of two conditions PostgreSQL may take the other one to be the rarer.
+    few = select(tasks.c.id).where(is_labelled).limit(FEW + 1).cte("few")
+    # In a join it might walk by the key again, to have the order.
+    is_one = tasks.c.id == any_(_ids(select(few.c.id)))
     first = (
-        _in_order(select(few.c.id), few, newest_first=newest_first).limit(size).scalar_subquery()
+        select(tasks.c.id)
+        .where(is_one, or_(false(), *(and_(true(), *part) for part in parts)))
+        .order_by(tasks.c.id.desc() if newest_first else tasks.c.id)
+        .limit(size)
     )
-    ids = type_coerce(func.array(first), ARRAY(Uuid()))
-    return select(case((and_(_count(fits_near) < size, _count(few) <= FEW), ids)))
+    return select(case((and_(_count(fit_near) < size, _count(few) <= FEW), _ids(first))))
+
+
+def _ids(selected: Select[Any]) -> ColumnElement[Sequence[UUID]]:
+    return type_coerce(func.array(selected.scalar_subquery()), ARRAY(Uuid()))
+
+
+def _count(rows: FromClause) -> ScalarSelect[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _has(wanted: Mapping[str, str], dialect: str) -> list[ColumnElement[bool]]:
@@ -106,11 +106,3 @@ def _has(wanted: Mapping[str, str], dialect: str) -> list[ColumnElement[bool]]:
     # As its index has them, or it would not be used.
     labels = cast(tasks.c.labels, JSONB)
     return [labels.contains(wanted), literal_column("labels::text <> '{}'", Boolean)]
-
-
-def _in_order(selected: Select[Any], source: FromClause, *, newest_first: bool) -> Select[Any]:
-    return selected.order_by(source.c.id.desc() if newest_first else source.c.id)
-
-
-def _count(rows: FromClause) -> ScalarSelect[int]:
-    return select(func.count()).select_from(rows).scalar_subquery()

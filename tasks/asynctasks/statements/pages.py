@@ -89,7 +89,7 @@ async def read_page(
     if which.listed is not None and not which.listed:
         return Page([], following=None, unreadable=[])
     dialect = connection.dialect.name
-    below = [] if before is None else [tasks.c.id < before]
+    below: list[ColumnElement[bool]] = [] if before is None else [tasks.c.id < before]
     parts = [[*part, *below] for part in disjoint(which, dialect)]
     few = await first_of_few(connection, which.labels, parts, size=size, newest_first=True)
     if few is None:
