@@ -146,7 +146,7 @@ class Walk:
 
     async def batch(self, owner: Principal, action: str = "delete") -> httpx.Response:
         """One that finds nothing at all."""
-        order = {"action": action, "filter": {"label": "of=nobody"}}
+        order = {"action": action, "filter": {"label": ["of=nobody"]}}
         return await self.client.post("/tasks:batch", json=order, headers=proof(owner))
 
     async def ask_of_batch(

@@ -224,7 +224,7 @@ async def test_a_page_of_few_leads_on_though_its_last_was_deleted_meanwhile(
         first_of_few: Callable[..., Any] = labelled.first_of_few
 
         async def deleted_after(*arguments: Any, **more: Any) -> Any:
-            few = await first_of_few(*arguments, **more)
+            few: Any = await first_of_few(*arguments, **more)
             async with parts.database.write() as connection:
                 await connection.execute(delete(tasks).where(tasks.c.id == few[-1]))
             return few
