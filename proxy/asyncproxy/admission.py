@@ -26,6 +26,7 @@ LARGEST_SHARE = 0.05
 SMOOTHING = 0.3
 """The weight of the newest rate."""
 LONGEST_RETRY_AFTER_SECONDS = 300
+"""A task may end before it is likely to have been run: it is cancelled, or its deadline passes."""
 
 
 @dataclass(slots=True)
@@ -133,7 +134,10 @@ class Admission:
         return 0.0 if wait is not None and wait > asked else asked
 
     def retry_after_seconds(self, queue: str, *, at_least: float = 0.0) -> int:
-        """When a task of the queue is likely to have been run, which will not be earlier."""
+        """When a task of the queue is likely to have been run, which will not be earlier.
+
+        LONGEST_RETRY_AFTER_SECONDS at most.
+        """
         known = self._queues.get(queue)
         wait = (known.wait_seconds if known else None) or 0.0
         return min(max(1, math.ceil(max(wait, at_least))), LONGEST_RETRY_AFTER_SECONDS)

@@ -86,6 +86,14 @@ async def test_a_rate_falls_slowly_and_rises_at_once():
     assert faster.retry_after_seconds("clients") == 5
 
 
+@pytest.mark.parametrize(("rest_seconds", "told"), [(0, 1), (30.2, 31), (2_000, 300)])
+async def test_a_limit_that_rests_says_when_to_ask_again_but_not_too_late(
+    rest_seconds: float, told: int
+):
+    admitting = await sampled((0, 0))
+    assert admitting.retry_after_seconds("clients", at_least=rest_seconds) == told
+
+
 async def test_a_queue_that_is_no_longer_there_is_empty():
     admitting, upkeep = admission()
     upkeep.answer = {"clients": Backlog({"wait": 100}, 20)}
