@@ -58,7 +58,14 @@ KEYS = {
         "operations:\n  Create_Client: {}\n",
         (
             "2: operations.Create_Client: an operation's name is made of a-z, 0-9 and -, "
-            "begins with a letter, 63 at most: create-client"
+            "begins with a letter and ends with a letter or digit, 63 at most: create-client"
+        ),
+    ),
+    "a name that ends with neither letter nor digit": (
+        "operations:\n  a--: {}\n",
+        (
+            "2: operations.a--: an operation's name is made of a-z, 0-9 and -, "
+            "begins with a letter and ends with a letter or digit, 63 at most: create-client"
         ),
     ),
 }

@@ -100,8 +100,8 @@ FAULTS = {
     "a name that no metric could have": (
         ("  mail: {", "  Mail_1: {"),
         (
-            "23: limits.Mail_1: a limit's name is made of a-z, 0-9 and -, begins with a letter, "
-            "63 at most: crm"
+            "23: limits.Mail_1: a limit's name is made of a-z, 0-9 and -, begins with a letter "
+            "and ends with a letter or digit, 63 at most: crm"
         ),
     ),
     "no settings": (

@@ -30,6 +30,7 @@ from asynctasks.task import DEFAULT_PRIORITY
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A Kubernetes label value, since an operation's name becomes one."""
+NAME_RULE = "a-z, 0-9 and -, begins with a letter and ends with a letter or digit, 63 at most"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 BODILESS = frozenset({"GET", "HEAD"})
 """Methods whose requests have no body (RFC 9110 §9.3.1)."""

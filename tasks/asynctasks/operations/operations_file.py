@@ -17,6 +17,7 @@ from asynctasks.operations.delivery_operation import NAME as DELIVERIES
 from asynctasks.operations.delivery_operation import QUEUE as QUEUE_OF_DELIVERIES
 from asynctasks.operations.operation import (
     NAME,
+    NAME_RULE,
     Operation,
     Operations,
 )
@@ -134,8 +135,8 @@ def _named(
         if not NAME.fullmatch(name):
             report.add(
                 (section, name),
-                f"a {section.removesuffix('s')}'s name is made of a-z, 0-9 and -, begins with a "
-                f"letter, 63 at most: {example.partition(':')[0]}",
+                f"a {section.removesuffix('s')}'s name is made of {NAME_RULE}: "
+                f"{example.partition(':')[0]}",
             )
         elif settings is None:
             report.add((section, name), f"expected {what}")
@@ -175,8 +176,7 @@ def _operation(name: str, declaration: Any, report: Report) -> Operation | None:
     if not NAME.fullmatch(name):
         report.add(
             key,
-            "an operation's name is made of a-z, 0-9 and -, begins with a letter, "
-            "63 at most: create-client",
+            f"an operation's name is made of {NAME_RULE}: create-client",
         )
         return None
     settings = as_object(declaration)
