@@ -96,7 +96,11 @@ BROKEN = {
     ),
     "a number that JSON readers round": (
         schema("maximum: 18446744073709551616"),
-        "7: expected a number of 64 bits at most",
+        "7: operations.a.arguments.maximum: expected a number of 64 bits at most",
+    ),
+    "a number of more digits than Python reads": (
+        operation(maxQueued="9" * 5_000),
+        "5: operations.a.maxQueued: expected a number of 64 bits at most",
     ),
     "half a character": (
         operation(summary='"\\ud800"'),

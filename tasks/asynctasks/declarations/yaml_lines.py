@@ -115,21 +115,27 @@ class _Loader(yaml.SafeLoader):
                 node.start_mark.line + 1,
                 "expected whole characters, not one half of a surrogate pair",
             )
-        if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise YamlError(node.start_mark.line + 1, "expected a number of 64 bits at most")
         return value
+
+
+def _is_written_as(kind: str, node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and bool(_CORE[kind][0].fullmatch(node.value))
 
 
 def _text(node: yaml.Node, kind: str) -> str:
     """The text of a number or boolean; raises ValueError where it is written in another way."""
-    if not isinstance(node, yaml.ScalarNode) or not _CORE[kind][0].fullmatch(node.value):
+    if not _is_written_as(kind, node):
         raise ValueError(kind)
     return str(node.value)
 
 
-def _integer(_: yaml.SafeLoader, node: yaml.Node) -> int:
+def _whole(node: yaml.Node) -> int:
     text = _text(node, "int")
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+def _integer(_: yaml.SafeLoader, node: yaml.Node) -> int:
+    return _whole(node)
 
 
 def _number(node: yaml.Node) -> float:
@@ -173,9 +179,9 @@ def _nodes(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...]) -> Iterator[
             node.start_mark.line + 1,
             f"expected plain text, numbers, lists and keys, not {node.tag}",
         )
-    if _is_infinite(node):
+    if (expected := _expected_number(node)) is not None:
         where = ".".join(map(str, key)) or "the file"
-        raise YamlError(node.start_mark.line + 1, f"{where}: expected a finite number")
+        raise YamlError(node.start_mark.line + 1, f"{where}: expected {expected}")
     if not above:
         yield key, node
     if isinstance(node, yaml.MappingNode):
@@ -188,11 +194,21 @@ def _nodes(node: yaml.Node, key: Key, above: tuple[yaml.Node, ...]) -> Iterator[
             yield from _nodes(item, (*key, index), (*above, node))
 
 
-def _is_infinite(node: yaml.Node) -> bool:
-    """Whether it is no number, or one that JSON does not have."""
-    if not isinstance(node, yaml.ScalarNode) or not node.tag.endswith(":float"):
+def _expected_number(node: yaml.Node) -> str | None:
+    """What was expected in place of a number that JSON, or its readers, do not have."""
+    kind = node.tag.rpartition(":")[2]
+    if kind not in {"int", "float"} or not _is_written_as(kind, node):
+        return None
+    if kind == "float":
+        return None if math.isfinite(_number(node)) else "a finite number"
+    return None if _has_64_bits(node) else "a number of 64 bits at most"
+
+
+def _has_64_bits(node: yaml.Node) -> bool:
+    try:
+        return -(2**63) <= _whole(node) < 2**64
+    except ValueError:  # of more digits than Python reads
         return False
-    return bool(_CORE["float"][0].fullmatch(node.value)) and not math.isfinite(_number(node))
 
 
 def _pairs(mapping: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
