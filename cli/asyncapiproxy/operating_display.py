@@ -85,7 +85,13 @@ _BOUNDS = {"concurrency": "concurrency", "ratePerSecond": "rate per second", "bu
 
 def _told(declared: Document | None) -> str:
     """What the file says, as it says it."""
-    return ", ".join(f"{name}: {value}" for name, value in (declared or {}).items())
+    return ", ".join(f"{name}: {_value(value)}" for name, value in (declared or {}).items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"  # pyright: ignore[reportUnknownArgumentType] - of JSON
+    return _number(value) if isinstance(value, float) else str(value)
 
 
 def _bound(limit: Document, key: str) -> str:
@@ -121,7 +127,8 @@ def _breaker_state(breaker: Document | None) -> Any:
 def _breaker(breaker: Document | None) -> str:
     if breaker is None:
         return ""
-    told = [breaker["state"], f"{breaker['failures']} failures in a row"]
+    failures = breaker["failures"]
+    told = [breaker["state"], f"{failures} failure{'' if failures == 1 else 's'} in a row"]
     if breaker["openedAt"] is not None:
         told.append(f"since {instant(breaker['openedAt'])}")
     if breaker["probeAt"] is not None:

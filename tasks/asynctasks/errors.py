@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
+
+
+_SIZE = re.compile("^[A-Z][a-z]+ should have ")
+"""How pydantic begins to say how long a list or a text may be."""
 
 
 class AsyncApiProxyError(Exception):
@@ -249,4 +254,5 @@ class MalformedMessageError(AsyncApiProxyError):
 
 def in_our_words(message: str) -> str:
     """A message of pydantic's as ours begin: with what was expected."""
-    return message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    told = message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return _SIZE.sub("expected ", told).replace(" after validation, not ", ", not ", 1)

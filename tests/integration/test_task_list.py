@@ -82,7 +82,7 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
         *(({name: "0.5"}, "expected RFC 3339") for name in INSTANTS),
         *(({"label": odd}, "such as team=a") for odd in ('a"b=1', "=1", "a\\=1", "a\0b=1")),
         ({"label": ["team=a", "team=b"]}, "several named team"),
-        ({"label": [f"n{number}=1" for number in range(21)]}, "20"),
+        ({"label": [f"n{number}=1" for number in range(21)]}, "expected at most 20 items, not 21"),
         *(({"error_type": odd}, "such as upstream-timeout") for odd in ("", "A", "about:blank")),
         *(({"batch": odd}, "expected a name of letters") for odd in ("", "a b", "x" * 64)),
         ({"operation": "a\0b"}, "such as create-client"),

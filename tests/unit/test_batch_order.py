@@ -39,6 +39,11 @@ def test_an_empty_variable_in_a_filter_does_not_mean_all(empty: str):
             "expected each label once, and there are several named team",
         ),
         (
+            {"action": "retry", "filter": {"label": [f"n{number}=1" for number in range(21)]}},
+            "/filter/label",
+            "expected at most 20 items, not 21",
+        ),
+        (
             {"action": "retry", "filter": {"error_type": "Timeout"}},
             "/filter/error_type",
             "expected a problem's name, such as upstream-timeout, or its URI",

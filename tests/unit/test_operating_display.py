@@ -43,19 +43,20 @@ def test_what_a_limit_does_not_have_is_not_told():
 
 def test_all_that_the_file_says_of_a_limit_is_told():
     of_file = {
-        "perKey": {"concurrency": 2},
+        "perKey": {"concurrency": 2, "ratePerSecond": 2.5},
         "fairBy": "label:team",
-        "weights": {"acme": 3, "zeta": 0.5},
-        "breaker": {"failures": 3, "openSeconds": [2, 8]},
+        "weights": {"acme": 3.0, "zeta": 0.5},
+        "breaker": {"failures": 3, "openSeconds": [2.0, 8.5]},
     }
-    breaker = {"state": "closed", "failures": 0, "openedAt": None, "probeAt": None}
+    breaker = {"state": "closed", "failures": 1, "openedAt": None, "probeAt": None}
     told = shown(limit_view(LIMIT | {"declared": of_file, "breaker": breaker}))
     assert told[3:6] == [
-        "each has concurrency: 2",
+        "each has concurrency: 2, ratePerSecond: 2.5",
         "shared by label:team",
         "weights acme: 3, zeta: 0.5",
     ]
-    assert told[-1] == "it opens by failures: 3, openSeconds: [2, 8]"
+    assert told[-2] == "breaker closed, 1 failure in a row"
+    assert told[-1] == "it opens by failures: 3, openSeconds: [2, 8.5]"
 
 
 def test_a_list_names_what_was_set_in_place_of_the_files():
