@@ -71,7 +71,8 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "TaskStatus": {"type": "string", "enum": [status.value for status in TaskStatus]},
     "Task": objects(
-        "id operation status done attempt maxAttempts createdAt labels attempts links",
+        "id operation status done attempt countedAttempts maxAttempts createdAt labels attempts "
+        "links",
         {
             "id": _ID,
             "operation": TEXT,
@@ -80,7 +81,11 @@ COMPONENTS: dict[str, Schema] = {
             "status": reference("TaskStatus"),
             "done": {"type": "boolean", "description": "Whether `status` is a final one."},
             "priority": {"type": "integer", "minimum": 0, "maximum": 9},
-            "attempt": COUNT,
+            "attempt": {**COUNT, "description": "How often it was tried."},
+            "countedAttempts": {
+                **COUNT,
+                "description": "How many of these count in `maxAttempts`: none that was cut short.",
+            },
             "maxAttempts": COUNT,
             "cancelRequested": {
                 "type": "boolean",

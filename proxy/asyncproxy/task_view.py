@@ -62,6 +62,7 @@ def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> di
         "done": task.status.is_final,
         "priority": task.priority,
         "attempt": task.attempt,
+        "countedAttempts": task.counted_attempts,
         "maxAttempts": task.max_attempts,
         "cancelRequested": task.cancel_requested,
         "createdAt": task.created_at,

@@ -177,7 +177,7 @@ class Task(SQLModel):
     interruptions: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How many of those attempts ended with their executor instead of with an outcome."""
     drains: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
-    """How many of those attempts were given back by an executor that had to leave."""
+    """How many of those attempts were given back: their executor had to leave, or a limit rests."""
     max_attempts: int
     attempts: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSON, nullable=False, server_default="[]")
@@ -241,6 +241,11 @@ class Task(SQLModel):
         """Where it stands for whoever looks: one whose upstream's job goes on runs."""
         is_waiting = self.status is TaskStatus.QUEUED and self.upstream_job is not None
         return TaskStatus.RUNNING if is_waiting else self.status
+
+    @property
+    def counted_attempts(self) -> int:
+        """How many of its attempts count in `max_attempts`: all but those that were given back."""
+        return self.attempt - self.interruptions - self.drains
 
     @property
     def trace_id(self) -> str | None:

@@ -395,12 +395,14 @@ def test_a_call_that_cannot_be_sent_is_not_one_that_is_lost():
 
 
 def test_what_a_state_tells():
-    held = task("queued", heldBy={"kind": "limit", "name": "crm"}, attempt=2, maxAttempts=5)
-    state = TaskState(held | {"nextAttemptAt": "2026-11-24T10:48:30Z", "cancelRequested": True})
+    held = task("queued", heldBy={"kind": "limit", "name": "crm"}, attempt=2, countedAttempts=1)
+    more = {"maxAttempts": 5, "nextAttemptAt": "2026-11-24T10:48:30Z", "cancelRequested": True}
+    state = TaskState(held | more)
     assert state.held_by is not None
     assert (state.held_by.kind, state.held_by.name) == ("limit", "crm")
     assert state.next_attempt_at == datetime(2026, 11, 24, 10, 48, 30, tzinfo=UTC)
-    assert (state.attempt, state.max_attempts, state.is_cancel_requested) == (2, 5, True)
+    assert (state.attempt, state.counted_attempts, state.max_attempts) == (2, 1, 5)
+    assert state.is_cancel_requested
     assert repr(state) == f"<TaskState {TASK_ID} queued>"
     ended = state.ended("failed")
     assert (ended.status, ended.is_done, ended.attempt) == ("failed", True, 2)

@@ -26,6 +26,7 @@ TASK: dict[str, Any] = {
     "status": "succeeded",
     "done": True,
     "attempt": 2,
+    "countedAttempts": 2,
     "maxAttempts": 5,
     "createdAt": "2026-11-24T10:48:21.741300Z",
     "finishedAt": "2026-11-24T10:48:23.218000Z",
@@ -55,9 +56,14 @@ def test_a_finished_task_shows_its_course_and_its_response():
     assert text.endswith('response   201 application/json\n\n{\n  "id": 7\n}')
 
 
-def test_an_attempt_that_did_not_count_makes_no_third_of_two():
-    text = shown(task_view(TASK | {"attempt": 3, "maxAttempts": 2}))
-    assert "attempt    3, 2 of them counted" in text
+@pytest.mark.parametrize(
+    ("attempt", "counted", "told"),
+    [(3, 2, "3, 2 of 2 counted"), (6, 0, "6, 0 of 2 counted"), (2, 1, "2, 1 of 2 counted")],
+)
+def test_attempts_that_were_given_back_are_told_apart(attempt: int, counted: int, told: str):
+    attempts = {"attempt": attempt, "countedAttempts": counted, "maxAttempts": 2}
+    assert f"attempt    {told}" in shown(task_view(TASK | attempts))
+    assert told in shown(tasks_view([TASK | attempts]))
 
 
 def test_a_priority_is_told_where_it_is_not_that_of_most():

@@ -64,6 +64,7 @@ def test_the_document_holds_each_fact_of_the_row():
         "done": True,
         "priority": 7,
         "attempt": 2,
+        "countedAttempts": 2,
         "maxAttempts": 3,
         "cancelRequested": True,
         "createdAt": "2026-01-01T12:00:00Z",
@@ -88,6 +89,13 @@ def test_the_document_holds_each_fact_of_the_row():
         },
         "error": None,
     }
+
+
+def test_attempts_that_were_cut_short_or_given_back_are_not_counted():
+    task = failed_task()
+    task.attempt, task.interruptions, task.drains = 6, 1, 3
+    shown = document(task)
+    assert (shown["attempt"], shown["countedAttempts"], shown["maxAttempts"]) == (6, 2, 3)
 
 
 def test_the_next_attempt_is_told_of_what_waits_for_it():

@@ -62,6 +62,11 @@ class TaskState:
         return self.document.get("attempt")
 
     @property
+    def counted_attempts(self) -> int | None:
+        """How many of these count in `max_attempts`: none that was cut short or given back."""
+        return self.document.get("countedAttempts")
+
+    @property
     def max_attempts(self) -> int | None:
         """How often it is tried at most."""
         return self.document.get("maxAttempts")

@@ -80,8 +80,8 @@ def _while_waiting(task: Document) -> Iterator[str]:
 
 def _attempt(task: Document) -> str:
     """Which attempt it is, of how many; those that were given back count in no maximum."""
-    number, most = task["attempt"], task["maxAttempts"]
-    return f"{number} of {most}" if number <= most else f"{number}, {most} of them counted"
+    number, counted, most = task["attempt"], task["countedAttempts"], task["maxAttempts"]
+    return f"{number} of {most}" if counted == number else f"{number}, {counted} of {most} counted"
 
 
 def tasks_view(tasks: Iterable[Document]) -> RenderableType:

@@ -30,8 +30,9 @@ export function andNext(said, instant) {
 }
 
 /** Which attempt it is, of how many; those that were given back count in no maximum. */
-export function attemptOf({ attempt, maxAttempts }) {
-  return attempt <= maxAttempts ? `${attempt} of ${maxAttempts}` : `${attempt}, ${maxAttempts} of them counted`;
+export function attemptOf({ attempt, countedAttempts, maxAttempts }) {
+  const counted = `${countedAttempts} of ${maxAttempts}`;
+  return countedAttempts === attempt ? counted : `${attempt}, ${counted} counted`;
 }
 
 /** How long something took, between two instants. */
