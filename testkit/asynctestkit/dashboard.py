@@ -91,7 +91,10 @@ class Dashboard:
         for task_id in ended:
             self.ended(task_id)
         self.ended(self.submit("old", task_labels="team=old"))
-        order = {"action": "delete", "filter": {"label": ["team=old"], "operation": "create-client"}}
+        order = {
+            "action": "delete",
+            "filter": {"label": ["team=old"], "operation": "create-client"},
+        }
         self.ask("POST", "/tasks:batch", order)
         for number in range(3):
             self.submit(f"i{number}.drop", path="/imports", name=MARKER)
