@@ -68,14 +68,23 @@ def test_a_burst_needs_a_rate_of_the_file_or_one_that_is_set():
             read_change(given).after(PLAIN, {"ratePerSecond": None})
 
 
+def test_a_rate_is_not_taken_from_under_a_burst_that_stays():
+    both = {"ratePerSecond": 7, "burst": 5}
+    with pytest.raises(LimitInvalidError, match="expected a `ratePerSecond`, or null for both"):
+        read_change({"ratePerSecond": None}).after(PLAIN, both)
+    assert read_change({"ratePerSecond": None, "burst": None}).after(PLAIN, both) == {}
+    assert read_change({"ratePerSecond": None}).after(RATED, both) == {"burst": 5}
+
+
 @pytest.mark.parametrize(
     ("given", "after"),
     [
-        ({"concurrency": 3}, {"concurrency": 3}),
-        ({"ratePerSecond": None}, {}),
+        ({"concurrency": 3}, {"burst": 7, "concurrency": 3}),
+        ({"burst": None}, {}),
         ({"ratePerSecond": 2.0}, {"burst": 7, "ratePerSecond": 2.0}),
     ],
 )
-def test_a_burst_that_was_set_goes_with_its_rate(given: dict[str, Any], after: dict[str, Any]):
-    """The file may have lost its rate since: that keeps nobody from setting something else."""
+def test_a_burst_stays_though_the_file_has_lost_its_rate_since(
+    given: dict[str, Any], after: dict[str, Any]
+):
     assert read_change(given).after(PLAIN, {"burst": 7}) == after

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from asynctasks.limits.limit import Limit
 
+_WITHOUT_RATE = "it goes with a rate: expected a `ratePerSecond`, or null for both"
+
 
 class LimitChange(Declared):
     """A merge patch (RFC 7396) of a limit: null takes the file's again, what is left out stays."""
@@ -27,17 +29,15 @@ class LimitChange(Declared):
     def after(self, declared: Limit, changed: Mapping[str, Any]) -> dict[str, Any]:
         """All that is set once this is, too; raises LimitInvalidError.
 
-        A burst that was set before goes with the rate that it was for.
+        The file may have lost its rate since a burst was set: that keeps nobody from setting
+        something else.
         """
         given = {key: getattr(self, name) for key, name in self._given()}
         merged = {**changed, **given}
         after = {key: value for key, value in merged.items() if value is not None}
-        if "burst" in after and in_effect(declared, after).rate_per_second is None:
-            if self.burst is not None:
-                raise LimitInvalidError(
-                    [Violation("/burst", "it goes with a rate: expected `ratePerSecond`, too")]
-                )
-            del after["burst"]
+        has_rate = in_effect(declared, after).rate_per_second is not None
+        if "burst" in after and not has_rate and given.keys() & {"burst", "ratePerSecond"}:
+            raise LimitInvalidError([Violation("/burst", _WITHOUT_RATE)])
         return after
 
     def __str__(self) -> str:
