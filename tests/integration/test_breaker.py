@@ -108,6 +108,32 @@ async def test_an_upstream_that_asks_for_time_is_not_called_before(installation:
     assert second - first >= 0.9
 
 
+async def test_a_breaker_whose_times_the_file_cuts_rests_no_longer_than_it_says_now(
+    sqlite_url: str,
+):
+    patient = limited(breaker={"openSeconds": [300, 3_600]})
+    quick = limited(breaker={"openSeconds": [0.2, 0.5]})
+    async with inside(
+        patient, database_url=sqlite_url, broker_url="memory://", relay_interval_seconds=0.1
+    ) as installation:
+        proxy = await installation.proxy()
+        executor = await installation.executor()
+        client = await installation.client(proxy)
+        down = outage(installation, **{"Retry-After": "500"})
+        ids = [await accepted(client)]
+
+        async def rests() -> None:
+            limit = (await client.get("/limits/crm")).json()
+            assert limit["breaker"]["state"] == "open"
+
+        await eventually(rests)
+        down.is_over = True
+        for running in (proxy, executor):
+            await running.operations.change({quick.name: quick})
+        tasks = await ended(client, ids)
+        assert [task["status"] for task in tasks] == ["succeeded"]
+
+
 @pytest.mark.parametrize("kind", list(PausedKind))
 async def test_a_pause_keeps_tasks_from_starting_until_it_ends(
     installation: Inside, kind: PausedKind

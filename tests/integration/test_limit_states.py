@@ -222,6 +222,46 @@ async def test_what_began_before_the_probes_closes_nothing(parts: Any, states: L
     assert noted["crm"].breaker.kind is BreakerKind.RECOVERING
 
 
+async def test_an_open_breaker_waits_no_longer_than_the_file_now_lets_it(
+    parts: Any, states: LimitStates
+):
+    await given(parts, failures=1, opened_at=utc_now(), openings=3)
+    soon, late = utc_now() + timedelta(seconds=30), utc_now() + timedelta(seconds=500)
+    for until, longest, expected in (
+        (late, 3_600, 500),
+        (late, 100, 100),
+        (soon, 100, 30),
+    ):
+        async with parts.database.write() as connection:
+            await connection.execute(limits.update().values(open_until=until))
+        breaker = Breaker.model_validate({"openSeconds": [2, longest]})
+        crm = CRM.model_copy(update={"breaker": breaker})
+        await states.follow_file([bounded(crm)])
+        state = (await only(states, crm)).breaker
+        assert (state.kind, state.failures, state.openings) == (BreakerKind.OPEN, 1, 3)
+        assert state.open_for_seconds == pytest.approx(expected, abs=10)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"failures": 4, "failing_since": utc_now()},
+        {"failures": 4, "opened_at": utc_now(), "open_until": utc_now() + timedelta(days=1)},
+        {"successes": 3, "open_until": utc_now() - timedelta(days=1)},
+    ],
+)
+@pytest.mark.parametrize("operations", [[bounded(CRM.model_copy(update={"breaker": None}))], []])
+async def test_of_a_breaker_that_left_the_file_nothing_stays(
+    parts: Any, states: LimitStates, values: Any, operations: list[Operation]
+):
+    await given(parts, turn=2.5, **values)
+    await states.follow_file([bounded(CRM)])
+    assert (await only(states)).breaker != BreakerState()
+    await states.follow_file(operations)
+    state = await only(states)
+    assert (state.breaker, state.turn) == (BreakerState(), 2.5)
+
+
 async def test_failures_noted_at_once_are_all_counted(states: LimitStates):
     patient = CRM.model_copy(
         update={"breaker": Breaker.model_validate({"failures": 10, "withinSeconds": 100})}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncproxy.relay.batches import LARGEST_SHARE as SHARE_OF_BATCHES
 from asyncproxy.relay.batches import BatchDuty
+from asyncproxy.relay.breakers import Breakers
 from asyncproxy.relay.dead_leases import DeadLeases
 from asyncproxy.relay.expiry import Expiry
 from asyncproxy.relay.orphans import Orphans
@@ -14,6 +15,7 @@ from asyncproxy.relay.purge import Purge
 from asyncproxy.relay.release import LARGEST_SHARE, LONGEST_PAUSE_SECONDS, Release
 from asynctasks.loop import Loop
 from asynctasks.statements.batch_search import BatchSearch
+from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.old_tasks import OldTasks
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from asynctasks.statements.upkeep import Upkeep
 
 LATE_SECONDS = 1.0
-"""How often dead leases and passed deadlines are looked for."""
+"""How often dead leases, passed deadlines and breakers that were changed are looked for."""
 PURGE_SECONDS = 60.0
 ORPHANS_SECONDS = 300.0
 """How often blobs that nobody refers to are looked for, which reads the names of all others."""
@@ -69,6 +71,7 @@ def relay_loops(
         operations,
         retention_seconds=settings.retention_seconds,
     )
+    breakers = Breakers(LimitStates(batch_steps.database), operations)
     release_loop = Loop(
         "relay: release what is held",
         release.held,
@@ -97,6 +100,7 @@ def relay_loops(
             ("publish what is lost", publish.lost, grace / 2),
             ("dead leases", DeadLeases(upkeep, broker).end, late_seconds),
             ("expiry", Expiry(upkeep, broker).expire, late_seconds),
+            ("breakers", breakers.follow_file, late_seconds),
             ("purge tasks", purge.tasks, PURGE_SECONDS),
             ("purge batches", purge.old_batches, PURGE_SECONDS),
             ("orphaned blobs", Orphans(blobs).delete, ORPHANS_SECONDS),

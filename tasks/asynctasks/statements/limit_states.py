@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Boolean, bindparam, case, delete, func, select, union_all, update
+from sqlalchemy import Boolean, bindparam, case, delete, func, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -139,6 +139,31 @@ class LimitStates:
     ) -> dict[str, LimitState]:
         """Note that an attempt has been answered; see `note_failure`."""
         return await self._note(declared, started_at=started_at, step=after_success)
+
+    async def follow_file(self, operations: Iterable[Operation]) -> None:
+        """Bring what is noted of upstreams in line with the breakers that these operations have.
+
+        Where there is none nothing stays noted. One that is open stays so for no longer, from now
+        on, than the longest time that it has.
+        """
+        declared = limits_of(operations)
+        longest = {
+            name: limit.breaker.open_seconds[1]
+            for name, limit in declared.items()
+            if limit.breaker is not None
+        }
+        async with self._database.read() as connection:
+            noted = (await connection.execute(_NOTED)).all()
+        steps: list[tuple[Any, dict[str, Any]]] = []
+        for name, open_for_seconds in noted:
+            if name not in longest:
+                steps.append((_SET_BREAKER, _set_breaker(name, BreakerState())))
+            elif (open_for_seconds or 0.0) > longest[name]:
+                steps.append((_CUT, {"of_name": name, "longest_seconds": longest[name]}))
+        if steps:
+            async with self._database.write() as connection:
+                for statement, values in steps:
+                    await connection.execute(statement, values)
 
     async def _note(
         self, declared: Iterable[Limit], *, started_at: datetime, step: _Step
@@ -290,6 +315,18 @@ _SET_BREAKER = (
         openings=bindparam("new_openings"),
         successes=bindparam("new_successes"),
     )
+)
+
+_NOTED = (
+    select(limits.c.name, seconds_between(NOW, limits.c.open_until))
+    .where(or_(limits.c.failures > 0, limits.c.open_until.is_not(None)))
+    .order_by(limits.c.name)
+)
+_LONGEST_UNTIL = seconds_from_this_moment(bindparam("longest_seconds"))
+_CUT = (
+    update(limits)
+    .where(limits.c.name == bindparam("of_name"), limits.c.open_until > _LONGEST_UNTIL)
+    .values(open_until=_LONGEST_UNTIL)
 )
 
 
