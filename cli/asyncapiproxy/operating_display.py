@@ -33,7 +33,10 @@ def operation_view(operation: Document) -> RenderableType:
     table = list_table("operation", "queue", *_COUNTS, "paused")
     counts = (str(operation[what]) for what in _COUNTS)
     table.add_row(
-        plain(operation["name"]), plain(operation["queue"]), *counts, _pause(operation["paused"])
+        plain(operation["name"]),
+        plain(operation["queue"] or ""),
+        *counts,
+        _pause(operation["paused"]),
     )
     return table
 

@@ -23,7 +23,7 @@ from asynctasks.limits.limit_change import read_change
 from asynctasks.statements.limit_states import limits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
 
     from asyncproxy.access.access import Access
     from asyncproxy.access.audit import Change
@@ -105,7 +105,8 @@ class OperatingEndpoints:
 
         The body is a merge patch (RFC 7396): null takes the file's again, what is left out stays.
         """
-        with self._operating(request, "change", PausedKind.LIMIT, name) as change:
+        operations = sharing(self.operations, PausedKind.LIMIT, name)
+        with self._operating(request, "change", PausedKind.LIMIT, name, operations) as change:
             with self.bodies.hold() as held:
                 given = await read_json_body(
                     request, held, max_bytes=MAX_CHANGE_BYTES, media_types=schemas.CHANGE_TYPES
@@ -125,22 +126,41 @@ class OperatingEndpoints:
         return await self._resume(request, PausedKind.LIMIT, name)
 
     async def _pause(self, request: Request, kind: PausedKind, name: str) -> Response:
-        with self._operating(request, "pause", kind, name) as change:
+        operations = sharing(self.operations, kind, name)
+        with self._operating(request, "pause", kind, name, operations) as change:
             by = ANONYMOUS if change is None else change.principal
             await self.states.pause(kind, name, by=by.name)
         return await self._changed(kind, name)
 
     async def _resume(self, request: Request, kind: PausedKind, name: str) -> Response:
-        with self._operating(request, "resume", kind, name):
+        operations = await self._sharing(kind, name)
+        with self._operating(request, "resume", kind, name, operations):
             await self.states.resume(kind, name)
         return await self._changed(kind, name)
 
+    async def _sharing(self, kind: PausedKind, name: str) -> list[str]:
+        """The operations whose tasks share it, for whoever may operate them to resume it.
+
+        A pause that outlives its place in the file is resumed by who may operate all of them; one
+        of an operation by who may operate that.
+        """
+        if operations := sharing(self.operations, kind, name):
+            return operations
+        pauses = (await self.states.read(())).pauses
+        if pauses.of(kind, name) is None:
+            return []
+        return [name] if kind is PausedKind.OPERATION else list(self.operations)
+
     @contextmanager
     def _operating(
-        self, request: Request, action: str, kind: PausedKind, name: str
+        self,
+        request: Request,
+        action: str,
+        kind: PausedKind,
+        name: str,
+        operations: Collection[str],
     ) -> Generator[Change | None]:
         """Leave to do that within the context; None where nobody asks who does it."""
-        operations = sharing(self.operations, kind, name)
         unknown = _NOT_FOUND[kind]()
         if self.access is None:
             if not operations:

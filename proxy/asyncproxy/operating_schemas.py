@@ -60,7 +60,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "QueueOperation": objects(
         "name queue queued held published running limits",
-        {"name": TEXT, "queue": TEXT, **_COUNTS, "limits": _NAMES, "paused": _PAUSED},
+        {"name": TEXT, "queue": or_null(TEXT), **_COUNTS, "limits": _NAMES, "paused": _PAUSED},
         description="An operation's tasks on one queue.",
     ),
     "QueueList": objects("queues", {"queues": {"type": "array", "items": reference("Queue")}}),

@@ -11,15 +11,15 @@ from asyncproxy.stranded import SEEN_SECONDS
 from asynctasks.declarations.declared import Declared
 from asynctasks.instants import rfc3339
 from asynctasks.limit_rows import PausedKind
-from asynctasks.limits.limit import Breaker
-from asynctasks.limits.limit_state import BreakerKind
+from asynctasks.limits.limit import Breaker, Limit
+from asynctasks.limits.limit_state import BreakerKind, LimitState
 from asynctasks.statements.task_counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from asynctasks.limits.limit import Bounds
-    from asynctasks.limits.limit_state import LimitState, Standing
+    from asynctasks.limits.limit_state import Standing
     from asynctasks.limits.pauses import Pauses
     from asynctasks.operations.operation import Operation, Operations
     from asynctasks.statements.limit_states import LimitStates
@@ -56,8 +56,9 @@ class Overview:
         return sorted({*sharing(self.operations, kind, name), *left})
 
     def limit(self, name: str) -> dict[str, Any]:
-        """How a limit stands."""
-        state = self.standing.states[name]
+        """How a limit stands; one that no operation names bounds nothing."""
+        bare = Limit(name=name)
+        state = self.standing.states.get(name, LimitState(limit=bare, declared=bare))
         operations = self.operations_of(PausedKind.LIMIT, name)
         counts = [one for one in self.counts if one.operation in operations]
         return {
@@ -88,16 +89,22 @@ class Overview:
         }
 
     def operation(self, name: str) -> dict[str, Any]:
-        """How an operation stands on the queue that it has now."""
-        queue = self.operations[name].queue
-        found = [one for one in self.counts if (one.queue, one.operation) == (queue, name)]
-        return self._operation(name, *found or [Counts(queue, name)])
+        """How an operation stands on the queue that it has now.
+
+        Where it is not declared any more: on one where it left tasks, if there is any.
+        """
+        left = [one for one in self.counts if one.operation == name]
+        known = self.operations.get(name)
+        if known is None:
+            return self._operation(name, left[0] if left else Counts("", name))
+        found = [one for one in left if one.queue == known.queue]
+        return self._operation(name, *found or [Counts(known.queue, name)])
 
     def _operation(self, name: str, counts: Counts) -> dict[str, Any]:
         known = self.operations.get(name)
         return {
             "name": name,
-            "queue": counts.queue,
+            "queue": counts.queue or None,
             **_counts([counts]),
             "limits": [] if known is None else list(known.limits),
             "paused": _pause(self.standing.pauses, PausedKind.OPERATION, name),

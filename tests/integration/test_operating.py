@@ -239,6 +239,29 @@ async def test_what_is_not_there_can_be_neither_paused_nor_resumed(
             assert problem_of(answer) == (404, "limit-not-found")
 
 
+@pytest.mark.parametrize("kind", list(PausedKind))
+async def test_what_left_the_file_while_it_was_paused_can_be_resumed_once(
+    installation: Inside, kind: PausedKind
+):
+    only_others = Principal(name="bea")
+    callers = access(
+        (ANN, only_others),
+        rule(principals=("ann",), tasks=Scope.ALL),
+        rule(operations=("other",), tasks=Scope.ALL),
+    )
+    proxy = await installation.proxy(access=callers)
+    await LimitStates(proxy.connections.database).pause(kind, "gone", by="ann")
+    client = await installation.client(proxy)
+    path, missing = f"/{kind}s/gone/resume", (404, f"{kind}-not-found")
+    client.headers.update(proof(only_others))
+    assert problem_of(await client.post(path)) == missing
+    client.headers.update(proof(ANN))
+    assert problem_of(await client.post(f"/{kind}s/gone/pause")) == missing
+    resumed = await post(client, path)
+    assert (resumed["name"], resumed["paused"]) == ("gone", None)
+    assert problem_of(await client.post(path)) == missing
+
+
 async def test_who_pauses_is_told_and_the_audit_has_each_change(
     installation: Inside, caplog: pytest.LogCaptureFixture
 ):
