@@ -49,7 +49,7 @@ def test_a_batch_tells_first_what_it_would_be_done_with(proxy: Service, tmp_path
     (script,) = scripts("docs/command.md", "Many tasks at once")
     dry, _, asked = run(script, tmp_path, url=proxy.url).partition("\n")
     assert dry == "0 tasks"
-    assert re.search(r"^action +retry$", asked, re.MULTILINE)
+    assert re.search(r"^batch +[0-9a-f-]+", asked, re.MULTILINE)
 
 
 def test_many_calls_are_answered_line_by_line(proxy: Service, tmp_path: Path):
