@@ -32,7 +32,7 @@ operations:
         email: {{type: string, format: email, maxLength: 254}}
         name: {{type: string, minLength: 1, maxLength: 200}}
         age: {{type: integer, minimum: 0, maximum: 150}}
-    upstream: {{method: POST, url: "{{CUSTOMER_API_URL}}/clients", timeoutSeconds: 900}}
+    upstream: {{method: POST, url: "{{CUSTOMER_API_URL}}/clients", timeoutSeconds: 7200}}
     retry: {{maxAttempts: 3, backoffSeconds: [0.05, 0.1]}}
   get-client:
     summary: Read a client
@@ -114,7 +114,7 @@ class Dashboard:
 
     def running(self, local: str, **headers: str) -> str:
         """Submit one that runs until it is cancelled; its id, once it does."""
-        task_id = self.submit(f"{local}.slow+600", **headers)
+        task_id = self.submit(f"{local}.slow+3600", **headers)
         while self.task(task_id)["status"] != "running":
             time.sleep(0.05)
         return task_id
