@@ -14,7 +14,6 @@ from typing import Any
 from benchmarks.machine.bench import console, started_bench
 from benchmarks.machine.machine import describe, load_average
 from benchmarks.report.document import DOCUMENT, filled
-from benchmarks.report.plots import draw
 from benchmarks.report.promises import faults
 from benchmarks.report.results import FOLDER, PUBLISHED, Results
 from benchmarks.report.tables import tables
@@ -73,6 +72,9 @@ def _run(sections: list[Section[Any]], asked: Asked) -> tuple[Results, Path]:
 
 def _publish(*later: Results) -> None:
     """Write the document from what is published and these results, the later the better."""
+    # Here, since what only reads the arguments has no matplotlib.
+    from benchmarks.report.plots import draw  # noqa: PLC0415
+
     published = Results.from_json(PUBLISHED.read_text()) if PUBLISHED.exists() else Results()
     for results in later:
         published = published.merged(results)

@@ -97,7 +97,7 @@ async def test_a_command_reaches_the_release_and_leaves_no_forward(kubectl: Fake
 
 async def test_the_commands_that_the_document_shows_reach_the_release(kubectl: FakeKubectl):
     _, _, text = DOCUMENT.read_text().partition("## In a cluster")
-    commands = re.findall(r"^    kubectl asyncapiproxy (.*)$", text, re.MULTILINE)
+    commands = re.findall(r"^kubectl asyncapiproxy (.*)$", text, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
         done = await asyncio.to_thread(run, *shlex.split(command), kubectl=kubectl)
