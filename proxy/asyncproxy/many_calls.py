@@ -18,16 +18,14 @@ from starlette.responses import StreamingResponse
 
 from asyncproxy.body import check_media_type, read_bounded_json
 from asyncproxy.caller import Caller
-from asyncproxy.forwarded import reads_forwarded, unless_vouched
 from asyncproxy.json_text import MAX_SHOWN
 from asyncproxy.metrics import RequestMetrics
-from asyncproxy.operation_routes import LARGE_BYTES, noted, outcome_of
+from asyncproxy.operation_routes import LARGE_BYTES, noted, outcome_of, surrounded
 from asyncproxy.options_headers import header_error, read_options
 from asyncproxy.problems import BodyTooLargeError, on_error, on_unknown_error
 from asyncproxy.request_head import forwarded_headers
 from asyncproxy.request_lines import lines_of
 from asyncproxy.trace import trace_of
-from asyncproxy.traced import traced
 from asynctasks.errors import (
     ArgumentsInvalidError,
     AsyncApiProxyError,
@@ -86,11 +84,7 @@ def many_calls_endpoints(
         if not operation.takes_many_calls:
             continue
         served = ManyCalls(operation, submission, bodies=bodies, access=access, quotas=quotas)
-        endpoint = served.serve
-        if traces.are_on:
-            endpoint = traced(endpoint, operation, traces)
-        if reads_forwarded(operation):
-            endpoint = unless_vouched(endpoint, public.proxies)
+        endpoint = surrounded(served.serve, operation, public=public, traces=traces)
         for path in (operation.path + MANY_CALLS, f"{operation.path}{MANY_CALLS}/"):
             endpoints[operation.method, path] = endpoint
     return endpoints

@@ -101,15 +101,23 @@ def operation_endpoints(
             access=access,
             quotas=quotas,
         )
-        if traces.are_on:
-            endpoint = traced(endpoint, operation, traces)
-        if reads_forwarded(operation):
-            endpoint = unless_vouched(endpoint, public.proxies)
+        endpoint = surrounded(endpoint, operation, public=public, traces=traces)
         for path in (operation.path, operation.path + "/"):
             endpoints[operation.method, path] = endpoint
             if operation.method == "GET":
                 endpoints.setdefault(("HEAD", path), endpoint)
     return endpoints
+
+
+def surrounded(
+    endpoint: Endpoint, operation: Operation, *, public: PublicAddress, traces: Traces
+) -> Endpoint:
+    """The endpoint with a span of its own, and without headers that only proxies may write."""
+    if traces.are_on:
+        endpoint = traced(endpoint, operation, traces)
+    if reads_forwarded(operation):
+        endpoint = unless_vouched(endpoint, public.proxies)
+    return endpoint
 
 
 def _endpoint(

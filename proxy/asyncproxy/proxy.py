@@ -240,12 +240,13 @@ class Proxy:
 
         operations = sorted(callable_ones(self._operations.current))
         log.info("proxy listens", url=url_of(listener), operations=operations)
-        origins = self._settings.cors_origins
-        app = without_foreign_pages(self._asgi, origins, self._public)
+        app: ASGIApp = self._asgi
         if self._access_watch is not None:
             app = without_claims(app, self._access_watch.header_reader)
         await serve(
-            with_request_log(with_cors(app, origins), is_on=self._settings.request_log),
+            with_request_log(
+                with_cors(app, self._settings.cors_origins), is_on=self._settings.request_log
+            ),
             listener=listener,
             stop=stop,
             limits=limits_of(self._settings),
@@ -307,6 +308,7 @@ class Proxy:
         self._queues.update(queues)
         # In a thread: it takes a while for hundreds of operations, and callers are being served.
         app, calls = await asyncio.to_thread(self._application, operations, replies)
+        app = without_foreign_pages(app, self._settings.cors_origins, self._public)
         return partial(self._asgi.lead_to, app, calls)
 
     def _application(
