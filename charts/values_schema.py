@@ -23,6 +23,8 @@ from value_types import (
     number,
     part,
     pods,
+    server,
+    source,
     strings,
     text,
 )
@@ -78,32 +80,6 @@ def pool() -> Json:
             "whether voluntary disruptions are limited; it delays node drains by the longest task"
         ),
         **pods(),
-    )
-
-
-def source(what: str, example: str) -> Json:
-    return part(
-        url=text(f"{what}: {example}"),
-        existingSecret=text("a Secret of yours that holds it, in place of `url`"),
-        existingSecretKey=text("the key in that Secret", minLength=1),
-    )
-
-
-def server(what: str) -> Json:
-    return part(
-        enabled=flag(f"whether the chart brings {what}, for a first try"),
-        image=text("its image, by tag or by digest (`name@sha256:…`)", minLength=1),
-        podSecurityContext=free("security context of its pod"),
-        password=text("its password; if empty, one is made and kept"),
-        persistence=part(
-            size=text("size of its volume"),
-            storageClassName={
-                "type": ["string", "null"],
-                "description": "storage class of its volume; the cluster's default if not given",
-            },
-            keepOnUninstall=flag("whether `helm uninstall` leaves its data"),
-        ),
-        resources=free("requests and limits"),
     )
 
 

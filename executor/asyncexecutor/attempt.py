@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asyncexecutor.breakers import Breakers
     from asyncexecutor.runner import Runnable, Runner
     from asynctasks.blobs.blobs import Blobs
-    from asynctasks.operations.operation import RetryPolicy
+    from asynctasks.operations.retry_policy import RetryPolicy
     from asynctasks.operations.sealing import Sealing
     from asynctasks.statements.claimed_task import ClaimedTask
     from asynctasks.upstream_job import UpstreamJob

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asynctasks.operations.operation import RetryPolicy
+    from asynctasks.operations.retry_policy import RetryPolicy
 
 LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 """An upstream may ask for patience, not for ever."""

@@ -17,7 +17,7 @@ from asyncexecutor.runner import JobGoesOn
 
 if TYPE_CHECKING:
     from asyncexecutor.runner import Answer
-    from asynctasks.operations.operation import RetryPolicy
+    from asynctasks.operations.retry_policy import RetryPolicy
 
 _DOWN = (
     UpstreamTimeoutError,

@@ -17,20 +17,13 @@ from asyncproxy.access.metrics import METRICS as ACCESS_METRICS
 from asyncproxy.access.quotas import Quotas
 from asyncproxy.access.trusted_headers import without_claims
 from asyncproxy.admission import Admission
-from asyncproxy.app import create_app
-from asyncproxy.batch_routes import BatchEndpoints
+from asyncproxy.application import Application
 from asyncproxy.body_budget import BodyBudget
-from asyncproxy.callback_routes import CallbackEndpoints
-from asyncproxy.caller_routes import CallerEndpoints
 from asyncproxy.cors import with_cors, without_foreign_pages
 from asyncproxy.fast_path import FastPath
 from asyncproxy.forwarded import PublicAddress, TrustedProxies
 from asyncproxy.health_routes import HealthEndpoints
-from asyncproxy.holds import Holds
-from asyncproxy.many_calls import many_calls_endpoints
 from asyncproxy.metrics import METRICS
-from asyncproxy.operating_routes import OperatingEndpoints
-from asyncproxy.operation_routes import operation_endpoints
 from asyncproxy.overview import OverviewReader
 from asyncproxy.probes import Probe
 from asyncproxy.queue_windows import QueueWindows
@@ -40,8 +33,6 @@ from asyncproxy.request_log import with_request_log
 from asyncproxy.server import limits_of, serve, url_of
 from asyncproxy.settings import AuditPlace
 from asyncproxy.stranded import StrandedQueues
-from asyncproxy.submission import Submission
-from asyncproxy.task_routes import TaskEndpoints
 from asyncproxy.watch import Watch
 from asynctasks.limits.gates import Gates
 from asynctasks.loop import fault_of
@@ -52,10 +43,8 @@ from asynctasks.operations.sealing import Sealing
 from asynctasks.probe_server import serve_probes
 from asynctasks.releases import Releases
 from asynctasks.reserved_places import ReservedPlaces
-from asynctasks.statements.batch_search import BatchSearch
 from asynctasks.statements.batch_steps import BatchSteps
 from asynctasks.statements.batches import Batches
-from asynctasks.statements.deliveries import Deliveries
 from asynctasks.statements.limit_states import LimitStates
 from asynctasks.statements.proxies import Proxies
 from asynctasks.statements.releases import HeldTasks
@@ -67,12 +56,11 @@ from asynctasks.statements.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
     from asyncproxy.access.access import Access
-    from asyncproxy.operation_routes import Endpoint
     from asyncproxy.replies import Replies
     from asyncproxy.settings import ProxySettings
     from asynctasks.connections import Connections
@@ -118,13 +106,11 @@ class Proxy:
         sealing: Sealing,
         access: Access | None,
     ) -> None:
-        database = self._database = connections.database
-        self._broker = connections.broker
-        self._blobs = connections.blobs
-        self._traces = connections.traces
+        database, broker = connections.database, connections.broker
         upkeep, roster = Upkeep(database), Roster(database)
         self._settings = settings
         self._operations = operations
+        self._connections = connections
         self._sealing = sealing
         self._access_watch = AccessWatch(settings.access_file) if settings.access_file else None
         if self._access_watch is not None:
@@ -140,16 +126,15 @@ class Proxy:
         held = HeldTasks(
             database, grace_seconds=settings.publish_grace_seconds, window=settings.queue_window
         )
-        self._releases = Releases(held, self._broker, operations)
+        self._releases = Releases(held, broker, operations)
         self._places = ReservedPlaces(held, operations)
         self._asgi = FastPath()
         self._queues: set[str] = set()
-        self._windows = QueueWindows(held, self._queues)
-        self._stranded = StrandedQueues(roster, operations)
-        self._admission = Admission(
-            upkeep, settings, on_sample=self._stranded.look, waits_apart=self._waits_apart
+        windows = QueueWindows(held, self._queues)
+        stranded = StrandedQueues(roster, operations)
+        admission = Admission(
+            upkeep, settings, on_sample=stranded.look, waits_apart=self._waits_apart
         )
-        self._bodies = BodyBudget(settings.max_held_body_bytes)
         proxies = TrustedProxies(settings.trusted_proxies)
         self._public = PublicAddress(settings.public_url, proxies)
         self._audit_table = access and audit_table(settings, database)
@@ -157,24 +142,49 @@ class Proxy:
             write = None if settings.audit is AuditPlace.OFF else log_entry
             table = self._audit_table
             access.audit = Audit(write if table is None else table.write, proxies)
-        self._batches = Batches(database)
+        batches = Batches(database)
         self._limit_states = LimitStates(database)
         self._gates = Gates(self._read_standing)
-        self._overviews = OverviewReader(
-            states=self._limit_states,
-            counts=TaskCounts(database),
-            roster=roster,
-            seconds=settings.list_seconds,
-        )
         self._database_probe = Probe("database", database.ping)
-        self._broker_probe = Probe("broker", self._broker.ping)
+        self._broker_probe = Probe("broker", broker.ping)
+        self._application = Application(
+            settings=settings,
+            connections=connections,
+            sealing=sealing,
+            access=access,
+            ways=self._access_watch and self._access_watch.ways,
+            quotas=self._quotas,
+            public=self._public,
+            store=self._store,
+            watch=self._watch,
+            admission=admission,
+            gates=self._gates,
+            releases=self._releases,
+            places=self._places,
+            windows=windows,
+            bodies=BodyBudget(settings.max_held_body_bytes),
+            batches=batches,
+            limit_states=self._limit_states,
+            overviews=OverviewReader(
+                states=self._limit_states,
+                counts=TaskCounts(database),
+                roster=roster,
+                seconds=settings.list_seconds,
+            ),
+            health=HealthEndpoints(
+                database=self._database_probe,
+                broker=self._broker_probe,
+                stranded=stranded,
+                has_access_file=access is not None,
+            ),
+        )
         self._loops = (
             self._database_probe.loop,
             self._broker_probe.loop,
             self._watch.loop,
-            self._admission.loop,
+            admission.loop,
             self._gates.loop,
-            self._windows.loop,
+            windows.loop,
             *(() if self._audit_table is None else self._audit_table.loops),
             *(() if self._access_watch is None else self._access_watch.loops),
             *(() if self._quotas is None else (self._quotas.shares.loop,)),
@@ -184,12 +194,12 @@ class Proxy:
                 roster=roster,
                 held=held,
                 releases=self._releases,
-                broker=self._broker,
-                blobs=self._blobs,
+                broker=broker,
+                blobs=connections.blobs,
                 settings=settings,
                 queues=self._queues,
                 operations=operations,
-                batches=self._batches,
+                batches=batches,
                 batch_steps=BatchSteps(
                     database=database,
                     more_attempts=lambda name: more_attempts(operations.current, name),
@@ -204,7 +214,9 @@ class Proxy:
         await self._begin_access()
         async with (
             listening_replies(
-                self._settings.reply_strategy, broker=self._broker, store=self._store
+                self._settings.reply_strategy,
+                broker=self._connections.broker,
+                store=self._store,
             ) as replies,
             self._operations.followed_by(partial(self._prepare, replies)),
             serve_probes(
@@ -272,23 +284,6 @@ class Proxy:
             await watch.fetch_keys()
             log.info("callers are told apart", **told_of(watch.file))
 
-    def _submission(self, replies: Replies) -> Submission:
-        return Submission(
-            store=self._store,
-            broker=self._broker,
-            replies=replies,
-            watch=self._watch,
-            admission=self._admission,
-            gates=self._gates,
-            releases=self._releases,
-            places=self._places,
-            windows=self._windows,
-            sealing=self._sealing,
-            blobs=self._blobs,
-            settings=self._settings,
-            traces=self._traces,
-        )
-
     def _waits_apart(self, name: str) -> bool:
         operation = self._operations.current.get(name)
         if operation is None:
@@ -302,106 +297,14 @@ class Proxy:
         SealingKeyMissingError, DatabaseUnavailableError.
         """
         self._sealing.require_key(name for name, op in operations.items() if op.needs_sealing)
-        await register_revisions(self._database, operations)
+        await register_revisions(self._connections.database, operations)
         queues = {operation.queue for operation in operations.values()}
-        await self._broker.add_queues(queues)
+        await self._connections.broker.add_queues(queues)
         self._queues.update(queues)
         # In a thread: it takes a while for hundreds of operations, and callers are being served.
-        app, calls = await asyncio.to_thread(self._application, operations, replies)
+        app, calls = await asyncio.to_thread(self._application.serving, operations, replies)
         app = without_foreign_pages(app, self._settings.cors_origins, self._public)
         return partial(self._asgi.lead_to, app, calls)
-
-    def _application(
-        self, operations: Operations, replies: Replies
-    ) -> tuple[ASGIApp, Mapping[tuple[str, str], Endpoint]]:
-        holds = Holds(self._gates, operations)
-        called = callable_ones(operations)
-        calls = operation_endpoints(
-            called,
-            submission=self._submission(replies),
-            admission=self._admission,
-            bodies=self._bodies,
-            holds=holds,
-            public=self._public,
-            access=self._access,
-            quotas=self._quotas,
-            traces=self._traces,
-        ) | many_calls_endpoints(
-            called,
-            submission=self._submission(replies),
-            bodies=self._bodies,
-            public=self._public,
-            access=self._access,
-            quotas=self._quotas,
-            traces=self._traces,
-        )
-        app = create_app(
-            called,
-            calls=calls,
-            tasks=self._tasks(operations, holds),
-            batches=self._batch_endpoints(),
-            operating=self._operating(operations),
-            callbacks=self._callbacks(),
-            callers=CallerEndpoints(access=self._access),
-            health=self._health(),
-            ways=self._access_watch and self._access_watch.ways,
-            has_docs=self._settings.docs,
-            has_dashboard=self._settings.ui,
-        )
-        return app, calls
-
-    def _tasks(self, operations: Operations, holds: Holds) -> TaskEndpoints:
-        return TaskEndpoints(
-            store=self._store,
-            watch=self._watch,
-            admission=self._admission,
-            broker=self._broker,
-            blobs=self._blobs,
-            operations=operations,
-            holds=holds,
-            max_wait_seconds=self._settings.max_wait_seconds,
-            list_seconds=self._settings.list_seconds,
-            public=self._public,
-            access=self._access,
-            quotas=self._quotas,
-        )
-
-    def _batch_endpoints(self) -> BatchEndpoints:
-        return BatchEndpoints(
-            batches=self._batches,
-            search=BatchSearch(self._database, seconds=self._settings.list_seconds),
-            bodies=self._bodies,
-            public=self._public,
-            access=self._access,
-        )
-
-    def _callbacks(self) -> CallbackEndpoints:
-        return CallbackEndpoints(
-            store=self._store,
-            deliveries=Deliveries(self._database),
-            public_keys=self._settings.callback_keys.public_jwks(),
-            are_on=bool(self._settings.callback_allow),
-            public=self._public,
-            access=self._access,
-        )
-
-    def _operating(self, operations: Operations) -> OperatingEndpoints:
-        return OperatingEndpoints(
-            states=self._limit_states,
-            overviews=self._overviews,
-            gates=self._gates,
-            operations=operations,
-            bodies=self._bodies,
-            access=self._access,
-        )
-
-    def _health(self) -> HealthEndpoints:
-        return HealthEndpoints(
-            database=self._database_probe,
-            broker=self._broker_probe,
-            stranded=self._stranded,
-            has_access_file=self._access is not None,
-        )
 
 
 def _quotas(access: Access | None, database: Database) -> Quotas | None:

@@ -20,7 +20,8 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.runner import Answer, Attempt, Runnable
 from asynctasks.attempt_history import KEPT_ATTEMPTS
-from asynctasks.operations.operation import Operation, RetryPolicy
+from asynctasks.operations.operation import Operation
+from asynctasks.operations.retry_policy import RetryPolicy
 from asynctasks.operations.sealing import Sealing, new_sealing_key
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response

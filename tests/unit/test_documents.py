@@ -24,10 +24,11 @@ from asyncproxy.settings import ProxySettings
 from asyncproxy.task_routes import TaskEndpoints, task_routes
 from asynctasks.limits.limit import Bounds, Limit
 from asynctasks.operations.declared_response import DeclaredResponse
-from asynctasks.operations.operation import Operation, RetryPolicy
+from asynctasks.operations.operation import Operation
 from asynctasks.operations.operations_file import parse_operations
 from asynctasks.operations.parameter import Parameter
 from asynctasks.operations.raw_body import RawBody
+from asynctasks.operations.retry_policy import RetryPolicy
 from asynctasks.operations.rewrite_location import RewriteLocation
 from asynctasks.operations.upstream_auth import ClientCredentials, UpstreamAuth
 from asynctasks.operations.upstream_call import UpstreamCall, UpstreamTls

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from asyncexecutor.retry import LONGEST_RETRY_AFTER_SECONDS, GiveUp, Retry, next_attempt
 from asyncexecutor.upstream import retry_after_seconds
-from asynctasks.operations.operation import RetryPolicy
+from asynctasks.operations.retry_policy import RetryPolicy
 
 
 def backing_off(shortest: float, longest: float) -> RetryPolicy:

@@ -18,7 +18,7 @@ from asyncexecutor.failures import (
 )
 from asyncexecutor.runner import Answer, JobGoesOn
 from asyncexecutor.upstream_sign import Sign, sign_of
-from asynctasks.operations.operation import RetryPolicy
+from asynctasks.operations.retry_policy import RetryPolicy
 from asynctasks.response import Response
 from asynctasks.upstream_job import UpstreamJob
 

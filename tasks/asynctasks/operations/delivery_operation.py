@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import model_validator
 
 from asynctasks.errors import CallbackUrlError, OperationsFileError
-from asynctasks.operations.operation import Operation, RetryPolicy
+from asynctasks.operations.operation import Operation
+from asynctasks.operations.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

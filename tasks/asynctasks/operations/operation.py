@@ -23,6 +23,7 @@ from asynctasks.operations.parameter import Parameter, YesOrNo
 from asynctasks.operations.raw_body import DESCRIBING, RawBody
 from asynctasks.operations.reserved_paths import MANY_CALLS, RESERVED_PATHS
 from asynctasks.operations.retention import Retention
+from asynctasks.operations.retry_policy import RetryPolicy
 from asynctasks.operations.task_options import MAX_SECONDS, check_labels, check_order
 from asynctasks.operations.upstream_call import OUR_NAMES, WITH_BODY, UpstreamCall
 from asynctasks.operations.write_only import Schema
@@ -51,34 +52,7 @@ _NOT_RUN_BY = {
 """What makes no difference to whoever runs a task of it."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~@:-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-HttpStatus = Annotated[Whole, Field(ge=400, le=599)]
 Priority = Annotated[Whole, Field(ge=0, le=9)]
-
-
-class RetryPolicy(Declared):
-    """When a failed attempt is followed by another."""
-
-    max_attempts: Whole = Field(default=5, ge=1, le=100)
-    backoff_seconds: tuple[Seconds, Seconds] = (1, 60)
-    """The longest wait before the second attempt, doubled each time up to the second number."""
-    on_status: frozenset[HttpStatus] = frozenset({408, 429, 500, 502, 503, 504})
-    """Upstream answers that are worth another attempt; any other answer is the caller's."""
-
-    @field_validator("backoff_seconds")
-    @classmethod
-    def _grows(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError("the first number is the shortest backoff, the second the longest")
-        return value
-
-    def pause_seconds(self, failures: int, *, jitter: float) -> float:
-        """The wait before the attempt that follows the `failures`-th failed one.
-
-        It grows exponentially, with full jitter (uniform in 0..1), which spreads the retries of
-        many tasks that failed together.
-        """
-        shortest, longest = self.backoff_seconds
-        return min(longest, shortest * 2.0 ** min(failures - 1, 60)) * jitter
 
 
 class Operation(Declared):
