@@ -47,8 +47,10 @@ class Breakers:
 
         A poll is no call of what is limited, and so says nothing.
         """
+        if task.upstream_job is not None:
+            return None
         broken = [limit for limit in operation.declared_limits if limit.breaker is not None]
-        sign = sign_of(result, operation.retry) if broken and task.upstream_job is None else None
+        sign = sign_of(result, operation.retry) if broken else None
         if sign is None:
             return None
         if sign.is_up:

@@ -83,6 +83,8 @@ def target_of_same_origin(location: str, *, called: URL) -> URL | None:
 
 def with_user_of(url: URL, called: URL) -> URL:
     """The URL with the user and the password, if any, by which another was called."""
+    if "@" not in url.raw_authority and "@" not in called.raw_authority:
+        return url
     same_caller = url.with_user(called.user)
     if called.password is not None:
         same_caller = same_caller.with_password(called.password)
