@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         TokenUnusableError,
         UrlInvalidError,
     )
+    from asyncapiproxy.client.many_calls import SubmittedCall
     from asyncapiproxy.client.problem import Fault, Problem
     from asyncapiproxy.client.task_filter import TaskFilter
     from asyncapiproxy.client.task_handle import TaskHandle
@@ -68,6 +69,7 @@ __all__ = [
     "Problem",
     "ProblemError",
     "ProxyUnreachableError",
+    "SubmittedCall",
     "TaskCancelledError",
     "TaskExpiredError",
     "TaskFailedError",
@@ -86,6 +88,7 @@ _MODULES = (
     *("client", "async_client", "task_handle", "async_task_handle"),
     *(
         "errors",
+        "many_calls",
         "problem",
         "task_filter",
         "task_state",

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import httpx
 
-from asyncapiproxy import AsyncClient, BatchState, Client, TaskHandle, TaskState
+from asyncapiproxy import AsyncClient, BatchState, Client, SubmittedCall, TaskHandle, TaskState
 
 Kind = Literal["sync", "async"]
 KINDS: tuple[Kind, ...] = ("sync", "async")
@@ -66,6 +66,9 @@ class ThreadedClient:
 
     def tasks(self, **which: Any) -> AsyncIterator[TaskHandle]:
         return _in_turn(self._client.tasks(**which))
+
+    def submit_many(self, *given: Any, **more: Any) -> AsyncIterator[SubmittedCall]:
+        return _in_turn(self._client.submit_many(*given, **more))
 
     def batches(self, **which: Any) -> AsyncIterator[BatchState]:
         return _in_turn(self._client.batches(**which))

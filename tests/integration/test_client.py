@@ -203,3 +203,21 @@ async def test_operations_and_other_paths_are_asked_for(client: AsyncClient):
     assert (await client.ask("GET", "/whoami")).json()["principal"] is None
     with pytest.raises(NotFoundError):
         await client.ask("GET", "/limits/nobody")
+
+
+async def test_many_calls_are_submitted_by_few_requests(client: AsyncClient):
+    names = [f"client {number}" for number in range(600)]
+    calls = [{"name": name} for name in names] + [{"name": 7}]
+    many = [one async for one in client.submit_many("create-client", calls, batch="import")]
+    assert [one.task_id is None for one in many] == [False] * 600 + [True]
+    problem = many[-1].problem
+    assert problem is not None
+    assert [fault.place for fault in problem.faults] == ["/arguments/name"]
+
+    again = [
+        one.task_id
+        async for one in client.submit_many("create-client", calls[:3], key=lambda _: many[0].key)
+    ]
+    assert again[0] == many[0].task_id
+    listed = {task.id async for task in client.tasks(batch="import", page_size=1000)}
+    assert listed == {one.task_id for one in many[:-1]}

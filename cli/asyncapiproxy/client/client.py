@@ -8,18 +8,21 @@ import httpx
 
 from asyncapiproxy.client import calls
 from asyncapiproxy.client.connection import address, http_options
+from asyncapiproxy.client.many_calls import groups_of, submit_group
 from asyncapiproxy.client.sender import Sender
 from asyncapiproxy.client.submission import submission, submit
 from asyncapiproxy.client.task_filter import TaskFilter
 from asyncapiproxy.client.task_handle import TaskHandle
+from asyncapiproxy.client.task_options import option_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from types import TracebackType
 
     from asyncapiproxy.client.batch_state import BatchAction, BatchCounts, BatchState
     from asyncapiproxy.client.declared_operation import DeclaredOperation
+    from asyncapiproxy.client.many_calls import SubmittedCall
     from asyncapiproxy.client.task_options import Seconds
     from asyncapiproxy.client.task_state import TaskPage, TaskStatus
 
@@ -107,6 +110,42 @@ class Client:
         )
         submitted = self._sender.run(submit(self._proxy, wanted))
         return TaskHandle(self._sender, submitted.state, submitted=submitted)
+
+    def submit_many(
+        self,
+        operation: str,
+        calls: Iterable[Mapping[str, Any]],
+        *,
+        key: Callable[[Mapping[str, Any]], str] | None = None,
+        delay: Seconds | None = None,
+        deadline: Seconds | datetime | None = None,
+        priority: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        batch: str | None = None,
+        callback: str | None = None,
+    ) -> Iterator[SubmittedCall]:
+        """Submit a task of the operation for each of these arguments, hundreds by each request.
+
+        What has come of each is given in their order, with its key and the id of its task or the
+        problem for which there is none; nothing is waited for. `key` says by which key a call is
+        submitted, so that a program that is started again makes no task twice; without it each has
+        one of its own, which makes its repeats safe. The calls are taken from the iterable as they
+        are sent. What is refused for now is sent again for `patience_seconds`.
+
+        For operations by POST that have all their arguments in a JSON body. Raises CallInvalidError
+        for others, and what `submit` raises.
+        """
+        headers = option_headers(
+            delay=delay,
+            deadline=deadline,
+            priority=priority,
+            labels=labels,
+            batch=batch,
+            callback=callback,
+        )
+        for group in groups_of(calls, key):
+            steps = submit_group(self._proxy, operation, group, headers)
+            yield from self._sender.run(steps)
 
     def get(self, task_id: str) -> TaskHandle:
         """The task of this id; raises NotFoundError."""

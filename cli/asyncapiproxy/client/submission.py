@@ -83,7 +83,7 @@ def submission(
 
     Raises CallInvalidError.
     """
-    _check(arguments, key)
+    check_call(arguments, key)
     return Submission(
         operation=operation,
         arguments=dict(arguments or {}),
@@ -121,7 +121,8 @@ def submit(proxy: Proxy, submission: Submission) -> Steps[Submitted]:
         raise
 
 
-def _check(arguments: Any, key: Any) -> None:
+def check_call(arguments: Any, key: Any) -> None:
+    """Raise CallInvalidError where a program gives no arguments, or a key that is none."""
     if arguments is not None and not isinstance(arguments, Mapping):
         kind = type(arguments).__name__
         raise CallInvalidError(f"`arguments` is a {kind}: expected values by their names.")
@@ -129,7 +130,8 @@ def _check(arguments: Any, key: Any) -> None:
         raise CallInvalidError(f"`key` is {key!r}: expected a text, 1 to 255 characters long.")
 
 
-def _json(value: Any) -> bytes:
+def json_of(value: Any) -> bytes:
+    """The JSON text of a call; raises CallInvalidError."""
     try:
         return write_json(value)
     except TypeError as error:
@@ -142,7 +144,7 @@ def _sent(
     request = declared.request(submission.arguments)
     body = submission.body
     if body is None and request.body is not None:
-        body = RequestBody(_json(request.body), "application/json")
+        body = RequestBody(json_of(request.body), "application/json")
     elif body is not None and not declared.content_types:
         raise CallInvalidError(f"{declared.name} takes no body as it comes, but arguments.")
     began = proxy.monotonic()
