@@ -85,6 +85,34 @@ def test_a_violation_says_where_and_what(arguments: Any, expected: list[tuple[st
     assert violations(CLIENT, arguments) == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"": {"a": "x"}, "a": 1}, "//a"),
+        ({"": {"": {"a": "x"}}}, "///a"),
+        ({"": {"": "x"}}, "//"),
+        ({"b": [1, {"": "x"}]}, "/b/1/"),
+        ({"": {'"]["a': "x", "a": 1}}, '//"]["a'),
+        ({"": {"a/b~c": "x"}}, "//a~1b~0c"),
+        # By neither its path nor its message: what is above it.
+        ({"": {":\n    ": "x"}}, "/"),
+        ({":\n    ": {"": "x"}}, "/:\n    "),
+    ],
+)
+def test_an_empty_name_is_a_part_of_a_place(arguments: Any, place: str):
+    schema: dict[str, Any] = {
+        "$ref": "#/$defs/deep",
+        "$defs": {
+            "deep": {
+                "type": ["object", "array", "integer"],
+                "additionalProperties": {"$ref": "#/$defs/deep"},
+                "items": {"$ref": "#/$defs/deep"},
+            }
+        },
+    }
+    assert [pointer for pointer, _ in violations(schema, arguments)] == [place]
+
+
 def test_every_violation_is_told():
     found = violations(CLIENT, {"age": "old", "password": "short"})
     assert [pointer for pointer, _ in found] == ["/age", "/password", ""]

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import orjson
+import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -113,6 +114,15 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize("name", ["", ":\n    "])
+def test_a_schema_with_a_fault_below_an_odd_name_is_refused(name: str):
+    document: Any = copy.deepcopy(READ)
+    arguments = document["operations"]["create-client"]["arguments"]
+    arguments["properties"] = {"": {"properties": {name: None}}}
+    with pytest.raises(OperationsFileError, match="properties"):
+        parse_operations(yaml.dump(document, Dumper=DUMPER), name="ops.yaml")
 
 
 @given(value=VALUES, choose=st.randoms(use_true_random=False))

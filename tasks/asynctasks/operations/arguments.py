@@ -16,6 +16,7 @@ from asynctasks.json_values import (
     is_large,
     number_words,
 )
+from asynctasks.operations.error_place import error_place
 from asynctasks.operations.schema_faults import schema_faults
 from asynctasks.operations.schema_keywords import keyword_faults, schemas_in
 from asynctasks.operations.storable import unstorable
@@ -64,7 +65,7 @@ class ArgumentsSchema:
         except ValueError as error:  # its own limit of depth
             raise ArgumentsInvalidError([Violation("", "is nested too deeply")]) from error
         raise ArgumentsInvalidError(
-            [Violation(pointer(error.instance_path), _detail(error)) for error in errors]
+            [Violation(pointer(error_place(error, arguments)), _detail(error)) for error in errors]
         )
 
     def _errors(self, arguments: Any) -> list[jsonschema_rs.ValidationError]:

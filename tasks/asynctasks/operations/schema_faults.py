@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 
 from asynctasks.errors import SchemaInvalidError
+from asynctasks.operations.error_place import error_place
 from asynctasks.operations.validator import compiled
 from asynctasks.operations.write_only import REFERENCES, walk
 
@@ -48,7 +49,7 @@ def _first_fault(schema: Schema) -> SchemaInvalidError | None:
         # Once more without a mask: here the values are the schema, and no secret.
         compiled(schema)
     except jsonschema_rs.ValidationError as error:
-        return _named(schema, tuple(error.instance_path), error.message)
+        return _named(schema, error_place(error, schema), error.message)
     except ValueError as error:
         return SchemaInvalidError((), str(error))
     return None
