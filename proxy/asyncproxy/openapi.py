@@ -13,6 +13,7 @@ from asyncproxy.openapi_callbacks import SCHEMAS as OF_CALLBACKS
 from asyncproxy.openapi_parameters import parameter_objects
 from asyncproxy.openapi_schemas import ComponentSchemas
 from asyncproxy.operating_schemas import COMPONENTS as OPERATING
+from asyncproxy.options_headers import KEY_PATTERN
 from asyncproxy.schemas import ANSWER_HEADERS, ANYTHING, COMPONENTS, LINES, OPERATION
 from asyncproxy.schemas import MANY_CALLS as MANY_CALLS_ANSWERS
 from asynctasks.operations.operation import BODILESS
@@ -49,7 +50,7 @@ _HEADERS = [
         "Idempotency-Key",
         "A repeat with the same key joins this call.",
         "8e03978e-40d5",
-        r"[!#-~]([ -~]{0,253}[!#-~])?",
+        KEY_PATTERN,
     ),
     _header("Task-Deadline", "Seconds or a date; then the task expires.", "90"),
     _header("Task-Delay", "Seconds until the first attempt.", "30", r"[0-9]{1,7}(\.[0-9]{1,6})?"),

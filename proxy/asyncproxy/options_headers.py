@@ -28,6 +28,9 @@ HEADERS: dict[TaskOption, str] = {
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _DIGIT = re.compile(r"\d", re.ASCII)
+_STRING = re.compile(r'"([ !#-\[\]-~]|\\["\\])*"')
+KEY_PATTERN = r'([!#-~]([ -~]{0,253}[!#-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")'
+"""What an Idempotency-Key is, for people and their clients: bare, or as a string in quotes."""
 
 
 def read_options(headers: Headers) -> TaskOptions:
@@ -64,9 +67,13 @@ def _key(header: str | None) -> str | None:
     if header is None:
         return None
     key = header.strip()
-    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
-        return re.sub(r"\\(.)", r"\1", key[1:-1])
-    return key
+    if not key.startswith('"') and not key.endswith('"'):
+        return key
+    if not _STRING.fullmatch(key):
+        raise TaskOptionsError(
+            "idempotency_key", "no quotes around it, or the two of a string (RFC 9651 §3.3.3)"
+        )
+    return re.sub(r"\\(.)", r"\1", key[1:-1])
 
 
 def _deadline(header: str | None) -> datetime | float | None:

@@ -8,10 +8,11 @@ from uuid import uuid4
 import schemathesis
 from schemathesis import Case, HookContext
 
+from asyncproxy.options_headers import KEY_PATTERN
 from asynctasks.statements.batch_search import FITTING
 
 LABELS = re.compile(r"[A-Za-z0-9]+=[A-Za-z0-9]*(, ?[A-Za-z0-9]+=[A-Za-z0-9]*)*")
-KEY = re.compile(r"[!#-~]([ -~]{0,253}[!#-~])?")
+KEY = re.compile(KEY_PATTERN)
 SECONDS = re.compile(r"[1-9][0-9]{0,6}")
 STATUSES = {action.value: statuses for action, statuses in FITTING.items()}
 

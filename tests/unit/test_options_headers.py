@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from asyncproxy.options_headers import HEADERS, header_error, read_options
+from asyncproxy.options_headers import HEADERS, KEY_PATTERN, header_error, read_options
 from asyncproxy.problems import HeaderInvalidError
 from asynctasks.errors import TaskOption, TaskOptionsError
 from asynctasks.operations.task_options import TaskOptions, check_options
@@ -64,7 +64,7 @@ def test_each_option_is_named_as_its_header(option: TaskOption):
         ("8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324"),
         (" spaced key ", "spaced key"),
         ("k" * 255, "k" * 255),
-        ('"', '"'),
+        ('a"b', 'a"b'),
     ],
 )
 def test_a_key_is_read_quoted_or_bare(header: str, key: str):
@@ -75,6 +75,17 @@ def test_a_key_is_read_quoted_or_bare(header: str, key: str):
 def test_a_key_that_cannot_be_used_is_refused(header: str):
     with pytest.raises(HeaderInvalidError, match="Idempotency-Key"):
         check(idempotency_key=header)
+
+
+@pytest.mark.parametrize("header", ['"', '"a', 'a"', '"a"b"', '"a\\"', '"a\\b"'])
+def test_a_key_whose_quotes_are_not_those_of_a_string_is_refused(header: str):
+    with pytest.raises(HeaderInvalidError, match=r"Idempotency-Key.*no quotes"):
+        check(idempotency_key=header)
+
+
+@given(key=st.from_regex(KEY_PATTERN, fullmatch=True, alphabet=st.characters(codec="ascii")))
+def test_each_key_of_the_document_can_be_used(key: str):
+    check(idempotency_key=key)
 
 
 @pytest.mark.parametrize("header", ["90", "90.0", " 90 "])
