@@ -48,7 +48,8 @@ async def run_attempt(
     if isinstance(result, JobGoesOn):
         return _going_on(task, result.job, after_seconds=result.after_seconds)
     if resting is not None and task.max_attempts > 1:
-        return _given_back(task, result, limit=resting, finished_at=utc_now())
+        policy = runnable.operation.retry
+        return _given_back(task, policy, result, limit=resting, finished_at=utc_now())
     return judge(
         task,
         runnable.operation.retry,
@@ -100,6 +101,7 @@ def _going_on(task: ClaimedTask, job: UpstreamJob, *, after_seconds: float) -> O
 
 def _given_back(
     task: ClaimedTask,
+    policy: RetryPolicy,
     result: Answer | AttemptFailedError,
     *,
     limit: str,
@@ -110,12 +112,11 @@ def _given_back(
     It is not counted, and the task waits with the others until the upstream is up again. One that
     may have no second attempt gets none by this either.
     """
-    failure = _failure(result)
     attempts = with_ended_attempt(
         task,
         outcome="given back",
         finished_at=finished_at,
-        detail=f"{failure or 'The upstream is down.'} Not counted: the limit {limit} rests.",
+        detail=f"{_detail(policy, result)} Not counted: the limit {limit} rests.",
         response_status=result.response.status if result.response else None,
     )
     return Outcome(TaskStatus.QUEUED, retry_after_seconds=0, is_given_back=True, attempts=attempts)
@@ -142,7 +143,7 @@ def judge(
         task,
         outcome="succeeded" if succeeded else "failed",
         finished_at=finished_at,
-        detail=str(failure) if failure else None,
+        detail=_detail(policy, result),
         response_status=response.status if response else None,
     )
     job = result.job or task.job
@@ -172,7 +173,16 @@ def _failure(result: Answer | AttemptFailedError) -> AttemptFailedError | None:
     if isinstance(result, AttemptFailedError):
         return result
     if result.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UpstreamFailedError(f"The upstream answered {_status_line(result.response.status)}.")
+        return UpstreamFailedError(_answered(result.response.status))
+    return None
+
+
+def _detail(policy: RetryPolicy, result: Answer | AttemptFailedError) -> str | None:
+    """Why the attempt was not the end, for its history; an answer that is final tells of itself."""
+    if failure := _failure(result):
+        return str(failure)
+    if isinstance(result, Answer) and _is_worth_another(policy, result):
+        return _answered(result.response.status)
     return None
 
 
@@ -182,12 +192,13 @@ def _is_worth_another(policy: RetryPolicy, result: Answer | AttemptFailedError) 
     return result.response.status in policy.on_status
 
 
-def _status_line(status: int) -> str:
-    """A status as people know it: `503 Service Unavailable`."""
+def _answered(status: int) -> str:
+    """With the status as people know it: `503 Service Unavailable`."""
     try:
-        return f"{status} {HTTPStatus(status).phrase}"
+        phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
-        return str(status)
+        phrase = ""
+    return f"The upstream answered {status}{phrase}."
 
 
 def attempt_at(

@@ -150,6 +150,16 @@ def test_the_ended_attempt_is_remembered():
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(429, "The upstream answered 429 Too Many Requests."), (404, None), (201, None)],
+)
+def test_an_answer_that_is_worth_another_attempt_is_told_in_the_history(
+    status: int, told: str | None
+):
+    assert judged(answer(status)).attempts[-1].get("detail") == told
+
+
 def test_only_the_newest_attempts_are_remembered():
     before: list[dict[str, Any]] = [{"number": number} for number in range(1, 61)]
     outcome = judged(answer(200), replace(TASK, attempt=61, attempts=before))
@@ -268,7 +278,7 @@ async def attempted(result: Answer | AttemptFailedError, **values: Any) -> Outco
     [
         (UpstreamTimeoutError("No answer within 3 s."), "No answer within 3 s."),
         (answer(503), "The upstream answered 503 Service Unavailable."),
-        (answer(429), "The upstream is down."),
+        (answer(429), "The upstream answered 429 Too Many Requests."),
     ],
 )
 async def test_what_only_finds_out_that_the_upstream_is_down_is_not_counted(
