@@ -213,9 +213,12 @@ def _number(option: str, text: str | None, kind: type[int | float]) -> float | s
         value = kind(text)
     except ValueError:
         value = math.nan
-    if not abs(value) < MOST:
-        raise typer.BadParameter(f"expected a number or `{FILE}`", param_hint=option)
-    return value
+    if abs(value) < MOST:
+        return value
+    what = "a whole number" if kind is int else "a number"
+    is_large = abs(value) >= MOST  # NaN is neither
+    told = "the number is too large" if is_large else f"expected {what} or `{FILE}`"
+    raise typer.BadParameter(told, param_hint=option)
 
 
 def _of_file(value: float | str) -> float | None:
