@@ -1,6 +1,8 @@
 """What is stuck, why, since when and by whom; and what is pressed about it."""
 
-from playwright.sync_api import expect
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
 
 from asynctestkit.browsing import OpenPage
 from asynctestkit.dashboard import Dashboard
@@ -47,3 +49,47 @@ def test_queues_operations_and_limits_are_paused_and_resumed(quiet: Dashboard, o
         resume.click()
         expect(page.get_by_role("button", name=f"Pause {name}")).to_be_visible()
         expect(page.get_by_text("Nothing is stuck")).to_be_visible()
+
+
+def say_of(page: Page, what: str, name: str, said: dict[str, Any]) -> None:
+    """Have the page told something else of one queue or limit than the proxy says."""
+
+    def answer(route: Route) -> None:
+        answered = route.fetch()
+        document = answered.json()
+        next(one for one in document[what] if one["name"] == name).update(said)
+        route.fulfill(response=answered, json=document)
+
+    page.route(f"**/{what}", answer)
+
+
+UP_AGAIN = {"state": "recovering", "failures": 0, "openedAt": None, "probeAt": None}
+
+
+def test_an_upstream_that_is_up_again_is_not_told_as_down(quiet: Dashboard, open_page: OpenPage):
+    page = open_page()
+    say_of(page, "limits", "old-system", {"breaker": UP_AGAIN})
+    page.goto(quiet.at())
+    expect(page.get_by_role("table", name="Limits")).to_contain_text("up again, recovering")
+    expect(page.get_by_text("Nothing is stuck")).to_be_visible()
+    page.unroute("**/limits")
+    say_of(page, "limits", "old-system", {"breaker": UP_AGAIN, "held": 4})
+    page.reload()
+    expect(page.locator(".reasons")).to_contain_text(
+        "Limit old-system recovers: its upstream is up again, 4 wait"
+    )
+
+
+def test_what_waits_for_its_own_share_of_a_limit_is_not_told_as_not_due(
+    quiet: Dashboard, open_page: OpenPage
+):
+    page = open_page()
+    shares = {"perKey": {"concurrency": 3, "ratePerSecond": 2}, "fairBy": "tenant"}
+    bounds = {"declared": shares, "held": 4, "ratePerSecond": None, "startsLeft": None}
+    say_of(page, "limits", "crm", bounds)
+    say_of(page, "queues", "clients", {"queued": 4, "held": 4})
+    page.goto(quiet.at())
+    told = "Limit crm bounds each of those who share it, 4 wait"
+    expect(page.locator(".reasons")).to_contain_text(told)
+    expect(page.get_by_role("table", name="Queues")).to_contain_text(told)
+    expect(page.get_by_role("table", name="Limits")).to_contain_text("2 /s each")

@@ -134,6 +134,7 @@ function stateOf(queue, reasons) {
   if (queue.paused) return pauseState(queue.paused);
   if (reasons.length > 0) return status(reasons[0].kind, reasons[0].text);
   if (queue.published > 0) return status("queued", `${many(queue.published, "task")} on the way`);
+  if (queue.held > 0) return status("queued", "what waits has its turn soon");
   if (queue.queued > 0) return status("queued", "what waits is not due yet");
   return queue.running > 0 ? status("running", "working") : status("succeeded", "idle");
 }
@@ -160,13 +161,16 @@ function runningOf({ name, running, concurrency }) {
   return element("td.number", element("meter", full), ` ${count(running)} of ${count(concurrency)}`);
 }
 
-function startsOf({ ratePerSecond, startsLeft }) {
-  return ratePerSecond === null ? "any" : `${ratePerSecond} /s, ${count(startsLeft ?? 0)} left`;
+function startsOf({ ratePerSecond, startsLeft, declared }) {
+  if (ratePerSecond !== null) return `${ratePerSecond} /s, ${count(startsLeft ?? 0)} left`;
+  const each = declared.perKey?.ratePerSecond;
+  return each ? `${each} /s each` : "any";
 }
 
 function breakerOf(breaker) {
   if (breaker === null) return "–";
   if (breaker.state === "closed") return status("succeeded", "up");
+  if (breaker.state === "recovering") return status("succeeded", "up again, recovering");
   const next = breaker.probeAt && element("small", ", next try ", age(breaker.probeAt));
-  return [status("down", `down, breaker ${breaker.state}`), element("small", " since ", age(breaker.openedAt)), next];
+  return [status("down", "down, breaker open"), element("small", " since ", age(breaker.openedAt)), next];
 }

@@ -15,11 +15,15 @@ export function reasonsOf(queue, limits) {
 
 /** Why tasks that share a limit wait. */
 export function limitReasons(limit) {
-  const { name, breaker, concurrency, running, held, startsLeft } = limit;
+  const { name, breaker, concurrency, running, held, startsLeft, declared } = limit;
   const isFull = concurrency !== null && running >= concurrency;
-  return [
+  const reasons = [
     limit.paused && pause(`Limit ${name} is paused`, limit.paused),
-    breaker && breaker.state !== "closed" && ofBreaker(name, breaker),
+    breaker?.state === "open" && ofBreaker(name, breaker),
+    held > 0 && breaker?.state === "recovering" && {
+      kind: "queued",
+      text: `Limit ${name} recovers: its upstream is up again, ${count(held)} wait`,
+    },
     held > 0 && isFull && {
       kind: "queued",
       text: `Limit ${name}: ${count(running)} of ${count(concurrency)} run, ${count(held)} wait`,
@@ -29,6 +33,9 @@ export function limitReasons(limit) {
       text: `Limit ${name}: ${limit.ratePerSecond} may start in a second, ${count(held)} wait`,
     },
   ].filter(Boolean);
+  // How much each of them has is not told: it is the reason where nothing else is.
+  if (reasons.length > 0 || held === 0 || !declared.perKey) return reasons;
+  return [{ kind: "queued", text: `Limit ${name} bounds each of those who share it, ${count(held)} wait` }];
 }
 
 function limitsOf(queue, limits) {
@@ -40,9 +47,9 @@ function ofOperation({ name, paused, queued }) {
   return pause(`${name} is paused, ${many(queued, "task")} wait${queued === 1 ? "s" : ""}`, paused);
 }
 
-function ofBreaker(name, { state, failures, openedAt }) {
+function ofBreaker(name, { failures, openedAt }) {
   const why = `its upstream failed ${many(failures, "time")} in a row`;
-  return { kind: "down", text: `Limit ${name}: its breaker is ${state}, ${why}`, since: openedAt };
+  return { kind: "down", text: `Limit ${name}: its breaker is open, ${why}`, since: openedAt };
 }
 
 function pause(text, { since, by }) {
