@@ -104,8 +104,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy, and `limits`); "
-        "`document` only writes docs/performance.md again",
+        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy, `limits` and "
+        "`bulk`); `document` only writes docs/performance.md again",
     )
     add("--quick", action="store_true", help="small and short: does it run? (3 min)")
     add("--publish", action="store_true", help="write docs/performance.md and its pictures")
@@ -113,7 +113,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, help="of each measurement (8)")
     add("--delays", nargs="+", type=float, help="seconds of the upstream in `compare` (0 0.2)")
     add("--results", nargs="+", type=Path, default=[], help="of `document`: files to publish, too")
-    add("--rows", type=int, help="the most rows of `rows` (10 million) and `backlog` (1 million)")
+    add(
+        "--rows",
+        type=int,
+        help="the most rows of `rows` (10 million), `backlog` (1 million), `bulk`",
+    )
     add("--systems", nargs="+", choices=list(SYSTEMS), help="of `compare` (all)")
     add("--callers", nargs="+", type=int, help="of `compare` (1 32 256 1000)")
     add("--parts", nargs="+", choices=list(PARTS), help="of `limits` (all)")

@@ -1,8 +1,16 @@
 """Fills the task table by SQL, with rows as proxies and executors leave them."""
 
+import asyncio
 import os
 from collections.abc import Sequence
+from typing import Any
 
+from sqlalchemy import insert
+
+from asynctasks.database import Database
+from asynctasks.instants import utc_now
+from asynctasks.statements.conditions import tasks
+from asynctasks.task import TaskStatus, new_task_id
 from benchmarks.machine.bench import Bench
 
 # Versions and variants as in RFC 9562, and the time first, so that ids sort as real ones do.
@@ -65,6 +73,8 @@ FROM (
 ) AS made
 """
 
+_ROWS_AT_ONCE = 5_000
+
 
 def add_finished(bench: Bench, url: str, *, since: int, until: int) -> None:
     """Finished tasks number `since` to `until`, the newer with the higher number."""
@@ -86,6 +96,55 @@ def add_held(bench: Bench, url: str, *, rows: int, fair_keys: Sequence[str]) -> 
     statement = _HELD.format(rows=rows, fair_keys=quoted, keys=len(fair_keys))
     bench.sql(statement, url=url)
     _settle(bench, url)
+
+
+def add_failed(bench: Bench, url: str, *, operation: str, queue: str, rows: int) -> None:
+    """Tasks of one operation that have used up their attempts just now, on either database."""
+    asyncio.run(_add_failed(url, operation=operation, queue=queue, rows=rows))
+    if url.startswith("postgresql"):
+        _settle(bench, url)
+    else:
+        os.sync()
+
+
+async def _add_failed(url: str, *, operation: str, queue: str, rows: int) -> None:
+    database = Database(url)
+    try:
+        for number in range(0, rows, _ROWS_AT_ONCE):
+            made = [_failed(operation, queue) for _ in range(min(_ROWS_AT_ONCE, rows - number))]
+            async with database.write() as connection:
+                await connection.execute(insert(tasks), made)
+    finally:
+        await database.close()
+
+
+def _failed(operation: str, queue: str) -> dict[str, Any]:
+    now = utc_now()
+    detail = "Cannot connect to host orders.example:443"
+    attempt = {"outcome": "failed", "executor": "executor-1", "detail": detail}
+    times = {"startedAt": now.isoformat(), "finishedAt": now.isoformat()}
+    error = {
+        "type": "upstream-unreachable",
+        "title": "The upstream could not be reached",
+        "status": 502,
+    }
+    return {
+        "id": new_task_id(),
+        "version": 11,
+        "operation": operation,
+        "queue": queue,
+        "arguments": {"item": "pencil", "customer": "ann@example.com"},
+        "status": TaskStatus.FAILED,
+        "attempt": 5,
+        "max_attempts": 5,
+        "attempts": [{"number": number, **attempt, **times} for number in range(1, 6)],
+        "created_at": now,
+        "started_at": now,
+        "finished_at": now,
+        "attempt_started_at": now,
+        "executor": "executor-1",
+        "error": {**error, "detail": detail},
+    }
 
 
 def _settle(bench: Bench, url: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from benchmarks.sections.against import AGAINST
 from benchmarks.sections.backlog import BACKLOG
+from benchmarks.sections.bulk import BULK
 from benchmarks.sections.compare import COMPARE
 from benchmarks.sections.embedded import EMBEDDED
 from benchmarks.sections.headers import HEADERS
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Section[Any]] = {
         ROWS,
         WORKERS,
         BACKLOG,
+        BULK,
         LONE,
         HEADERS,
         TOKENS,

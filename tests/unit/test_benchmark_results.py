@@ -13,6 +13,7 @@ from benchmarks.report.promises import faults, promises
 from benchmarks.report.results import PUBLISHED, Results
 from benchmarks.report.tables import tables
 from benchmarks.sections.against import AGAINST, Against, Pair
+from benchmarks.sections.bulk import BULK, SERVERS, Bulk, Retried, Round, Waits
 from benchmarks.sections.compare import COMPARE, Cell, Compared, Plan
 from benchmarks.sections.limit_order import Flood, Weights
 from benchmarks.sections.limits import LIMITS, Limits
@@ -57,7 +58,7 @@ def test_every_usual_section_is_published(published: Results):
 
 def test_a_promise_is_shown_though_nothing_was_measured():
     shown = list(promises(Results()))
-    assert len(shown) == 29
+    assert len(shown) == 33
     assert {promise.verdict for promise in shown} == {"not measured"}
 
 
@@ -111,6 +112,31 @@ def test_parts_of_limits_are_merged_and_shown_in_one_table(published: Results):
     assert [row[0] for row in tables(merged)["limits"].rows] == ["flood", "flood", "weights"]
     held = {each.measured: each.holds for each in promises(merged) if each.measured}
     assert held == {"3.00 s": False, "3.30 : 1": True}
+
+
+def _bulk(rows: int, *rounds: tuple[float, float, int]) -> Results:
+    """Of rounds by seconds, p99 meanwhile, and tasks done; p99 without is 10 ms."""
+    measured = [
+        Round(seconds, done, done, Waits(5, 10, {}), Waits(6, p99_ms, {}))
+        for seconds, p99_ms, done in rounds
+    ]
+    return Results(by_section={BULK.name: Bulk(rows, 50, [Retried(SERVERS, measured)])})
+
+
+def test_a_batch_is_judged_by_the_median_of_its_rounds():
+    rounds = (70, 15, 100_000), (40, 25, 100_000), (50, 19, 100_000)
+    soon, beside = (each for each in promises(_bulk(100_000, *rounds)) if each.measured)
+    assert (soon.measured, soon.holds) == ("50.0 s", True)
+    assert (beside.measured.split()[0], beside.holds) == ("1.90", True)
+
+
+def test_a_smaller_batch_keeps_no_promise():
+    assert {each.holds for each in promises(_bulk(3_000, (1, 11, 3_000)))} == {None}
+
+
+def test_a_task_that_a_batch_has_left_out_is_a_fault():
+    found = list(faults(_bulk(100_000, (40, 15, 99_999))))
+    assert found == [f"bulk, {SERVERS}: 99999 of 100000 done, 99999 held"]
 
 
 @pytest.mark.parametrize(
