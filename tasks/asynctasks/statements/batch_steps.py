@@ -105,7 +105,8 @@ class _Turn:
         room = await self._room(ids) if action is BatchAction.RETRY else None
         rows = (await self.connection.execute(_LOCK, {"ids": ids})).all()
         left = set(ids).difference(row.id for row in rows)
-        self.locked = (await self.connection.execute(_THERE, {"ids": left})).scalars().all()
+        if left:
+            self.locked = (await self.connection.execute(_THERE, {"ids": left})).scalars().all()
         fitting = [row for row in rows if _fits(row, action, statuses)]
         self.skipped = len(ids) - len(self.locked) - len(fitting)
         match action:
