@@ -3,21 +3,19 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from asynctestkit.kubernetes_cluster import Kubectl, ours, program
+from asynctestkit.person import person
 from asynctestkit.processes import Installation, Keep, Service
 from asynctestkit.release import CommandError, run
+from asynctestkit.shown_commands import blocks, scripts
 
 StartOperator = Callable[..., Service]
 Helm = Callable[..., str]
-
-HOOK = {
-    "helm.sh/hook": "post-install,post-upgrade",
-    "helm.sh/hook-delete-policy": "before-hook-creation",
-}
 
 
 @pytest.fixture
@@ -42,15 +40,21 @@ def helm(kubectl: Kubectl) -> Helm:
     return call
 
 
-def chart(folder: Path, local_part: str, *, annotations: dict[str, str] | None = None) -> str:
+def chart(folder: Path, local_part: str) -> str:
     """The path of a chart that has one AsyncTask, `report`."""
-    (folder / "templates").mkdir(exist_ok=True)
+    return chart_of(folder, ours("AsyncTask", "report", report(local_part)))
+
+
+def chart_of(folder: Path, task: dict[str, Any]) -> str:
+    (folder / "templates").mkdir(exist_ok=True, parents=True)
     (folder / "Chart.yaml").write_text("{apiVersion: v2, name: reports, version: 1.0.0}")
-    arguments = {"email": f"{local_part}@example.com", "name": "Ann"}
-    task = ours("AsyncTask", "report", {"operation": "create-client", "arguments": arguments})
-    task["metadata"]["annotations"] = annotations or {}
     (folder / "templates/task.yaml").write_text(yaml.safe_dump(task))
     return str(folder)
+
+
+def report(local_part: str) -> dict[str, Any]:
+    arguments = {"email": f"{local_part}@example.com", "name": "Ann"}
+    return {"operation": "create-client", "arguments": arguments}
 
 
 def task_status(kubectl: Kubectl) -> str:
@@ -83,12 +87,14 @@ def test_helm_waits_for_an_object_that_no_operator_has_seen(helm: Helm, tmp_path
 def test_a_hook_runs_anew_with_each_revision_and_can_be_awaited(
     helm: Helm, kubectl: Kubectl, tmp_path: Path
 ):
+    _, hook, _ = blocks("docs/asynctasks.md", "yaml")
+    (release_it,) = scripts("docs/asynctasks.md", "In your own chart")
+    somebody = person(tmp_path, kubectl.kubeconfig, namespace=kubectl.namespace)
     uids: set[str] = set()
-    for verb, local_part in (("install", "ann.slow+3"), ("upgrade", "bob.slow+3")):
-        helm(verb, "reports", chart(tmp_path, local_part, annotations=HOOK))
-        kubectl("wait", "--for=create", "asynctask/report", "--timeout=30s")
-        kubectl("wait", "--for=condition=Finished", "asynctask/report", "--timeout=60s")
-        assert task_status(kubectl) == "Succeeded"
+    for local_part in ("ann.slow+3", "bob.slow+3"):
+        task = {**yaml.safe_load(hook), "spec": report(local_part)}
+        chart_of(tmp_path / "reports", task)
+        assert somebody.types(release_it).endswith("Succeeded")
         uids.add(kubectl.get("asynctask", "report")["metadata"]["uid"])
     assert len(uids) == 2
     helm("uninstall", "reports")

@@ -1,5 +1,6 @@
 """The released image and chart on a real cluster: `./dev e2e`."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from asynctestkit.kubernetes_cluster import Kubectl, NoClusterError, cluster
+from asynctestkit.kubernetes_cluster import REPOSITORY, Kubectl, NoClusterError, cluster
 from asynctestkit.missing import skip_for_want_of
-from asynctestkit.release import IMAGE, Json, Release, build_image, load, local_images
+from asynctestkit.person import Person, person
+from asynctestkit.release import IMAGE, LOCAL_BASE, Json, Release, load, local_images
+from asynctestkit.shown_commands import run, scripts
 
 VALUES: Json = {
     "image": {"repository": IMAGE.partition(":")[0], "tag": IMAGE.partition(":")[2]},
@@ -22,11 +25,16 @@ VALUES: Json = {
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of this tree."""
     if shutil.which("docker") is None:
         skip_for_want_of("docker")
-    build_image()
+    build = scripts("docs/install.md", "To try it")[0].splitlines()[0]
+    base = f"--build-arg BASE={LOCAL_BASE}" if local_images() else ""
+    places = {"asyncapiproxy:0.1.0 . ": f"{IMAGE} {base} {REPOSITORY} "}
+    # Without BuildKit's plug-in, which not every Docker has.
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    run(build, tmp_path_factory.mktemp("build"), places=places, environment=environment)
     return IMAGE
 
 
@@ -65,8 +73,19 @@ def namespace(kubeconfig: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def release(kubeconfig: Path, namespace: str, values: Json) -> Release:
+def somebody(kubeconfig: Path, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """A person whose kubectl and helm are in the namespace of the release."""
+    return person(tmp_path_factory.mktemp("person"), kubeconfig, namespace=namespace)
+
+
+@pytest.fixture(scope="session")
+def release(kubeconfig: Path, namespace: str, values: Json, somebody: Person) -> Release:
     """The installed chart, ready. The tests of a file use it one after the other."""
     release = Release(kubeconfig, namespace=namespace)
-    release.apply(values)
+    if release.name in release.helm("list", "--short").split():
+        release.apply(values)
+    else:
+        (somebody.folder / "ours.yaml").write_text(json.dumps(values))
+        install = scripts("docs/install.md", "To try it")[0].splitlines()[1]
+        somebody.types(install, {"--wait": "--values ours.yaml --wait --timeout 8m"})
     return release

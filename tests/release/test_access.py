@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from asynctestkit.calls import new_email
 from asynctestkit.kubernetes_cluster import KubectlError
+from asynctestkit.person import Person
 from asynctestkit.release import IMAGE, Json, Release
+from asynctestkit.shown_commands import blocks, scripts
 
 ISSUER = "/.well-known/openid-configuration"
 CALL = """
@@ -29,30 +32,11 @@ except urllib.error.HTTPError as error:
 def guarded(release: Release, values: Json) -> Iterator[Release]:
     """The release with an access file; afterwards as the other tests know it."""
     issuer = json.loads(release.kubectl("get", "--raw", ISSUER))["issuer"]
-    config: Json = {
-        "authentication": {
-            "jwt": [
-                {
-                    "issuer": issuer,
-                    "jwksUri": "https://kubernetes.default.svc/openid/v1/jwks",
-                    "audiences": ["asyncapiproxy"],
-                    "tokenFile": "/etc/asyncapiproxy/kubernetes/token",
-                    "caFile": "/etc/asyncapiproxy/kubernetes/ca.crt",
-                }
-            ]
-        },
-        "rules": [
-            {
-                "principals": ["system:serviceaccount:shop:*"],
-                "operations": ["create-client"],
-                "may": ["submit", "read", "cancel"],
-            }
-        ],
-    }
-    access: Json = {"config": config, "serviceAccountTokens": {"enabled": True}}
+    shown, _ = blocks("docs/service-account-tokens.md", "yaml")
+    access = yaml.safe_load(shown.replace("https://kubernetes.default.svc.cluster.local", issuer))
     allowed = [{"operations": ["create-client"], "users": ["ann"]}]
     rbac: Json = {"aggregateClusterRoles": True, "operationsPolicy": allowed}
-    release.apply({**values, "access": access, "rbac": rbac})
+    release.apply({**values, **access, "rbac": rbac})
     yield release
     release.apply(values)
 
@@ -71,37 +55,22 @@ def pods(guarded: Release) -> Iterator[None]:
 
 
 def _pod(account: str) -> Json:
-    token = {"audience": "asyncapiproxy", "path": "token", "expirationSeconds": 600}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": account},
-        "spec": {
-            "serviceAccountName": account,
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "caller",
-                    "image": IMAGE,
-                    "imagePullPolicy": "Never",
-                    "command": ["sleep", "infinity"],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                    "volumeMounts": [{"name": "token", "mountPath": "/var/run/asyncapiproxy"}],
-                }
-            ],
-            "volumes": [
-                {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
-            ],
-        },
+    """The document's, of an image that is there, as restricted Pod Security wants it."""
+    _, shown = blocks("docs/service-account-tokens.md", "yaml")
+    pod = yaml.safe_load(shown.replace("caller", account))
+    pod["spec"]["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
+    (container,) = pod["spec"]["containers"]
+    container["image"] = IMAGE
+    container["imagePullPolicy"] = "Never"
+    container["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    return pod
 
 
 def _call(
@@ -115,14 +84,20 @@ def _call(
 
 @pytest.mark.usefixtures("pods")
 def test_a_pod_submits_and_reads_its_own_by_its_token_and_no_other_pod_learns_of_it(
-    guarded: Release,
+    guarded: Release, somebody: Person
 ):
-    body = json.dumps({"email": new_email(), "name": "Ann"})
-    status, _ = _call(guarded, "caller", "POST", "/clients", body)
-    assert status == 201
+    (curl,) = scripts("docs/service-account-tokens.md", "")
+    places = {
+        "ann@example.com": new_email(),
+        # Our image has no curl.
+        "$(cat ": "$(kubectl exec caller -- cat ",
+        "http://demo-asyncapiproxy-proxy.tasks": guarded.url,
+    }
+    assert json.loads(somebody.types(curl, places))["email"] == "ann@example.com"
     status, listed = _call(guarded, "caller", "GET", "/tasks?page_size=1")
     assert status == 200
     (task,) = listed["tasks"]
+    assert task["principal"] == "system:serviceaccount:shop:caller"
     assert _call(guarded, "caller", "GET", f"/tasks/{task['id']}")[0] == 200
     foreign = _call(guarded, "another", "GET", f"/tasks/{task['id']}")
     unknown_id = str(uuid4())

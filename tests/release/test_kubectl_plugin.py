@@ -1,6 +1,5 @@
 """`kubectl asyncapiproxy`, by the kubectl of a person who may reach the release's pods."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,8 +7,10 @@ from pathlib import Path
 from asynctestkit.calls import new_email
 from asynctestkit.eventually import eventually
 from asynctestkit.kubernetes_cluster import Kubectl, program
+from asynctestkit.person import Person
 from asynctestkit.processes import COMMAND
 from asynctestkit.release import Release
+from asynctestkit.shown_commands import ID, scripts
 
 
 def asked(*words: str, release: Release, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
@@ -26,15 +27,21 @@ def asked(*words: str, release: Release, kubeconfig: Path) -> subprocess.Complet
     )
 
 
-def test_a_task_is_submitted_and_found_through_the_release(release: Release, kubeconfig: Path):
-    given = ("task", "submit", "create-client", f"email={new_email()}", "name=Ann", "-o", "json")
-    submitted = asked(*given, release=release, kubeconfig=kubeconfig)
-    assert submitted.returncode == 0, submitted.stderr
-    task = json.loads(submitted.stdout)
-    assert task["status"] == "succeeded"
-    words = ("task", "get", task["id"], "-o", "name", "--release", release.name)
+def test_a_task_is_submitted_and_found_through_the_release(
+    release: Release, kubeconfig: Path, somebody: Person
+):
+    _, submit = scripts("docs/install.md", "To try it")
+    printed = somebody.types(submit, {"ann@example.com": new_email()})
+    assert "status     ● succeeded" in printed
+    (task_id,) = set(ID.findall(printed.partition("response")[0]))
+    words = ("task", "get", task_id, "-o", "name", "--release", release.name)
     got = asked(*words, release=release, kubeconfig=kubeconfig)
-    assert (got.returncode, got.stdout.strip()) == (0, task["id"])
+    assert (got.returncode, got.stdout.strip()) == (0, task_id)
+
+
+def test_it_is_told_which_namespace_context_and_release(release: Release, somebody: Person):
+    (script,) = scripts("docs/command.md", "In a cluster")
+    assert "● succeeded" in somebody.types(script, {"ann@example.com": new_email()})
 
 
 def test_a_release_that_is_not_there_is_told(release: Release, kubeconfig: Path):

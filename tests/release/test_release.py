@@ -1,6 +1,7 @@
 """The life of one release, in order: installed, used, scaled, upgraded, broken, removed."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +13,23 @@ from alembic.script import ScriptDirectory
 from asynctasks.migration import _config
 from asynctestkit.calls import caller, create_client, finished_task, new_email
 from asynctestkit.eventually import eventually
+from asynctestkit.person import Person
 from asynctestkit.release import CHART, NEXT_IMAGE, Json, Release, build_next_image, load
+from asynctestkit.shown_commands import blocks, commands, scripts, timeless
 from asynctestkit.steady_load import SteadyLoad
 
+PROXIES = "app.kubernetes.io/instance=demo,app.kubernetes.io/component=proxy"
 HEAD = str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
-def test_helm_test_submits_a_task_and_sees_its_object(release: Release):
-    said = release.helm("test", release.name, "--timeout", "3m")
+def test_helm_test_submits_a_task_and_sees_its_object(release: Release, somebody: Person):
+    _, install, test = scripts("docs/install.md", "To try it")[0].splitlines()
+    said = somebody.types(test)
     assert "Phase:          Succeeded" in said
     assert "Failed" not in said
+    # The chart's own page has the same, for who stands in its folder.
+    (own,) = scripts("charts/asyncapiproxy/README.md")
+    assert own.replace(" . ", " charts/asyncapiproxy ").split(" && ") == [install, f"{test}\n"]
 
 
 def test_the_cluster_takes_all_that_the_chart_can_make(release: Release, values: Json):
@@ -52,24 +60,9 @@ async def test_a_call_is_answered_through_the_service(release: Release):
         assert (await client.get("/ping")).json()["status"] == "ok"
 
 
-async def test_a_person_sees_their_long_task_by_kubectl(release: Release):
-    async with caller(release.url) as client:
-        answer = await create_client(client, new_email("slow+25"), prefer="wait=1")
-        assert answer.status_code == 202
-        name = f"t-{answer.headers['task-id']}"
-
-        def shown(status: str) -> None:
-            rows = release.kubectl("get", "asynctasks", "--ignore-not-found")
-            found = [row for row in rows.splitlines() if row.startswith(name)]
-            assert len(found) == 1
-            assert status in found[0]
-
-        await eventually_blocking(lambda: shown("Running"), seconds=30)
-        await eventually_blocking(lambda: shown("Succeeded"), seconds=40)
-    release.kubectl("wait", "--for=condition=Succeeded", f"asynctask/{name}", "--timeout=5s")
-
-
-async def test_executors_follow_a_burst_up_and_down_and_no_attempt_is_cut_short(release: Release):
+async def test_executors_follow_a_burst_up_and_down_and_no_attempt_is_cut_short(
+    release: Release, somebody: Person
+):
     deployment = f"{release.full_name}-executor-clients"
 
     def replicas() -> int:
@@ -87,7 +80,14 @@ async def test_executors_follow_a_burst_up_and_down_and_no_attempt_is_cut_short(
         def is_up() -> None:
             assert replicas() == 3
 
+        (pools,) = commands("docs/scaling.md", "")
+
+        def is_shown() -> None:
+            printed = without_numbers(somebody.types(pools.text))
+            assert printed == without_numbers(pools.output or "")
+
         await eventually_blocking(is_up, seconds=30)
+        await eventually_blocking(is_shown, seconds=60)
         tasks = [
             await finished_task(client, answer.headers["task-id"], timeout_seconds=120)
             for answer in answers
@@ -125,11 +125,11 @@ async def test_an_upgrade_with_a_migration_fails_no_call(
     await all_succeed(release, answers.emails)
 
 
-async def test_passwords_and_keys_survive_an_upgrade(release: Release, values: Json):
+def test_passwords_and_keys_survive_an_upgrade(release: Release, somebody: Person):
     name = f"{release.full_name}-credentials"
     before = release.kubectl.get("secret", name)["data"]
-    repository, _, tag = NEXT_IMAGE.partition(":")
-    release.apply({**values, "image": {"repository": repository, "tag": tag}})
+    (upgrade,) = scripts("docs/operate.md", "Upgrade")
+    assert "STATUS: deployed" in somebody.types(upgrade)
     assert release.kubectl.get("secret", name)["data"] == before
 
 
@@ -155,9 +155,29 @@ async def test_a_component_that_is_killed_under_load_loses_nothing(
     await all_succeed(release, load_during.answers.emails)
 
 
-async def test_uninstalling_leaves_nothing_but_the_definitions(release: Release):
+async def test_an_operation_of_ones_own_gets_its_executors_and_callers(
+    release: Release, somebody: Person
+):
+    operation = blocks("docs/add-an-operation.md", "yaml")[0]
+    (somebody.folder / "operation.yaml").write_text(operation)
+    (upgrade,) = scripts("docs/add-an-operation.md", "")
+    somebody.types(upgrade)
+    assert release.kubectl.is_there("executorpool", f"{release.full_name}-executor-invoices")
+    # The kubelet looks at changed files when it looks at the pod: at once, where that changes.
+    release.kubectl("annotate", "pods", "--selector", PROXIES, "looked-at=1")
+
+    async def is_served() -> None:
+        async with caller(release.url) as client:
+            paths = (await client.get("/openapi.json")).json()["paths"]
+        assert "/invoices" in paths
+
+    await eventually(is_served, timeout_seconds=180)
+
+
+async def test_uninstalling_leaves_nothing_but_the_definitions(release: Release, somebody: Person):
     started = time.monotonic()
-    release.helm("uninstall", release.name, "--wait", "--timeout", "3m")
+    (uninstall,) = scripts("docs/install.md", "Remove")
+    somebody.types(f"{uninstall.strip()} --wait --timeout 3m")
     assert time.monotonic() - started < 120
     kinds = release.kubectl("api-resources", "--verbs=list", "--namespaced", "-o", "name").split()
     left = set(kinds) - {"events", "events.events.k8s.io"}
@@ -171,6 +191,11 @@ async def test_uninstalling_leaves_nothing_but_the_definitions(release: Release)
     definitions = release.kubectl("get", "crd", "-o", "name")
     assert "asynctasks.asyncapiproxy.dev" in definitions
     assert "executorpools.asyncapiproxy.dev" in definitions
+
+
+def without_numbers(printed: str) -> str:
+    """With a 0 for each."""
+    return re.sub(r"\b\d+\b", "0", timeless(printed))
 
 
 async def all_succeed(release: Release, emails: dict[str, str]) -> None:

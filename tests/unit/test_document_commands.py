@@ -18,7 +18,7 @@ ASKED_BY = {"commands", "scripts"}
 @pytest.fixture(scope="module")
 def asked() -> set[tuple[str, ...]]:
     """A document, and the sections of it if not all, that tests run the commands of."""
-    return {call for file in (ROOT / "tests").rglob("test_*.py") for call in calls(file)}
+    return {call for file in (ROOT / "tests").rglob("*.py") for call in calls(file)}
 
 
 def calls(file: Path) -> Iterator[tuple[str, ...]]:
