@@ -153,6 +153,7 @@ COMPONENTS: dict[str, Schema] = {
             "tasks": {"type": "array", "items": reference("Task")},
             "nextPageToken": or_null(TEXT),
         },
+        description="In a summary without `arguments`, and without a response's headers and body.",
     ),
     "AzureOperation": objects(
         "id status createdDateTime",

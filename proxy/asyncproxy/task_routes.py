@@ -40,6 +40,7 @@ from asynctasks.broker.messages import Reply
 from asynctasks.operations.operation import more_attempts
 from asynctasks.response import Problem
 from asynctasks.statements.owners import Owner
+from asynctasks.statements.shown import View
 from asynctasks.task import TaskStatus
 from asynctasks.task_log import log_task
 
@@ -69,6 +70,13 @@ class PageQuery(TaskFilter):
 
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50
     page_token: UUID | None = None
+    view: Annotated[
+        View,
+        Field(
+            description="`summary`: without `arguments`, and without the `headers` and `body` of "
+            "`response`. `full`: each task as it is shown by itself."
+        ),
+    ] = View.SUMMARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +184,7 @@ class TaskEndpoints:
             before=asked.page_token,
             size=asked.page_size,
             seconds=self.list_seconds,
+            view=asked.view,
         )
         next_page: str | None = None
         if page.following is not None:

@@ -20,6 +20,7 @@ from asynctasks.errors import TaskNotFinishedError, TaskUnreadableError
 from asynctasks.instants import utc_now
 from asynctasks.json_values import write_json
 from asynctasks.response import TYPE_PREFIX, body_json
+from asynctasks.statements.shown import View
 from asynctasks.task import TaskStatus
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ _UNSHOWABLE = (AttributeError, LookupError, TypeError, ValueError)
 log = structlog.get_logger(__name__)
 
 
-def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> dict[str, Any]:
+def task_json(
+    task: Task, *, prefix: str = "", hold_of: HoldOf = not_held, view: View = View.FULL
+) -> dict[str, Any]:
     """The task document; of the arguments only what is not `writeOnly`, if they are at hand.
 
     The addresses in it begin with the prefix.
@@ -79,16 +82,19 @@ def task_json(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> di
         "batch": task.batch,
         **({} if task.arguments is None else {"arguments": task.arguments}),
         "attempts": task.attempts or [],
-        "response": _response_json(task),
+        "response": _response_json(task, view),
         "error": task.error and {**task.error, "type": TYPE_PREFIX + task.error["type"]},
         "links": task_links(task.id, prefix=prefix),
     }
 
 
-def task_document(task: Task, *, prefix: str = "", hold_of: HoldOf = not_held) -> bytes:
+def task_document(
+    task: Task, *, prefix: str = "", hold_of: HoldOf = not_held, view: View = View.FULL
+) -> bytes:
     """The task as JSON; raises TaskUnreadableError where its row holds what makes none."""
     try:
-        return write_json(task_json(task, prefix=prefix, hold_of=hold_of), orjson.OPT_UTC_Z)
+        document = task_json(task, prefix=prefix, hold_of=hold_of, view=view)
+        return write_json(document, orjson.OPT_UTC_Z)
     except _UNSHOWABLE as error:
         raise TaskUnreadableError(task.id) from error
 
@@ -170,7 +176,7 @@ async def page_response(
     unreadable = list(page.unreadable)
     for task in page.tasks:
         try:
-            document = task_document(task, prefix=prefix, hold_of=hold_of)
+            document = task_document(task, prefix=prefix, hold_of=hold_of, view=page.view)
         except TaskUnreadableError:
             unreadable.append(task.id)
             continue
@@ -300,10 +306,12 @@ def _job_json(task: Task) -> dict[str, Any] | None:
     return {"url": address.geturl(), "state": task.upstream_job.get("state")}
 
 
-def _response_json(task: Task) -> dict[str, Any] | None:
+def _response_json(task: Task, view: View) -> dict[str, Any] | None:
     response = task.response
     if response is None:
         return None
+    if view is View.SUMMARY:
+        return {"status": response.status, "contentType": response.content_type}
     # What is large, or neither JSON nor text, is only at the task's `response` link.
     return {
         "status": response.status,

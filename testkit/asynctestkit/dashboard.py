@@ -121,7 +121,7 @@ class Dashboard:
 
     def told(self) -> str:
         """The id of the task whose end somebody is to be told."""
-        (first, *_) = self.ask("GET", "/tasks?operation=callback").json()["tasks"]
+        (first, *_) = self.ask("GET", "/tasks?operation=callback&view=full").json()["tasks"]
         return first["arguments"]["task"]["id"]
 
     def batch(self) -> str:

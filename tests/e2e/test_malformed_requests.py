@@ -244,6 +244,7 @@ NO_TASK = [
     Case("label of no value", asked("/tasks?label=a"), 422, PARAMETERS, "such as team=a"),
     Case("operation with a NUL", asked("/tasks?operation=%00"), 422, PARAMETERS, "create-client"),
     Case("unknown status", asked("/tasks?status=lost"), 422, PARAMETERS, "status"),
+    Case("unknown view", asked("/tasks?view=wide"), 422, PARAMETERS, "'summary' or 'full'"),
     Case("unreadable page token", asked("/tasks?page_token=%00"), 422, PARAMETERS, "page_token"),
     Case(
         "unreadable instant",

@@ -193,7 +193,7 @@ async def _everything_readable(
     for task_id in failed:
         await finished_task(client, task_id)
     of_tasks = [f"/tasks/{task_id}{more}" for task_id in task_ids for more in ("", "/response")]
-    paths = [*of_tasks, "/tasks", "/ping", "/openapi.json", "/docs"]
+    paths = [*of_tasks, "/tasks", "/tasks?view=full", "/ping", "/openapi.json", "/docs"]
     return [*retried, *[await client.get(path) for path in paths]]
 
 

@@ -159,6 +159,13 @@ async def test_tasks_are_listed_over_all_pages(client: AsyncClient):
     assert one == [made[3].id]
 
 
+async def test_a_lists_tasks_tell_their_arguments_where_all_is_asked_for(client: AsyncClient):
+    await client.submit("create-client", {"name": "Ann"})
+    assert [task.state.arguments async for task in client.tasks()] == [None]
+    full = [task.state.arguments async for task in client.tasks(view="full")]
+    assert full == [{"name": "Ann"}]
+
+
 async def test_a_key_joins_the_first_task(client: AsyncClient):
     first = await client.submit("create-client", {"name": "Ann"}, key="mine")
     assert (await client.submit("create-client", {"name": "Ann"}, key="mine")).id == first.id

@@ -443,6 +443,11 @@ def test_tasks_are_listed_newest_first_in_pages(url: str):
     assert first in task("list", "--page-token", token, url=url).stdout
     listed = document(task("list", "--status", "failed", "--limit", "5", "-o", "json", url=url))
     assert {it["status"] for it in listed["tasks"]} <= {"failed"}
+    for view, is_told in (("summary", False), ("full", True)):
+        (it,) = document(task("list", "--limit", "1", "--view", view, "-o", "json", url=url))[
+            "tasks"
+        ]
+        assert ("arguments" in it, "body" in it["response"]) == (is_told, is_told)
     refused = task("list", "--status", "nonsense", url=url)
     assert refused.exit_code == 1
     assert "  status  expected 'queued'" in refused.stderr

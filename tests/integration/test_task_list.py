@@ -8,12 +8,14 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from sqlalchemy import event
 
 from asyncproxy.task_view import page_response
 from asynctasks.operations.new_task import NewTask
 from asynctasks.outcome import Outcome
 from asynctasks.response import Response
 from asynctasks.statements.pages import PAGE_BYTES, Filter
+from asynctasks.statements.shown import View
 from asynctasks.task import TaskStatus
 from asynctestkit.calls import PROBLEMS, get_task
 from asynctestkit.inside import (
@@ -21,6 +23,7 @@ from asynctestkit.inside import (
     Inside,
     accepted,
     inside,
+    one_of_each,
     operation,
 )
 
@@ -70,6 +73,7 @@ async def test_tasks_are_listed_by_what_was_asked_for(sqlite_url: str, postgresq
             assert await ids(label="$.team=blue") == []
 
 
+LARGE = ("tasks.arguments", "tasks.response_headers", "tasks.response_body")
 INSTANTS = ("created_after", "created_before", "finished_after", "finished_before")
 
 
@@ -89,6 +93,7 @@ INSTANTS = ("created_after", "created_before", "finished_after", "finished_befor
         ({"page_size": "0"}, "greater than or equal to 1"),
         ({"page_token": "x"}, "valid UUID"),
         ({"status": "done"}, "'queued'"),
+        *(({"view": odd}, "'summary' or 'full'") for odd in ("", "wide", "FULL")),
     ],
 )
 async def test_a_list_asked_for_in_words_that_mean_nothing_is_422_and_says_why(
@@ -117,7 +122,12 @@ async def test_pages_hold_each_task_once_though_tasks_are_added_meanwhile(instal
 
 
 @pytest.mark.parametrize(
-    "path", ["/tasks?status=queued&status=failed", "/batches?page_size=1&page_size=2"]
+    "path",
+    [
+        "/tasks?status=queued&status=failed",
+        "/tasks?view=summary&view=full",
+        "/batches?page_size=1&page_size=2",
+    ],
 )
 async def test_what_is_given_twice_is_refused(installation: Inside, path: str):
     client = await installation.client(await installation.proxy())
@@ -142,6 +152,46 @@ async def test_the_next_page_is_of_the_same_labels(installation: Inside):
     assert seen == both[::-1]
 
 
+async def test_a_list_tells_neither_arguments_nor_bodies_unless_it_is_asked_for_all(
+    database_url: str,
+):
+    async with inside(database_url=database_url, broker_url="memory://") as installation:
+        client = await one_of_each(installation)
+        answered = await client.post("/create-client", json={"name": "Ann"})
+        one = await get_task(client, answered.headers["task-id"])
+        assert (one["arguments"], one["response"]["body"]) == ({"name": "Ann"}, answered.json())
+        summary = await client.get("/tasks")
+        response = {name: one["response"][name] for name in ("status", "contentType")}
+        expected = {**one, "response": response}
+        del expected["arguments"]
+        assert summary.json()["tasks"] == [expected]
+        assert (await client.get("/tasks?view=summary")).content == summary.content
+        assert (await client.get("/tasks?view=full")).json()["tasks"] == [one]
+
+
+async def test_a_summary_reads_nothing_that_can_be_large(parts: Any):
+    seen: list[str] = []
+
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            seen.append(statement)
+
+    event.listen(parts.database._readers.sync_engine, "before_cursor_execute", record)
+    for view in View:
+        await parts.store.page(Filter(), before=None, size=50, view=view)
+    summary, full = ({name for name in LARGE if name in statement} for statement in seen)
+    assert (summary, full) == (set(), set(LARGE))
+
+
+async def test_the_next_page_is_of_the_same_view(installation: Inside):
+    client = await installation.client(await installation.proxy())
+    for _ in range(2):
+        await accepted(client)
+    page = await client.get("/tasks?view=full&page_size=1")
+    (task,) = (await client.get(page.links["next"]["url"])).json()["tasks"]
+    assert "arguments" in task
+
+
 async def test_a_page_of_large_tasks_ends_early_and_the_next_goes_on_there(database_url: str):
     async with inside(database_url=database_url, broker_url="memory://") as installation:
         client = await installation.client(await installation.proxy())
@@ -151,7 +201,7 @@ async def test_a_page_of_large_tasks_ends_early_and_the_next_goes_on_there(datab
             answer = await client.post("/create-client", json=arguments, headers=ASYNC)
             ids.append(answer.json()["id"])
         pages: list[list[str]] = []
-        path = "/tasks?page_size=12"
+        path = "/tasks?page_size=12&view=full"
         while path:
             page = await client.get(path)
             pages.append([task["id"] for task in page.json()["tasks"]])
@@ -159,6 +209,7 @@ async def test_a_page_of_large_tasks_ends_early_and_the_next_goes_on_there(datab
             path = page.links.get("next", {}).get("url", "")
         assert [task for page in pages for task in page] == ids[::-1]
         assert [len(page) for page in pages] == [5, 6, 1]
+        assert len((await client.get("/tasks?page_size=12")).json()["tasks"]) == 12
 
 
 async def test_a_page_of_many_small_values_takes_no_more_memory_than_their_text(
@@ -175,7 +226,7 @@ async def test_a_page_of_many_small_values_takes_no_more_memory_than_their_text(
     gc.collect()
     tracemalloc.start()
     try:
-        page = await parts.store.page(Filter(), before=None, size=50)
+        page = await parts.store.page(Filter(), before=None, size=50, view=View.FULL)
         response = await page_response(page, next_page=None)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.declared_operation import DeclaredOperation
     from asyncapiproxy.client.many_calls import SubmittedCall
     from asyncapiproxy.client.task_options import Seconds
-    from asyncapiproxy.client.task_state import TaskPage, TaskStatus
+    from asyncapiproxy.client.task_state import TaskPage, TaskStatus, View
 
 
 class AsyncClient:
@@ -171,8 +171,13 @@ class AsyncClient:
         principal: str | None = None,
         tenant: str | None = None,
         page_size: int = 50,
+        view: View = "summary",
     ) -> AsyncIterator[AsyncTaskHandle]:
-        """The tasks that you may read, the newest first, a page at a time as they are taken."""
+        """The tasks that you may read, the newest first, a page at a time as they are taken.
+
+        In a summary a task tells neither its arguments nor its response's body until it is asked
+        for: by `refresh()`, or all of them by `view="full"`.
+        """
         which = TaskFilter(
             status=status,
             operation=operation,
@@ -188,7 +193,7 @@ class AsyncClient:
         )
         token: str | None = None
         while True:
-            page = await self.page(which, page_size=page_size, page_token=token)
+            page = await self.page(which, page_size=page_size, page_token=token, view=view)
             for state in page.tasks:
                 yield AsyncTaskHandle(self._sender, state)
             token = page.next_token
@@ -196,10 +201,15 @@ class AsyncClient:
                 return
 
     async def page(
-        self, which: TaskFilter, *, page_size: int = 50, page_token: str | None = None
+        self,
+        which: TaskFilter,
+        *,
+        page_size: int = 50,
+        page_token: str | None = None,
+        view: View = "summary",
     ) -> TaskPage:
         """One page of tasks, which goes on where the page of the token has ended."""
-        query = which.query(page_size=page_size, page_token=page_token)
+        query = which.query(page_size=page_size, page_token=page_token, view=view)
         return await self._sender.run(calls.page(self._proxy, query))
 
     async def batch(self, action: BatchAction, which: TaskFilter) -> BatchState:

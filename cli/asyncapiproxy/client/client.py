@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncapiproxy.client.declared_operation import DeclaredOperation
     from asyncapiproxy.client.many_calls import SubmittedCall
     from asyncapiproxy.client.task_options import Seconds
-    from asyncapiproxy.client.task_state import TaskPage, TaskStatus
+    from asyncapiproxy.client.task_state import TaskPage, TaskStatus, View
 
 
 class Client:
@@ -166,8 +166,13 @@ class Client:
         principal: str | None = None,
         tenant: str | None = None,
         page_size: int = 50,
+        view: View = "summary",
     ) -> Iterator[TaskHandle]:
-        """The tasks that you may read, the newest first, a page at a time as they are taken."""
+        """The tasks that you may read, the newest first, a page at a time as they are taken.
+
+        In a summary a task tells neither its arguments nor its response's body until it is asked
+        for: by `refresh()`, or all of them by `view="full"`.
+        """
         which = TaskFilter(
             status=status,
             operation=operation,
@@ -183,7 +188,7 @@ class Client:
         )
         token: str | None = None
         while True:
-            page = self.page(which, page_size=page_size, page_token=token)
+            page = self.page(which, page_size=page_size, page_token=token, view=view)
             for state in page.tasks:
                 yield TaskHandle(self._sender, state)
             token = page.next_token
@@ -191,10 +196,15 @@ class Client:
                 return
 
     def page(
-        self, which: TaskFilter, *, page_size: int = 50, page_token: str | None = None
+        self,
+        which: TaskFilter,
+        *,
+        page_size: int = 50,
+        page_token: str | None = None,
+        view: View = "summary",
     ) -> TaskPage:
         """One page of tasks, which goes on where the page of the token has ended."""
-        query = which.query(page_size=page_size, page_token=page_token)
+        query = which.query(page_size=page_size, page_token=page_token, view=view)
         return self._sender.run(calls.page(self._proxy, query))
 
     def batch(self, action: BatchAction, which: TaskFilter) -> BatchState:

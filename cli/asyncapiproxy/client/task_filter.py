@@ -11,7 +11,7 @@ from asyncapiproxy.client.errors import CallInvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncapiproxy.client.task_state import TaskStatus
+    from asyncapiproxy.client.task_state import TaskStatus, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,12 @@ class TaskFilter:
     principal: str | None = None
     tenant: str | None = None
 
-    def query(self, *, page_size: int, page_token: str | None) -> dict[str, str | list[str] | None]:
+    def query(
+        self, *, page_size: int, page_token: str | None, view: View = "summary"
+    ) -> dict[str, str | list[str] | None]:
         """The parameters of a page, None for what is not asked for."""
-        return {**self.words(), "page_size": str(page_size), "page_token": page_token}
+        page = {"page_size": str(page_size), "page_token": page_token, "view": view}
+        return {**self.words(), **page}
 
     def words(self) -> dict[str, str | list[str] | None]:
         """As the proxy has them, None for what is not asked for; raises CallInvalidError."""

@@ -11,6 +11,8 @@ from asynctasks.json_values import as_object
 
 Document = dict[str, Any]
 TaskStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+View = Literal["summary", "full"]
+"""How much of each task a list tells: a summary no arguments, and of a response no body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class Holder:
 class TaskState:
     """Where a task stands, as of the moment when the proxy said so.
 
-    An answer that came in time tells id, operation and status alone: the rest is None until the
-    task is asked for.
+    An answer that came in time tells id, operation and status alone, and a list's summary no
+    arguments: the rest is None until the task is asked for.
     """
 
     document: Document

@@ -30,6 +30,7 @@ from asyncapiproxy.task.session import (
     ExitCode,
     Format,
     ListFormat,
+    ListView,
     TaskFormat,
     TaskId,
     Token,
@@ -180,6 +181,10 @@ def list_tasks(
             "or name: ids alone.",
         ),
     ] = ListFormat.TEXT,
+    view: Annotated[
+        ListView,
+        typer.Option(help="full: with -o json also arguments, and responses with their bodies."),
+    ] = ListView.SUMMARY,
     url: Url = LOCAL,
     token: Token = None,
 ) -> None:
@@ -191,7 +196,7 @@ def list_tasks(
         which = task_filter(
             status=status, operation=operation, label=label, batch=batch, error_type=error_type
         )
-        page = client.page(which, page_size=limit, page_token=page_token)
+        page = client.page(which, page_size=limit, page_token=page_token, view=view.value)
         _show_page(page, shown_as)
         if page.next_token and shown_as in {ListFormat.TEXT, ListFormat.WIDE}:
             hint(f"There may be more: --page-token {page.next_token}")

@@ -58,6 +58,13 @@ class ListFormat(StrEnum):
     NAME = "name"
 
 
+class ListView(StrEnum):
+    """How much of each task a list tells."""
+
+    SUMMARY = "summary"
+    FULL = "full"
+
+
 class DocumentFormat(StrEnum):
     """How a document is shown."""
 

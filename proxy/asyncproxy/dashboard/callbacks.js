@@ -25,7 +25,8 @@ export function show(main, rights) {
   });
 
   async function look(signal) {
-    const query = { operation: OPERATION, page_size: PAGE_SIZE };
+    // Who is told, and of which task, stands in their arguments.
+    const query = { operation: OPERATION, page_size: PAGE_SIZE, view: "full" };
     const { tasks } = await ask("/tasks", { query, signal });
     const text = JSON.stringify(tasks);
     if (text === written) return;

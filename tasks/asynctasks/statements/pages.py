@@ -32,7 +32,7 @@ from asynctasks.statements.conditions import (
 )
 from asynctasks.statements.labelled import first_of_few, with_labels
 from asynctasks.statements.owners import is_listed, is_of_principal, is_of_tenant
-from asynctasks.statements.shown import shown_bytes, shown_columns
+from asynctasks.statements.shown import View, shown_bytes, shown_columns
 from asynctasks.task import TYPE_OF_ERROR, Task, TaskStatus
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 UNREADABLE = (LookupError, TypeError, ValueError)
 """What the columns' types raise at an unknown status, at JSON or an instant that is none."""
 PAGE_BYTES = 4 * 1024 * 1024
-"""Of bodies in one page, beyond which it ends early; one task is always on it."""
+"""Of arguments, headers and bodies in one page, beyond which it ends early; one task is always on
+it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,43 +81,46 @@ class Page:
     """The id below which the next page begins; None where this one is the last."""
     unreadable: list[UUID]
     """Those whose rows cannot be read; they are left out."""
+    view: View
+    """What of each task was read."""
 
 
 async def read_page(
-    connection: AsyncConnection, which: Filter, *, before: UUID | None, size: int
+    connection: AsyncConnection, which: Filter, *, before: UUID | None, size: int, view: View
 ) -> Page:
     """The newest tasks that fit, below the id `before`."""
     if which.listed is not None and not which.listed:
-        return Page([], following=None, unreadable=[])
+        return Page([], following=None, unreadable=[], view=view)
     dialect = connection.dialect.name
     below: list[ColumnElement[bool]] = [] if before is None else [tasks.c.id < before]
     parts = [[*part, *below] for part in disjoint(which, dialect)]
     few = await first_of_few(connection, which.labels, parts, size=size, newest_first=True)
     if few is None:
-        return await _read(connection, with_labels(parts, which.labels, dialect), size)
-    page = await _read(connection, [[tasks.c.id == any_(literal(few, ARRAY(Uuid())))]], size)
+        return await _read(connection, with_labels(parts, which.labels, dialect), size, view)
+    page = await _read(connection, [[tasks.c.id == any_(literal(few, ARRAY(Uuid())))]], size, view)
     if page.following is None and len(few) == size:
         # One has been deleted since, and there may be more behind them.
         return replace(page, following=few[-1])
     return page
 
 
-async def _read(connection: AsyncConnection, parts: Parts, size: int) -> Page:
+async def _read(connection: AsyncConnection, parts: Parts, size: int, view: View) -> Page:
     dialect = connection.dialect.name
-    newest = _newest(parts, size, dialect)
+    newest = _newest(parts, size, dialect, view)
+    columns = _columns(dialect, view)
     try:
-        rows = (await connection.execute(newest.add_columns(*_columns(dialect)))).mappings().all()
+        rows = (await connection.execute(newest.add_columns(*columns))).mappings().all()
     except UNREADABLE:
         keys = (await connection.execute(newest.add_columns(tasks.c.id))).mappings().all()
-        return await _page_by_one(connection, keys, size=size)
-    names = [column.name for column in _columns(dialect)]
+        return await _page_by_one(connection, keys, size=size, view=view)
+    names = [column.name for column in columns]
     found = [Task.of_row({name: row[name] for name in names}) for row in rows]
-    return Page(found, following=_following(rows, size), unreadable=[])
+    return Page(found, following=_following(rows, size), unreadable=[], view=view)
 
 
-def _newest(parts: Parts, size: int, dialect: str) -> Select[Any]:
+def _newest(parts: Parts, size: int, dialect: str, view: View) -> Select[Any]:
     """Those within the bytes; `candidates` is how many there would be without that bound."""
-    sized = _sized(parts, size, dialect).subquery()
+    sized = _sized(parts, size, dialect, view).subquery()
     added = func.sum(sized.c.bytes).over(order_by=sized.c.id.desc()) - sized.c.bytes
     bounded = select(
         sized.c.id, added.label("before_it"), func.count().over().label("candidates")
@@ -129,17 +133,20 @@ def _newest(parts: Parts, size: int, dialect: str) -> Select[Any]:
     )
 
 
-def _sized(parts: Parts, size: int, dialect: str) -> Select[Any]:
+def _sized(parts: Parts, size: int, dialect: str, view: View) -> Select[Any]:
     """The newest of all, and how large they are."""
-    firsts = [_first(part, size, dialect) for part in parts]
+    bytes_of_row = shown_bytes(dialect, view).label("bytes")
+    firsts = [_first(part, size, bytes_of_row) for part in parts]
     if len(firsts) == 1:
         return firsts[0]
     together = union_all(*(select(first.subquery()) for first in firsts)).subquery()
     return select(together).order_by(together.c.id.desc()).limit(size)
 
 
-def _first(conditions: Sequence[ColumnElement[bool]], size: int, dialect: str) -> Select[Any]:
-    columns: list[ColumnElement[Any]] = [tasks.c.id, shown_bytes(dialect).label("bytes")]
+def _first(
+    conditions: Sequence[ColumnElement[bool]], size: int, bytes_of_row: ColumnElement[int]
+) -> Select[Any]:
+    columns: list[ColumnElement[Any]] = [tasks.c.id, bytes_of_row]
     return select(*columns).where(*conditions).order_by(tasks.c.id.desc()).limit(size)
 
 
@@ -155,8 +162,8 @@ def disjoint(which: Filter, dialect: str) -> list[list[ColumnElement[bool]]]:
 
 
 @cache
-def _columns(dialect: str) -> list[ColumnElement[Any]]:
-    return shown_columns(dialect)
+def _columns(dialect: str, view: View) -> list[ColumnElement[Any]]:
+    return shown_columns(dialect, view)
 
 
 def _following(rows: Sequence[Any], size: int) -> UUID | None:
@@ -227,10 +234,12 @@ def _in_time(which: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def _page_by_one(connection: AsyncConnection, keys: Sequence[Any], *, size: int) -> Page:
+async def _page_by_one(
+    connection: AsyncConnection, keys: Sequence[Any], *, size: int, view: View
+) -> Page:
     """A page with a row that cannot be read, and no way to tell which but to read each alone."""
-    page = Page([], following=_following(keys, size), unreadable=[])
-    columns = _columns(connection.dialect.name)
+    page = Page([], following=_following(keys, size), unreadable=[], view=view)
+    columns = _columns(connection.dialect.name, view)
     for key in keys:
         one = select(*columns).where(tasks.c.id == key["id"])
         try:

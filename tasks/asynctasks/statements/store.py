@@ -38,7 +38,7 @@ from asynctasks.statements.owners import OWNER, Owner
 from asynctasks.statements.pages import UNREADABLE, Filter, Page, read_page
 from asynctasks.statements.quotas import Kind, room_for, within_bounds
 from asynctasks.statements.reserved_places import take
-from asynctasks.statements.shown import shown_columns
+from asynctasks.statements.shown import View, shown_columns
 from asynctasks.task import Task, TaskStatus, may_move
 
 if TYPE_CHECKING:
@@ -124,15 +124,21 @@ class TaskStore:
             return list((await connection.execute(_FINISHED, {"ids": task_ids})).scalars())
 
     async def page(
-        self, which: Filter, *, before: UUID | None, size: int, seconds: float = 60
+        self,
+        which: Filter,
+        *,
+        before: UUID | None,
+        size: int,
+        seconds: float = 60,
+        view: View = View.SUMMARY,
     ) -> Page:
         """The newest tasks that fit, below the id `before`, to be shown.
 
-        A page costs the same however deep, and ends early where it holds many bytes. Raises
-        ReadTooLongError after so many seconds.
+        A page costs the same however deep, and a full one ends early where it holds many bytes.
+        Raises ReadTooLongError after so many seconds.
         """
         async with self._database.read_long(seconds=seconds) as connection:
-            return await read_page(connection, which, before=before, size=size)
+            return await read_page(connection, which, before=before, size=size, view=view)
 
     async def hold(self, task_ids: Sequence[UUID]) -> None:
         """Hold these, to be released anew: publishing them has just failed."""
