@@ -104,8 +104,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy, `limits` and "
-        "`bulk`); `document` only writes docs/performance.md again",
+        help=f"of {', '.join(_named())} (all but `profile`, which needs py-spy, `limits`, "
+        "`bulk` and `dashboards`); `document` only writes docs/performance.md again",
     )
     add("--quick", action="store_true", help="small and short: does it run? (3 min)")
     add("--publish", action="store_true", help="write docs/performance.md and its pictures")

@@ -6,6 +6,7 @@ from benchmarks.sections.against import AGAINST
 from benchmarks.sections.backlog import BACKLOG
 from benchmarks.sections.bulk import BULK
 from benchmarks.sections.compare import COMPARE
+from benchmarks.sections.dashboards import DASHBOARDS
 from benchmarks.sections.embedded import EMBEDDED
 from benchmarks.sections.headers import HEADERS
 from benchmarks.sections.jobs import JOBS
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Section[Any]] = {
         TOKENS,
         TRACES,
         LIMITS,
+        DASHBOARDS,
         PROFILE,
         AGAINST,
     )
