@@ -4,14 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from asynctestkit.axe import violations
-from asynctestkit.browsing import OpenPage, Picture
+from asynctestkit.browsing import PAGES, OpenPage, Picture
 from asynctestkit.dashboard import Dashboard
 
-PAGES = (
-    *("", "tasks", "tasks?status=failed", "task?id={task}", "callbacks"),
-    *("tasks?finished_after=2026-01-31T12:00:00Z", "batches", "batch?id={batch}"),
-    *("operations", "operations?operation=create-client"),
-)
 UNKNOWN = "01a21f04-b050-73d1-a200-391adb50f4c7"
 
 
