@@ -232,7 +232,9 @@ def _promises(measured: Dashboards | None) -> Iterator[Promise]:
         return
     dearest = max(measured.pages, key=lambda one: one.share["proxy"])
     share = dearest.share["proxy"]
-    is_whole = measured.dashboards == MOST_DASHBOARDS
+    # A proxy that cannot answer costs less.
+    are_answered = not any(one.others for one in measured.pages)
+    is_whole = measured.dashboards == MOST_DASHBOARDS and are_answered
     shown = f"{share:.1%} ({dearest.page})"
     yield Promise(text, shown, share <= MOST_SHARE if is_whole else None)
 
