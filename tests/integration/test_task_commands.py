@@ -180,7 +180,7 @@ def test_an_unknown_operation_exits_2_and_lists_those_there_are(url: str):
 
 
 @pytest.mark.parametrize("task_id", [UNKNOWN_ID, "nonsense", "../ping"])
-@pytest.mark.parametrize("command", ["get", "watch"])
+@pytest.mark.parametrize("command", ["get", "watch", "response"])
 def test_an_unknown_id_exits_1(url: str, command: str, task_id: str):
     result = task(command, task_id, url=url)
     assert result.exit_code == 1
@@ -497,9 +497,3 @@ def test_a_type_that_is_not_taken_is_the_proxys_to_tell(url: str, tmp_path: Path
     refused = task("submit", "scan", "--body", str(tmp_path / "a.txt"), url=url)
     assert refused.exit_code == 1
     assert "text/plain" in refused.output
-
-
-def test_an_answer_that_is_not_there_is_a_problem(url: str):
-    refused = task("response", UNKNOWN_ID, url=url)
-    assert refused.exit_code == 1
-    assert UNKNOWN_ID in refused.output
