@@ -108,7 +108,7 @@ def add_failed(bench: Bench, url: str, *, operation: str, queue: str, rows: int)
 
 
 async def _add_failed(url: str, *, operation: str, queue: str, rows: int) -> None:
-    database = Database(url)
+    database = Database(url, statement_seconds=None)
     try:
         for number in range(0, rows, _ROWS_AT_ONCE):
             made = [_failed(operation, queue) for _ in range(min(_ROWS_AT_ONCE, rows - number))]
