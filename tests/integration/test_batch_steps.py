@@ -34,33 +34,37 @@ from asynctestkit.releasing import release
 OpenParts = Callable[[str], AbstractAsyncContextManager[Any]]
 MakeTask = Callable[..., NewTask]
 JOB = {"url": "http://u/jobs/1"}
-FINISHED: dict[str, Any] = {"finished_at": utc_now(), "attempt": 2, "next_publish_at": None}
-ROWS: dict[str, dict[str, Any]] = {
-    "queued": {"reply_to": "replies"},
-    "delayed": {"run_after": utc_now() + timedelta(hours=1)},
-    "published": {"published": True},
-    "waits for a poll": {"upstream_job": JOB, "attempt": 1},
-    "running": {"status": TaskStatus.RUNNING, "attempt": 1},
-    "polls": {"status": TaskStatus.RUNNING, "attempt": 1, "upstream_job": JOB},
-    "to be cancelled": {"status": TaskStatus.RUNNING, "cancel_requested": True},
-    "failed": {
-        **FINISHED,
-        "status": TaskStatus.FAILED,
-        "deadline": utc_now() - timedelta(seconds=1),
-        "response_status": 404,
-        "coalescing_key": "equal",
-        "interruptions": 1,
-        "reply_to": "replies",
-    },
-    "cancelled": {**FINISHED, "status": TaskStatus.CANCELLED, "error": {"type": "x"}},
-    "expired": {**FINISHED, "status": TaskStatus.EXPIRED, "cancel_requested": True},
-    "succeeded": {**FINISHED, "status": TaskStatus.SUCCEEDED, "response_blob": "kept"},
-}
 
 
-async def stored(parts: Any, new_task: MakeTask, kinds: dict[str, dict[str, Any]]) -> list[UUID]:
+def kinds() -> dict[str, dict[str, Any]]:
+    """A row of each kind, with times of now."""
+    finished: dict[str, Any] = {"finished_at": utc_now(), "attempt": 2, "next_publish_at": None}
+    return {
+        "queued": {"reply_to": "replies"},
+        "delayed": {"run_after": utc_now() + timedelta(hours=1)},
+        "published": {"published": True},
+        "waits for a poll": {"upstream_job": JOB, "attempt": 1},
+        "running": {"status": TaskStatus.RUNNING, "attempt": 1},
+        "polls": {"status": TaskStatus.RUNNING, "attempt": 1, "upstream_job": JOB},
+        "to be cancelled": {"status": TaskStatus.RUNNING, "cancel_requested": True},
+        "failed": {
+            **finished,
+            "status": TaskStatus.FAILED,
+            "deadline": utc_now() - timedelta(seconds=1),
+            "response_status": 404,
+            "coalescing_key": "equal",
+            "interruptions": 1,
+            "reply_to": "replies",
+        },
+        "cancelled": {**finished, "status": TaskStatus.CANCELLED, "error": {"type": "x"}},
+        "expired": {**finished, "status": TaskStatus.EXPIRED, "cancel_requested": True},
+        "succeeded": {**finished, "status": TaskStatus.SUCCEEDED, "response_blob": "kept"},
+    }
+
+
+async def stored(parts: Any, new_task: MakeTask, given: dict[str, dict[str, Any]]) -> list[UUID]:
     ids: list[UUID] = []
-    for values in kinds.values():
+    for values in given.values():
         ids.append(await parts.add(new_task()))
         await set_rows(parts, ids[-1:], **values)
     return ids
@@ -138,7 +142,7 @@ async def one_call(parts: Any, action: BatchAction, task_id: UUID) -> None:
 async def test_each_row_becomes_what_the_call_for_one_makes_of_it(
     parts: Any, new_task: MakeTask, action: BatchAction
 ):
-    singly = await stored(parts, new_task, ROWS)
+    singly = await stored(parts, new_task, kinds())
     refused = 0
     for task_id in singly:
         try:
@@ -150,15 +154,15 @@ async def test_each_row_becomes_what_the_call_for_one_makes_of_it(
     async with parts.database.write() as connection:
         await connection.execute(tasks.delete())
 
-    together = await stored(parts, new_task, ROWS)
+    together = await stored(parts, new_task, kinds())
     batch = await carried_out(parts, new_batch(action))
 
     assert await rows(parts, together) == expected
     # One whose end was asked for already is no refusal, and nothing to do.
     idle = 1 if action is BatchAction.CANCEL else 0
     assert batch.counts == {
-        "matched": len(ROWS) - refused - idle,
-        "done": len(ROWS) - refused - idle,
+        "matched": len(kinds()) - refused - idle,
+        "done": len(kinds()) - refused - idle,
         "skipped": 0,
         "failed": 0,
     }
@@ -179,7 +183,7 @@ async def test_who_waits_for_a_task_that_a_batch_cancels_is_told(parts: Any, new
 
 
 async def test_a_deleted_tasks_blob_is_an_orphan_at_once(parts: Any, new_task: MakeTask):
-    (task_id,) = await stored(parts, new_task, {"succeeded": ROWS["succeeded"]})
+    (task_id,) = await stored(parts, new_task, {"succeeded": kinds()["succeeded"]})
     now = utc_now()
     async with parts.database.write() as connection:
         kept = {"name": "kept", "task_id": task_id, "touched_at": now}
@@ -192,7 +196,7 @@ async def test_a_deleted_tasks_blob_is_an_orphan_at_once(parts: Any, new_task: M
         await parts.store.find(task_id)
 
 
-FAILED = {"failed": {**FINISHED, "status": TaskStatus.FAILED}}
+FAILED = {"failed": kinds()["failed"] | {"coalescing_key": None}}
 
 
 async def failed(parts: Any, new_task: MakeTask, count: int) -> list[UUID]:
