@@ -60,6 +60,7 @@ async def test_long_tasks_are_shown_found_awaited_and_ended_by_their_objects(
         await types(somebody, delete, {shown: f"t-{third}"})
         for task_id in (second, third):
             assert (await finished_task(client, task_id))["status"] == "cancelled"
+        await names(somebody, table.text, {second})
 
 
 def test_what_there_is_can_be_seen(somebody: Person, place: dict[str, str]):

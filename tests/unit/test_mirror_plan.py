@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,15 @@ def test_a_failure_gets_an_object_and_a_success_that_had_none_does_not():
 def test_a_task_that_was_cancelled_by_deleting_its_object_gets_no_other():
     cancelled = row(status=TaskStatus.CANCELLED, mirrored_version=1)
     assert planned([cancelled], cache()) == Plan([], {cancelled.id: 2})
+
+
+@pytest.mark.parametrize("status", LIVE)
+def test_nor_does_it_before_the_cancel_has_ended_it(status: TaskStatus):
+    ending = row(status=status, mirrored_version=1, cancel_requested=True)
+    assert planned([ending], cache()) == Plan([], {ending.id: 2})
+    assert planned([ending], cache(seen(version=1))).writes
+    never_shown = replace(ending, mirrored_version=0)
+    assert planned([never_shown], cache()) == Plan([Create(never_shown)])
 
 
 def test_a_failure_of_long_ago_is_only_marked():

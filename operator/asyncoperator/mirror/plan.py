@@ -5,7 +5,7 @@ Each row that was read is in one of these situations, by the object that shows i
        the object            the task                                 what is done
     A  shows this version, of the object as it is                     settled
     B  shows another                                                  Show
-    C  there is none         lives, and had an object before          Create
+    C  there is none         lives on, and had an object before       Create
     D  there is none         lives, and never had one                 Create; degraded, it waits
     E  there is none         has ended, and is worth an object        Create
     F  there is none         has ended, and is not                    settled
@@ -16,7 +16,7 @@ Settled is marked in the row, and is read no more before the task changes. What 
 in the next tick. The mirror makes no object for a task that a person's object asked for (G, H):
 that object is gone, or the watch has not told of it yet. In F a task had succeeded before it was
 ever shown; or somebody deleted its object, which cancelled it; or its object would have to go at
-once, by its time or by the history.
+once, by its time or by the history. A task that is being cancelled is in F before it has ended.
 
 Besides, each object that shows an end, or why there is no task, is in one of these. One in B is
 not: it may show an end that a retry has undone.
@@ -240,12 +240,13 @@ def _affordable(wanted: list[Write], budget: int) -> list[Write]:
 def _is_wanted(
     row: MirroredTask, now: datetime, limits: Limits, oldest_kept: datetime | None
 ) -> bool:
+    is_cancelled = row.cancel_requested or row.status is TaskStatus.CANCELLED
+    if is_cancelled and row.mirrored_version > 0:
+        return False  # somebody deleted its object, and so cancelled it
     if row.finished_at is None or not row.status.is_final:
         return True
     if row.status is TaskStatus.SUCCEEDED and row.mirrored_version == 0:
         return False
-    if row.status is TaskStatus.CANCELLED and row.mirrored_version > 0:
-        return False  # somebody deleted its object, and so cancelled it
     ends_at = row.finished_at + timedelta(seconds=limits.ttl_seconds(row.status))
     return (
         limits.history_limit > 0
