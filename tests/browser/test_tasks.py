@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from asynctestkit.browsing import OpenPage
 from asynctestkit.dashboard import RECEIVER, Dashboard
@@ -196,6 +196,23 @@ def test_a_task_tells_why_it_waits_and_why_it_failed(open_page: OpenPage, busy: 
     page.goto(busy.at(f"task?id={failed['id']}"))
     expect(page.locator(".callout")).to_contain_text("The upstream answered 503")
     expect(page.locator(".timeline li")).to_have_count(5)
+
+
+def test_progress_is_shown_in_percent_though_nothing_else_is_told(
+    open_page: OpenPage, busy: Dashboard
+):
+    page = open_page()
+    (task,) = busy.ask("GET", "/tasks?operation=get-client").json()["tasks"]
+
+    def told(route: Route) -> None:
+        document = route.fetch().json()
+        route.fulfill(json=document | {"status": "running", "message": None, "progress": 40})
+
+    page.route(re.compile(rf"/tasks/{task['id']}$"), told)
+    page.route(re.compile(r"/events$"), lambda route: route.abort())
+    page.goto(busy.at(f"task?id={task['id']}"))
+    progress = page.get_by_role("progressbar", name="Progress")
+    expect(progress).to_have_js_property("position", 0.4)
 
 
 def test_the_call_is_a_line_of_a_shell(open_page: OpenPage, quiet: Dashboard):

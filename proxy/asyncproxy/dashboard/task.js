@@ -84,12 +84,12 @@ export function show(main, rights) {
 
 function whyBox(task) {
   const why = whyOf(task);
-  if (why === "") return null;
   const held = task.heldBy && element("small", ` (held by the ${task.heldBy.kind} ${task.heldBy.name})`);
   const progress =
     task.progress !== null &&
     !task.done &&
-    element("progress", { value: task.progress, max: 1, "aria-label": "Progress" });
+    element("progress", { value: task.progress, max: 100, "aria-label": "Progress" });
+  if (why === "" && !progress) return null;
   return element(task.status === "failed" ? "p.callout.bad" : "p.callout", progress, why, held);
 }
 
