@@ -10,6 +10,7 @@ from typing import Any
 
 from asyncproxy.azure_view import STATUSES
 from asynctasks.limit_rows import PausedKind
+from asynctasks.statements.shown import View
 from asynctasks.task import TaskStatus
 
 Responses = dict[int | str, dict[str, Any]]
@@ -70,6 +71,7 @@ COMPONENTS: dict[str, Schema] = {
         },
     ),
     "TaskStatus": {"type": "string", "enum": [status.value for status in TaskStatus]},
+    "View": {"type": "string", "enum": [view.value for view in View]},
     "Task": objects(
         "id operation status done attempt countedAttempts maxAttempts createdAt labels attempts "
         "links",

@@ -304,6 +304,9 @@ async def test_openapi_is_valid_and_has_the_operations_own_schema(client: httpx.
     document: dict[str, Any] = answer.json()
     assert document["openapi"].startswith("3.1")
     schemathesis.openapi.from_dict(document).validate()
+    referred = set(re.findall(r'"\$ref":"#/components/schemas/([^"/]+)', answer.text))
+    assert len(referred) > 20
+    assert referred - document["components"]["schemas"].keys() == set()
     operation = document["paths"]["/clients"]["post"]
     assert operation["operationId"] == "create-client"
     body = operation["requestBody"]["content"]["application/json"]["schema"]
