@@ -137,6 +137,7 @@ async def test_deleting_the_object_of_a_running_task_aborts_its_upstream_call(
     await eventually(aborted, timeout_seconds=5)
     await shop.has_status(task_id, "cancelled")
     assert time.monotonic() - began < SEEN_SECONDS
+    assert kubectl.get("asynctasks")["items"] == []
 
 
 async def test_a_cancel_that_is_asked_for_in_the_object_is_shown_there(
