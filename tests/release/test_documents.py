@@ -106,7 +106,8 @@ async def test_keys_are_rotated_while_a_paused_queue_holds_what_the_old_one_seal
     await types(somebody, rotate)
     new, *rest = sealing_keys(release)
     assert rest == old
-    # Whose connection was kept would still be answered by a proxy of before, which lingers.
+    # Until then some are still led to them.
+    await eventually(lambda: nobody_leaves(release), timeout_seconds=120)
     async with caller(release.url) as client:
         after = await submitted(client, new_email(), password="correct horse")
         for key, task_id in ((old[0], before), (new, after)):
@@ -216,6 +217,13 @@ async def is_paused(client: httpx.AsyncClient, *, by: str) -> None:
     (queue,) = (await client.get("/queues")).json()["queues"]
     assert queue["paused"], queue
     assert queue["paused"]["by"] == by
+
+
+async def nobody_leaves(release: Release) -> None:
+    """No proxy of an earlier rollout is there any more."""
+    selector = "app.kubernetes.io/instance=demo,app.kubernetes.io/component=proxy"
+    found = await asyncio.to_thread(release.kubectl.get, "pods", "-l", selector)
+    assert not [pod for pod in found["items"] if "deletionTimestamp" in pod["metadata"]]
 
 
 def sealing_keys(release: Release) -> list[str]:
