@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import fields, is_dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import Enum
@@ -26,9 +25,9 @@ SMALLEST_INEXACT = 2.0**53
 """From here on not every integer is a float."""
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 SMALLEST_EXACT = 1e-300
-_DELICATE = re.compile(r"\d(?:[.eE]|\d{18})")
-_DELICATE_IN_BYTES = re.compile(rb"\d(?:[.eE]|\d{18})")
-"""What may be a number that orjson gives back otherwise; it may stand in a string as well."""
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"0" * 9)
+_DELICATE = (b"0.", b"0e", b"0E", b"0" * 19)
+"""What begins a number that orjson may give back otherwise; it may stand in a string as well."""
 
 
 class TooManyLongNumbersError(ValueError):
@@ -62,10 +61,10 @@ def read_json(text: bytes | str) -> Any:
 
 def numbers_as_written(text: bytes | str, value: Any) -> Any:
     """The value of a JSON text as orjson has read it, but with its numbers as they were written."""
-    is_delicate = (
-        _DELICATE.search(text) if isinstance(text, str) else _DELICATE_IN_BYTES.search(text)
-    )
-    if not is_delicate:
+    # By searches for fixed bytes: a regular expression takes ten times as long where there are many
+    # digits, and nobody else has a turn meanwhile.
+    alike = (text.encode() if isinstance(text, str) else text).translate(_DIGITS_ALIKE)
+    if not any(found in alike for found in _DELICATE):
         return value
     return _AS_WRITTEN.decode(text if isinstance(text, str) else text.decode())
 
