@@ -28,8 +28,10 @@ HEADERS: dict[TaskOption, str] = {
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _DIGIT = re.compile(r"\d", re.ASCII)
-_STRING = re.compile(r'"([ !#-\[\]-~]|\\["\\])*"')
-KEY_PATTERN = r'([!#-~]([ -~]{0,253}[!#-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")'
+_IN_QUOTES = r'([ !#-\[\]-~]|\\["\\])'
+"""A character of a string (RFC 9651 §3.3.3)."""
+_STRING = re.compile(f'"{_IN_QUOTES}*"')
+KEY_PATTERN = rf'([!#-~]([ -~]{{0,253}}[!#-~])?|"{_IN_QUOTES}{{1,255}}")'
 """What an Idempotency-Key is, for people and their clients: bare, or as a string in quotes."""
 
 
